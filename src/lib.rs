@@ -1,0 +1,41 @@
+//! togi (研ぎ, sharpening): tunes a small language model on one's own data, on the machine one is logged in to.
+//!
+//! # The house
+//!
+//! One crate, a library and a thin binary. Data flows one way; `tests/arrows.rs` holds the list of allowed imports and
+//! fails on any other.
+//!
+//! - [`cli`]: one file a verb; parses, calls one action, prints.
+//! - [`actions`]: what a person can ask for, one function each. Freezes inputs into jobs and reads their outputs.
+//! - [`project`]: a project on disk: its layout, `togi.toml`, opening and creating.
+//! - [`prompt`]: the one renderer: template and record to text, tokens, character spans and loss mask.
+//! - [`model`]: catalogue, weights, tokenizer, families as descriptions of one decoder, LoRA, KV cache, sampling;
+//!   `model::ops` has the fused operations, each with its forward and its backward.
+//! - [`train`]: plan, batches, step, optimizer, schedule, checkpoints, trainer.
+//! - [`job`]: a job's directory: frozen plan, frozen inputs, append-only logs, lock, control.
+//! - [`worker`]: the process that carries out a job.
+//! - [`evaluate`]: metrics, pure functions from texts to numbers.
+//! - [`bench`]: the machine's limits, counted work, measured rates.
+//! - [`config`], [`text`]: the user's settings; the only place that measures and cuts text for the screen.
+//!
+//! # What holds everywhere
+//!
+//! - **One renderer, one decoder.** What trains is what was shown; a family is a description, not another forward pass.
+//! - **No autograd graph.** A block's forward returns what its backward needs. candle reads the files and quantised
+//!   formats; on the CPU the engine works on plain `f32` buffers, whose layouts the docs of each function give.
+//! - **Row-invariant inference.** A row's numbers do not depend on the rows beside it nor on how a prompt was split.
+//! - **Frozen jobs.** A job reads its own directory only, so a file that changes meanwhile changes nothing.
+//! - **Nothing silently wrong.** What would train nothing, cut an answer or overwrite a run is refused before step 0.
+
+pub mod actions;
+pub mod bench;
+pub mod cli;
+pub mod config;
+pub mod evaluate;
+pub mod job;
+pub mod model;
+pub mod project;
+pub mod prompt;
+pub mod text;
+pub mod train;
+pub mod worker;

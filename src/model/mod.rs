@@ -1,0 +1,12 @@
+//! Models: what they are made of, where their weights come from, and the one decoder that runs them.
+//!
+//! Knows files, tensors and tokens; knows nothing of projects, prompts, records or runs.
+
+pub mod catalogue;
+pub mod decoder;
+pub mod description;
+pub mod families;
+pub mod lora;
+pub mod ops;
+pub mod tokenizer;
+pub mod weights;

@@ -1,0 +1,1 @@
+//! Fused operations, each with its forward and its backward.
