@@ -2,8 +2,10 @@
 //!
 //! The world is minutes of small meetings, in English and in Japanese. The base model was pre-trained by togi itself on
 //! [`pages`] and can continue minutes; tuned on the [`pairs`], it draws from minutes the list of who does what by when.
-//! [`world`] draws the meetings, [`vocabulary`] trains the tokenizer.
+//! [`world`] draws the meetings, [`vocabulary`] trains the tokenizer,
+//! [`assets`] holds the stored files.
 
+pub mod assets;
 pub mod pages;
 pub mod pairs;
 pub mod vocabulary;

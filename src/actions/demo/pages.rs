@@ -103,7 +103,11 @@ impl Section {
                 let lead = if english { "Calendar." } else { "日程。" };
                 let days = actions.iter().map(|action| {
                     let (who, what, when) = (action.owner, action.task.text(), when(action));
-                    if english { format!("{when}, {what}, {who}.") } else { format!("{when}、{what}、{who}さん。") }
+                    if english {
+                        format!("{when}, {what}, {who}.")
+                    } else {
+                        format!("{when}、{what}、{who}さん。")
+                    }
                 });
                 paragraph(language, lead, days)
             }
@@ -119,7 +123,8 @@ impl Section {
                 }
             }
             Self::NextMeeting => {
-                let lead = if english { "At the next meeting we looked back." } else { "次の会議で振り返った。" };
+                let lead =
+                    if english { "At the next meeting we looked back." } else { "次の会議で振り返った。" };
                 let looks: Vec<String> = actions
                     .iter()
                     .map(|action| {
@@ -144,7 +149,11 @@ impl Section {
                 }
                 let row = |cells: [String; 3]| {
                     let cells = order.map(|at| cells[at].clone());
-                    if english { format!("| {} |\n", cells.join(" | ")) } else { format!("｜{}｜\n", cells.join("｜")) }
+                    if english {
+                        format!("| {} |\n", cells.join(" | "))
+                    } else {
+                        format!("｜{}｜\n", cells.join("｜"))
+                    }
                 };
                 let head = if english { ["who", "what", "when"] } else { ["担当", "内容", "期限"] };
                 let rows = actions
@@ -197,4 +206,37 @@ fn paragraph(language: Language, lead: &str, sentences: impl Iterator<Item = Str
     }
     text.push('\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_does_not_depend_on_how_many_are_drawn() {
+        let few: Vec<_> = pretraining_text(1, 10).collect();
+        let more: Vec<_> = pretraining_text(1, 20).collect();
+        assert_eq!(few, more[..10]);
+        assert_ne!(few, pretraining_text(2, 10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn no_page_has_the_answers_form_or_the_words_that_ask_for_them() {
+        use super::super::pairs::{ENGLISH_INSTRUCTION, JAPANESE_INSTRUCTION};
+        for page in pretraining_text(3, 2_000) {
+            assert!(!page.to_lowercase().contains(&ENGLISH_INSTRUCTION.to_lowercase()), "{page}");
+            assert!(!page.contains(JAPANESE_INSTRUCTION), "{page}");
+            assert!(page.lines().all(|line| !line.starts_with('-') && !line.starts_with('・')), "{page}");
+        }
+    }
+
+    #[test]
+    fn a_page_tells_of_its_meeting_again() {
+        for page in pretraining_text(4, 500) {
+            let (minutes, rest) = page.split_once("\n\n").expect("sections behind the minutes");
+            let named = |name: &&&str| minutes.contains(**name) && rest.contains(**name);
+            let names = super::super::words::ENGLISH_NAMES.iter().chain(super::super::words::JAPANESE_NAMES);
+            assert!(names.filter(|name| named(name)).count() > 0, "{page}");
+        }
+    }
 }

@@ -107,3 +107,48 @@ fn grams(text: &str) -> BTreeSet<[char; 3]> {
     let chars: Vec<char> = text.chars().collect();
     chars.windows(3).filter_map(|w| w.try_into().ok()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_in_its_minutes_word_for_word() {
+        for (meeting, pair) in meetings(1, Share::Test, 200) {
+            assert_eq!(pair.output.lines().count(), meeting.actions().count());
+            for (line, action) in pair.output.lines().zip(meeting.actions()) {
+                let date = date_text(meeting.language, action.due);
+                for part in [action.owner, &action.task.text(), &date] {
+                    assert!(line.contains(part) && pair.input.contains(part), "{line}\n{}", pair.input);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn held_out_pairs_share_no_owner_and_job_with_training_pairs() {
+        let bindings = |share| -> BTreeSet<(&str, String)> {
+            let found = meetings(1, share, 200);
+            found.iter().flat_map(|(m, _)| m.actions().map(|a| (a.owner, a.task.text())).collect::<Vec<_>>()).collect()
+        };
+        let (train, valid, test) = (bindings(Share::Train), bindings(Share::Valid), bindings(Share::Test));
+        assert!(train.len() > 400);
+        assert!(train.is_disjoint(&valid) && train.is_disjoint(&test) && valid.is_disjoint(&test));
+    }
+
+    #[test]
+    fn the_nearest_training_pair_does_not_know_the_answer() {
+        let (train, test) = (pairs(1, Share::Train, 200), pairs(1, Share::Test, 200));
+        let same = nearest(&train, &train[5].input).expect("there are training pairs");
+        assert_eq!(same, &train[5]);
+        let right = test.iter().filter(|pair| nearest(&train, &pair.input).is_some_and(|n| n.output == pair.output));
+        assert_eq!(right.count(), 0);
+    }
+
+    #[test]
+    fn both_languages_have_half_of_the_pairs() {
+        let pairs = pairs(1, Share::Valid, 40);
+        assert_eq!(pairs.iter().filter(|pair| pair.instruction == ENGLISH_INSTRUCTION).count(), 20);
+        assert_eq!(pairs.iter().filter(|pair| pair.instruction == JAPANESE_INSTRUCTION).count(), 20);
+    }
+}

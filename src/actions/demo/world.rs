@@ -336,7 +336,7 @@ impl World {
                 }
                 (1, Language::Japanese) => {
                     around.push(name);
-                    format!("{name}さんが{}を報告した。", lexicon.topics.choose(rng).copied().unwrap_or_default())
+                    format!("{name}さんが{}について報告した。", lexicon.topics.choose(rng).copied().unwrap_or_default())
                 }
                 (2, Language::English) => format!("We meet again on {}.", date_text(language, next_day())),
                 (2, Language::Japanese) => format!("次回は{}に開く。", date_text(language, next_day())),
@@ -355,5 +355,80 @@ impl World {
         }
         let group = lexicon.groups.choose(rng).copied().unwrap_or_default();
         Meeting { language, group, day, present, points }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    fn meetings(share: Share, count: u64) -> impl Iterator<Item = (Meeting, String)> {
+        let world = World::new();
+        (0..count).map(move |seed| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let language = Language::ALL[(seed % 2) as usize];
+            let meeting = world.meeting(language, share, &mut rng);
+            let minutes = meeting.minutes(&mut rng);
+            (meeting, minutes)
+        })
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_minutes() {
+        let first: Vec<_> = meetings(Share::Train, 50).collect();
+        assert_eq!(first, meetings(Share::Train, 50).collect::<Vec<_>>());
+        assert_ne!(first[0], first[2]);
+    }
+
+    #[test]
+    fn a_meeting_binds_each_person_thing_and_date_once() {
+        for (meeting, _) in meetings(Share::Train, 500) {
+            let actions: Vec<_> = meeting.actions().collect();
+            assert!((2..=4).contains(&actions.len()), "{meeting:?}");
+            assert_eq!(actions.iter().map(|a| a.owner).collect::<BTreeSet<_>>().len(), actions.len());
+            assert_eq!(actions.iter().map(|a| a.task.thing).collect::<BTreeSet<_>>().len(), actions.len());
+            assert_eq!(actions.iter().map(|a| a.due).collect::<BTreeSet<_>>().len(), actions.len());
+            assert!(actions.iter().all(|a| a.due > meeting.day));
+            assert!(meeting.points.len() > actions.len(), "nothing to leave out: {meeting:?}");
+        }
+    }
+
+    #[test]
+    fn a_share_keeps_its_bindings_to_itself() {
+        let world = World::new();
+        for share in [Share::Train, Share::Valid, Share::Test] {
+            for (meeting, _) in meetings(share, 200) {
+                assert!(meeting.actions().all(|action| world.share(action) == Some(share)), "{meeting:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn minutes_say_every_action_in_every_form() {
+        for (meeting, minutes) in meetings(Share::Train, 200) {
+            for action in meeting.actions() {
+                let date = date_text(meeting.language, action.due);
+                let parts = [action.owner.to_owned(), action.task.text(), date];
+                assert!(parts.iter().all(|part| minutes.contains(part)), "{minutes}");
+                for form in 0..STATEMENTS {
+                    let sentence = statement_in_form(action, form);
+                    assert!(parts.iter().all(|part| sentence.contains(part)), "{sentence}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_english_verb_has_a_participle() {
+        for (thing, verbs) in words::ENGLISH_WORK {
+            for verb in *verbs {
+                assert!(words::PARTICIPLES.iter().any(|(v, _)| v == verb), "{verb} {thing}");
+            }
+        }
     }
 }
