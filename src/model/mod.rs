@@ -8,5 +8,6 @@ pub mod description;
 pub mod families;
 pub mod lora;
 pub mod ops;
+pub mod peft;
 pub mod tokenizer;
 pub mod weights;
