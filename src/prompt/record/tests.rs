@@ -27,7 +27,8 @@ fn the_usual_pairs_are_recognised() {
 
 #[test]
 fn ids_references_and_categories_are_the_records_own() {
-    let record = read_row(&json!({"id": 12, "question": "q", "answer": "a", "references": ["a", "A"], "category": 2})).unwrap();
+    let record =
+        read_row(&json!({"id": 12, "question": "q", "answer": "a", "references": ["a", "A"], "category": 2})).unwrap();
     assert_eq!(record.id, "12");
     assert_eq!(record.accepted(), ["a", "A"]);
     assert_eq!(record.category.as_deref(), Some("2"));
@@ -93,8 +94,14 @@ fn a_message_is_read_strictly() {
         (json!({"role": "user"}), "`messages[0].content` is missing"),
         (json!({"role": "human", "content": "a"}), "`messages[0].role` is \"human\"; known roles are system"),
         (json!({"content": "a"}), "`messages[0].role` is missing"),
-        (json!({"role": "user", "content": "a", "value": "b"}), "`messages[0]` does not fit: a message has no field value"),
-        (json!({"role": "user", "content": [{"type": "image_url"}]}), "`messages[0].content` has a part of type image_url"),
+        (
+            json!({"role": "user", "content": "a", "value": "b"}),
+            "`messages[0]` does not fit: a message has no field value",
+        ),
+        (
+            json!({"role": "user", "content": [{"type": "image_url"}]}),
+            "`messages[0].content` has a part of type image_url",
+        ),
         (json!({"role": "assistant", "content": "a", "weight": 0.5}), "`messages[0].weight` is 0.5"),
         (json!("hello"), "`messages[0]` is a text"),
     ] {
@@ -106,7 +113,9 @@ fn a_message_is_read_strictly() {
 
 #[test]
 fn an_alpaca_history_becomes_a_chat() {
-    let record = read_row(&json!({"instruction": "c", "input": "d", "output": "e", "system": "s", "history": [["a", "b"]]})).unwrap();
+    let record =
+        read_row(&json!({"instruction": "c", "input": "d", "output": "e", "system": "s", "history": [["a", "b"]]}))
+            .unwrap();
     let Kind::Chat { messages, .. } = record.kind else { panic!("no chat") };
     let turns: Vec<(&str, &str)> = messages.iter().map(|m| (m.role.as_str(), m.content.as_deref().unwrap())).collect();
     assert_eq!(turns, [("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c\nd"), ("assistant", "e")]);

@@ -30,7 +30,10 @@ fn check_shape(rendered: &Rendered) {
     assert_eq!(rendered.tokens.len(), rendered.prompt_tokens + rendered.answer_tokens);
     let mut reached = 0;
     for span in &rendered.spans {
-        assert!(span.start <= reached && span.end >= span.start, "every byte belongs to a token: {span:?} after {reached}");
+        assert!(
+            span.start <= reached && span.end >= span.start,
+            "every byte belongs to a token: {span:?} after {reached}"
+        );
         reached = reached.max(span.end);
     }
     assert_eq!(reached, rendered.text.len());
@@ -137,7 +140,7 @@ fn templates_of_other_families_are_cut_at_the_right_places() {
         (llama, "one<|eot_id|>|two<|eot_id|>", "<|eot_id|>"),
         (gemma, "one<end_of_turn>|two<end_of_turn>", "<end_of_turn>"),
         (think, " one <|im_end|>|<think>\n\n</think>\n\ntwo<|im_end|>", "<|im_end|>"),
-        (generation, " one <|im_end|>\n|two<|im_end|>\n", "<|im_end|>"),
+        (generation, " one <|im_end|>|two<|im_end|>", "<|im_end|>"),
         (bare, " one |two<eos>", "<eos>"),
         (opening.as_str(), "one<|im_end|>|two<|im_end|>", "<|im_end|>"),
     ] {
@@ -199,7 +202,8 @@ fn what_cannot_be_rendered_says_why() {
     let message = error(&refused, json!({"messages": [{"role": "assistant", "content": "a"}]}));
     assert!(message.contains("Turns must go user"), "{message}");
 
-    let new = |template, prompt| Renderer::new(fixtures::tokenizer(), template, fixtures::special("<eos>"), prompt).err();
+    let new =
+        |template, prompt| Renderer::new(fixtures::tokenizer(), template, fixtures::special("<eos>"), prompt).err();
     let chat = Prompt { style: Style::Chat, ..Prompt::default() };
     assert_eq!(new(None, chat.clone()), Some(RenderError::NoChatTemplate));
     assert_eq!(new(None, Prompt { chat_template: Some(CHATML.into()), ..chat }), None);
@@ -257,7 +261,8 @@ fn smollm2_rows_are_the_tokens_of_the_reference() {
     let template = std::fs::read_to_string(model.join("chat_template.jinja")).unwrap();
     let end = (2, "<|im_end|>".to_owned());
     let special = Special { bos: Some((1, "<|im_start|>".into())), add_bos: false, eos: end, pad: Some(2) };
-    let renderer = Renderer::new(Arc::new(Tokenizer::new(tokenizer)), Some(&template), special, Prompt::default()).unwrap();
+    let renderer =
+        Renderer::new(Arc::new(Tokenizer::new(tokenizer)), Some(&template), special, Prompt::default()).unwrap();
     assert_eq!(renderer.end(), (2, "<|im_end|>"));
     let rows = record::read(&shared.join("data/nlupp_json_en/train_1000.jsonl")).unwrap();
     assert_eq!((rows.records.len(), rows.errors.len()), (1000, 0));
@@ -277,11 +282,12 @@ fn smollm2_rows_are_the_tokens_of_the_reference() {
 
     let hi = renderer.render(&row(&json!({"prompt": "Hi"})), Mode::Generate).unwrap();
     let system = "You are a helpful AI assistant named SmolLM, trained by Hugging Face";
-    let text = format!("<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
+    let text =
+        format!("<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
     assert_eq!(hi.text, text, "the template's own system text");
     let ids = [
-        1, 9690, 198, 2683, 359, 253, 5356, 5646, 11173, 3365, 3511, 308, 34519, 28, 7018, 411, 407, 19712, 8182, 2, 198, 1,
-        4093, 198, 26843, 2, 198, 1, 520, 9531, 198,
+        1, 9690, 198, 2683, 359, 253, 5356, 5646, 11173, 3365, 3511, 308, 34519, 28, 7018, 411, 407, 19712, 8182, 2,
+        198, 1, 4093, 198, 26843, 2, 198, 1, 520, 9531, 198,
     ];
     assert_eq!(hi.tokens, ids);
 }

@@ -90,7 +90,8 @@ fn the_date_stands_still_for_a_template() {
 
 #[test]
 fn marks_in_the_data_are_left_alone() {
-    let messages = json!({"messages": [{"role": "assistant", "content": "a\u{FDD0}b"}], "add_generation_prompt": false});
+    let messages =
+        json!({"messages": [{"role": "assistant", "content": "a\u{FDD0}b"}], "add_generation_prompt": false});
     let output = template("generation").render(&context(&messages)).unwrap();
     assert!(output.text.contains("a\u{FDD0}b"), "{:?}", output.text);
     assert!(output.generations.is_empty());
