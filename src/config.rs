@@ -114,7 +114,9 @@ impl Config {
         match named.or(usual) {
             Some(file) => match fs::read_to_string(&file) {
                 Ok(text) => Self::parse(&file, text),
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => Self::parse(&file, String::new()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => {
+                    Self::parse(&file, String::new())
+                }
                 Err(cause) => Err(SettingsError::Unreadable { file, cause }),
             },
             None => Err(SettingsError::NoHome),
@@ -281,7 +283,8 @@ impl TomlFile {
     #[must_use]
     pub fn wrong(&self, table: &str, key: &str, reason: &str) -> SettingsError {
         let root: &dyn toml_edit::TableLike = self.document.as_table();
-        let holder = if table.is_empty() { Some(root) } else { root.get(table).and_then(toml_edit::Item::as_table_like) };
+        let holder =
+            if table.is_empty() { Some(root) } else { root.get(table).and_then(toml_edit::Item::as_table_like) };
         let line = holder.map_or(1, |holder| self.line(holder, key));
         SettingsError::Value { file: self.file.clone(), line, key: key.to_owned(), reason: reason.to_owned() }
     }
@@ -324,7 +327,8 @@ fn line_of(text: &str, offset: usize) -> usize {
 /// Returns the one of `known` that is most like `name`, if one is like it at all: at most a third of its letters differ.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let (distance, best) = known.iter().map(|&other| (distance(name, other), other)).min_by_key(|&(distance, _)| distance)?;
+    let (distance, best) =
+        known.iter().map(|&other| (distance(name, other), other)).min_by_key(|&(distance, _)| distance)?;
     (distance * 3 <= best.chars().count().max(3)).then_some(best)
 }
 

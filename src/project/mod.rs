@@ -169,7 +169,9 @@ impl Project {
         };
         let revision = file.string("model", "revision")?;
         let model = match (file.string("model", "path")?, file.string("model", "hub")?) {
-            (Some(_), Some(_)) => return Err(file.wrong("model", "hub", "stands beside path; keep one of the two").into()),
+            (Some(_), Some(_)) => {
+                return Err(file.wrong("model", "hub", "stands beside path; keep one of the two").into());
+            }
             (Some(_), None) if revision.is_some() => {
                 return Err(file.wrong("model", "revision", "belongs to a model of the Hub, not to a path").into());
             }
@@ -300,7 +302,10 @@ fn first_settings(name: &str, model: &ModelRef) -> String {
     let quoted = |text: &str| toml_edit::Value::from(text).to_string();
     let model = match model {
         ModelRef::Path(path) => {
-            format!("# A GGUF file or a Hugging Face folder; relative to this folder.\npath = {}", quoted(&path.to_string_lossy()))
+            format!(
+                "# A GGUF file or a Hugging Face folder; relative to this folder.\npath = {}",
+                quoted(&path.to_string_lossy())
+            )
         }
         ModelRef::Hub { id, revision } => {
             let revision = match revision {
