@@ -142,7 +142,9 @@ pub fn wrap(text: &str, cells: usize) -> Vec<String> {
                 let part = head(rest, cells);
                 // A single grapheme that is wider than any line (there are such) has one for itself.
                 let part = if part.is_empty() { rest.graphemes(true).next().unwrap_or(rest) } else { part };
-                lines.push(part.to_owned());
+                // What stands in the line by now has no width.
+                line.push_str(part);
+                lines.push(std::mem::take(&mut line));
                 rest = rest.get(part.len()..).unwrap_or("");
             }
             line.push_str(rest);

@@ -269,10 +269,16 @@ impl Project {
         let Some(table) = entry.as_table_like_mut() else {
             return Err(SettingsError::NotATable { file: path, table: table.to_owned() }.into());
         };
-        if let Some(old) = table.get(key).and_then(toml_edit::Item::as_value) {
-            *value.decor_mut() = old.decor().clone();
+        match table.get_mut(key) {
+            // Put into the old one's place, since inserting would drop the comments before the key.
+            Some(old) => {
+                if let Some(old) = old.as_value() {
+                    *value.decor_mut() = old.decor().clone();
+                }
+                *old = toml_edit::Item::Value(value);
+            }
+            None => drop(table.insert(key, toml_edit::Item::Value(value))),
         }
-        table.insert(key, toml_edit::Item::Value(value));
         let text = document.to_string();
         TomlFile::parse(&path, text.clone())?.check(KNOWN)?;
         durable::write(&path, text.as_bytes())?;
@@ -308,14 +314,11 @@ fn first_settings(name: &str, model: &ModelRef) -> String {
             )
         }
         ModelRef::Hub { id, revision } => {
-            let revision = match revision {
-                Some(revision) => format!("revision = {}", quoted(revision)),
-                None => "# revision = \"\"".to_owned(),
-            };
-            format!(
-                "# The model's id on the Hugging Face Hub.\nhub = {}\n# The commit it is pinned to; filled in when it is first fetched.\n{revision}",
-                quoted(id)
-            )
+            let revision =
+                revision.as_deref().map(|commit| format!("\nrevision = {}", quoted(commit))).unwrap_or_default();
+            let meaning =
+                "The model's id on the Hugging Face Hub and, from its first fetching on, the commit it is pinned to.";
+            format!("# {meaning}\nhub = {}{revision}", quoted(id))
         }
     };
     format!(
