@@ -1,1 +1,3 @@
 //! Fused operations, each with its forward and its backward.
+
+pub mod simd;
