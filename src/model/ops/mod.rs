@@ -1,3 +1,4 @@
 //! Fused operations, each with its forward and its backward.
 
+pub mod elementary;
 pub mod simd;
