@@ -63,39 +63,54 @@ unsafe impl Send for Job {}
 // SAFETY: as above.
 unsafe impl Sync for Job {}
 
-/// `y = x w^T`, put as `put` says into rows of `y` that are `y_stride` apart.
+impl Job {
+    /// Checks that the slices hold the shapes; all that the tasks do by pointer rests on it.
+    fn new(x: Rows<'_>, layer: Layer<'_>, y: &mut [f32], y_stride: usize, put: Put) -> Self {
+        let (inputs, outputs, last) = (layer.inputs, layer.outputs, x.rows.saturating_sub(1));
+        assert!(x.stride >= inputs && x.data.len() >= last * x.stride + inputs, "x is shorter than its shape");
+        assert!(layer.weight.len() >= outputs * inputs, "the weight is shorter than its shape");
+        assert!(layer.bias.is_empty() || layer.bias.len() >= outputs, "the bias is shorter than its shape");
+        assert!(y_stride >= outputs && y.len() >= last * y_stride + outputs, "y is shorter than its shape");
+        Self {
+            x: x.data.as_ptr(),
+            x_stride: x.stride,
+            rows: x.rows,
+            w: layer.weight.as_ptr(),
+            inputs,
+            bias: if layer.bias.is_empty() { None } else { Some(layer.bias.as_ptr()) },
+            y: y.as_mut_ptr(),
+            y_stride,
+            put,
+        }
+    }
+}
+
+/// `y = x w^T`, put as `put` says into rows of `y` that are `y_stride` apart; columns in parallel over the current pool.
 ///
 /// # Panics
 /// When a slice is too short for the shapes given: a mistake of the caller, not of any input.
 pub fn product(x: Rows<'_>, layer: Layer<'_>, y: &mut [f32], y_stride: usize, put: Put) {
     let (inputs, outputs) = (layer.inputs, layer.outputs);
-    if x.rows == 0 || outputs == 0 {
-        return;
-    }
-    assert!(x.stride >= inputs && x.data.len() >= (x.rows - 1) * x.stride + inputs, "x is shorter than its shape");
-    assert!(layer.weight.len() >= outputs * inputs, "the weight is shorter than its shape");
-    assert!(layer.bias.is_empty() || layer.bias.len() >= outputs, "the bias is shorter than its shape");
-    assert!(y_stride >= outputs && y.len() >= (x.rows - 1) * y_stride + outputs, "y is shorter than its shape");
-    let job = Job {
-        x: x.data.as_ptr(),
-        x_stride: x.stride,
-        rows: x.rows,
-        w: layer.weight.as_ptr(),
-        inputs,
-        bias: if layer.bias.is_empty() { None } else { Some(layer.bias.as_ptr()) },
-        y: y.as_mut_ptr(),
-        y_stride,
-        put,
-    };
     if x.rows * inputs * outputs <= ALONE {
-        return columns(job, 0, outputs);
+        return product_here(x, layer, y, y_stride, put);
     }
+    let job = Job::new(x, layer, y, y_stride, put);
     let threads = rayon::current_num_threads();
     let blocks = outputs.div_ceil((BLOCK_BYTES / (4 * inputs.max(1))).max(8)).next_multiple_of(threads);
     let width = outputs.div_ceil(blocks).next_multiple_of(8);
     (0..outputs.div_ceil(width)).into_par_iter().with_max_len(1).for_each(|block| {
         columns(job, block * width, outputs.min((block + 1) * width));
     });
+}
+
+/// [`product`] on this thread alone.
+///
+/// # Panics
+/// As [`product`].
+pub fn product_here(x: Rows<'_>, layer: Layer<'_>, y: &mut [f32], y_stride: usize, put: Put) {
+    if x.rows > 0 && layer.outputs > 0 {
+        columns(Job::new(x, layer, y, y_stride, put), 0, layer.outputs);
+    }
 }
 
 multiversion! {
