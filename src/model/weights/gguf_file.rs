@@ -1,0 +1,108 @@
+//! A model in a GGUF file: weights and tokenizer in one, the weights mostly quantised.
+
+use std::ops::Range;
+use std::path::Path;
+
+use memmap2::Mmap;
+use rayon::prelude::*;
+
+use super::gguf::Header;
+use super::{Facts, SourceError, fingerprint, map, values};
+use crate::model::description::{Description, Linear, Slot};
+use crate::model::families;
+use crate::model::tokenizer::{self, Tokenizer, TokenizerError};
+
+pub(super) struct GgufFile {
+    map: Mmap,
+    header: Header,
+}
+
+impl GgufFile {
+    pub(super) fn open(path: &Path) -> Result<(Facts, Self), SourceError> {
+        let map = map(path)?;
+        if !map.starts_with(b"GGUF") {
+            let reason = "it is no GGUF file; give a .gguf file or a Hugging Face folder".to_owned();
+            return Err(SourceError::NoModel { path: path.to_owned(), reason });
+        }
+        let header = Header::parse(&map).map_err(|e| SourceError::broken(path, e))?;
+        let file = Self { map, header };
+        let mut description = families::from_gguf(&file.header).map_err(|e| SourceError::broken(path, e))?;
+        if let Some(divisors) = file.rope_divisors().map_err(|e| SourceError::broken(path, e))? {
+            let (dims, theta) = (description.rotary.dims, description.rotary.theta);
+            let scaling = families::recognise_llama3(&divisors, dims, theta);
+            description.rotary.scaling = scaling.map_err(|e| SourceError::broken(path, e))?;
+        }
+        let tokens = tokenizer::gguf::facts(&file.header, &file.map).map_err(|e| SourceError::broken(path, e))?;
+        description.bos = tokens.bos.filter(|_| tokens.add_bos);
+        description.eos = tokens.eos;
+        let mut hasher = blake3::Hasher::new();
+        let mut ranges: Vec<Range<usize>> = file.header.tensors().map(|(_, info)| info.bytes.clone()).collect();
+        fingerprint(&mut hasher, &file.map, file.header.len(), &mut ranges);
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let facts = Facts {
+            name: file.header.text("general.name").filter(|name| !name.trim().is_empty()).map_or(stem, str::to_owned),
+            description,
+            chat_template: file.header.text("tokenizer.chat_template").map(str::to_owned),
+            bos_text: tokens.bos_text,
+            eos_text: tokens.eos_text,
+            pad: tokens.pad,
+            identity: hasher.finalize().to_hex().to_string(),
+            file_bytes: file.map.len() as u64,
+        };
+        Ok((facts, file))
+    }
+
+    /// The divisors of the rotary frequencies that Llama 3's files carry.
+    fn rope_divisors(&self) -> Result<Option<Vec<f32>>, String> {
+        let Some(info) = self.header.tensor("rope_freqs.weight") else { return Ok(None) };
+        let count: usize = info.shape.iter().product();
+        let bytes = self.map.get(info.bytes.clone()).unwrap_or_default();
+        values::from_ggml(bytes, info.kind, count).map(Some)
+    }
+
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.header.tensors().map(|(name, _)| name).collect()
+    }
+
+    pub(super) fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.header.tensor(name).map(|info| info.shape.clone())
+    }
+
+    pub(super) fn tokenizer(&self) -> Result<Tokenizer, TokenizerError> {
+        tokenizer::gguf::tokenizer(&self.header, &self.map)
+    }
+
+    /// Reads a tensor in Hugging Face's layout.
+    pub(super) fn read(&self, name: &str, slot: Slot, description: &Description) -> Result<Vec<f32>, String> {
+        let info = self.header.tensor(name).ok_or_else(|| "is missing".to_owned())?;
+        let count: usize = info.shape.iter().product();
+        let bytes = self.map.get(info.bytes.clone()).ok_or_else(|| "lies outside its file".to_owned())?;
+        let values = values::from_ggml(bytes, info.kind, count)?;
+        let heads = match slot {
+            Slot::Weight(_, Linear::Query) | Slot::Bias(_, Linear::Query) => description.heads,
+            Slot::Weight(_, Linear::Key) | Slot::Bias(_, Linear::Key) => description.kv_heads,
+            _ => 0,
+        };
+        if heads == 0 || !families::gguf_permutes(description.family) {
+            return Ok(values);
+        }
+        let width = if matches!(slot, Slot::Weight(..)) { description.hidden } else { 1 };
+        Ok(half_split(&values, description.head_dim, width))
+    }
+}
+
+/// Turns rows whose pairs lie side by side (`x0 y0 x1 y1 …` within each head) into halves (`x0 x1 … y0 y1 …`).
+fn half_split(interleaved: &[f32], head_dim: usize, width: usize) -> Vec<f32> {
+    let mut out = vec![0.0; interleaved.len()];
+    let head = head_dim * width;
+    out.par_chunks_exact_mut(head).zip(interleaved.par_chunks_exact(head)).for_each(|(out, rows)| {
+        let (first, second) = out.split_at_mut(head / 2);
+        let halves = first.chunks_exact_mut(width).zip(second.chunks_exact_mut(width));
+        for ((x, y), pair) in halves.zip(rows.chunks_exact(2 * width)) {
+            let (even, odd) = pair.split_at(width);
+            x.copy_from_slice(even);
+            y.copy_from_slice(odd);
+        }
+    });
+    out
+}

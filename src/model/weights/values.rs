@@ -1,0 +1,73 @@
+//! Stored numbers to `f32`: GGML blocks by candle, safetensors' floats by hand, rows of work in parallel.
+//!
+//! Knows bytes and element types; which tensor it is, or how its rows are ordered, is not its business.
+
+use candle_core::CpuStorage;
+use candle_core::quantized::GgmlDType;
+use half::{bf16, f16};
+use rayon::prelude::*;
+use safetensors::Dtype;
+
+/// Elements a thread turns at a time: a multiple of every block size, small enough to stay in its cache.
+const CHUNK: usize = 1 << 16;
+
+/// Turns GGML blocks into `count` floats.
+///
+/// # Errors
+/// When `bytes` does not hold exactly `count` elements, or candle cannot turn them.
+pub fn from_ggml(bytes: &[u8], kind: GgmlDType, count: usize) -> Result<Vec<f32>, String> {
+    match kind {
+        GgmlDType::F32 => return from_float(bytes, Dtype::F32, count),
+        GgmlDType::F16 => return from_float(bytes, Dtype::F16, count),
+        GgmlDType::BF16 => return from_float(bytes, Dtype::BF16, count),
+        _ => {}
+    }
+    let (block, size) = (kind.block_size(), kind.type_size());
+    if !count.is_multiple_of(block) || (count / block).checked_mul(size) != Some(bytes.len()) {
+        return Err(format!("{} bytes of {kind:?} are not {count} numbers", bytes.len()));
+    }
+    // candle looks at the bytes as blocks in place and asserts that they are aligned for it (4 at most).
+    if bytes.as_ptr().align_offset(4) != 0 {
+        return Err(format!("{kind:?} blocks are not aligned"));
+    }
+    let mut out = vec![0.0f32; count];
+    let stored = bytes.par_chunks(CHUNK / block * size);
+    out.par_chunks_mut(CHUNK).zip(stored).try_for_each(|(out, stored)| {
+        match kind.from_data(stored.into()).dequantize(out.len()) {
+            Ok(CpuStorage::F32(values)) if values.len() == out.len() => {
+                out.copy_from_slice(&values);
+                Ok(())
+            }
+            Ok(_) => Err(format!("{kind:?} blocks did not become floats")),
+            Err(e) => Err(e.to_string()),
+        }
+    })?;
+    Ok(out)
+}
+
+/// Turns little-endian `f32`, `f16` or `bf16` into `count` floats.
+///
+/// # Errors
+/// When `bytes` does not hold exactly `count` elements, or the type is another.
+pub fn from_float(bytes: &[u8], kind: Dtype, count: usize) -> Result<Vec<f32>, String> {
+    match kind {
+        Dtype::F32 => turn(bytes, count, f32::from_le_bytes),
+        Dtype::F16 => turn(bytes, count, |b| f16::from_le_bytes(b).to_f32()),
+        Dtype::BF16 => turn(bytes, count, |b| bf16::from_le_bytes(b).to_f32()),
+        other => Err(format!("is stored as {other:?}, which is not read (F32, F16 and BF16 are)")),
+    }
+}
+
+fn turn<const N: usize>(bytes: &[u8], count: usize, one: impl Fn([u8; N]) -> f32 + Sync) -> Result<Vec<f32>, String> {
+    let (elements, rest) = bytes.as_chunks::<N>();
+    if elements.len() != count || !rest.is_empty() {
+        return Err(format!("{} bytes are not {count} numbers of {N} bytes", bytes.len()));
+    }
+    let mut out = vec![0.0f32; count];
+    out.par_chunks_mut(CHUNK).zip(elements.par_chunks(CHUNK)).for_each(|(out, stored)| {
+        for (value, &bytes) in out.iter_mut().zip(stored) {
+            *value = one(bytes);
+        }
+    });
+    Ok(out)
+}
