@@ -10,5 +10,6 @@ pub mod infer;
 pub mod kv_cache;
 pub mod lora;
 pub mod ops;
+pub mod sample;
 pub mod tokenizer;
 pub mod weights;
