@@ -11,6 +11,7 @@ pub mod infer;
 pub mod kv_cache;
 pub mod lora;
 pub mod ops;
+pub mod peft;
 pub mod sample;
 pub mod tokenizer;
 pub mod weights;
