@@ -290,9 +290,9 @@ fn smollm2() -> Option<Renderer> {
 /// Conversations with the number of tokens that transformers gives, without and with a generation prompt.
 #[test]
 fn smollm2_conversations_are_those_of_transformers() {
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], [usize; 2]);
     let Some(renderer) = smollm2() else { return };
     let lead = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n";
-    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], [usize; 2]);
     let cases: [Case; 4] = [
         (lead, &[("user", "Hello")], [27, 31]),
         ("", &[("system", "Be brief."), ("user", "Hi there\n")], [16, 20]),
