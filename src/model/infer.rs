@@ -48,8 +48,8 @@ pub enum InferError {
     TooLong { tokens: usize, context: usize },
     #[error("the cache was made for another model")]
     Cache,
-    #[error("the prompt of row {row} has no token; give it a beginning, such as the model's start token")]
-    Empty { row: usize },
+    #[error("the prompt has no token; give it a beginning, such as the model's start token")]
+    Empty,
 }
 
 /// A decoder ready to infer: its weights, rotary tables and working rows.
@@ -99,16 +99,11 @@ impl<'d> Inference<'d> {
     fn check(&self, rows: &[Row<'_>]) -> Result<usize, InferError> {
         let d = &self.decoder.description;
         let mut longest = 0;
-        for (i, row) in rows.iter().enumerate() {
-            if row.tokens.is_empty() {
-                return Err(InferError::Empty { row: i });
-            }
+        for row in rows {
             if !row.cache.fits(d) {
                 return Err(InferError::Cache);
             }
-            if let Some(&token) = row.tokens.iter().find(|&&token| token as usize >= d.vocab) {
-                return Err(InferError::Token { token, vocab: d.vocab });
-            }
+            self.check_tokens(row.tokens)?;
             let tokens = row.cache.len() + row.tokens.len();
             if tokens > d.context {
                 return Err(InferError::TooLong { tokens, context: d.context });
@@ -116,6 +111,30 @@ impl<'d> Inference<'d> {
             longest = longest.max(tokens);
         }
         Ok(longest)
+    }
+
+    /// Says whether a prompt can be read and at least one token be written behind it.
+    ///
+    /// # Errors
+    /// When it has no token, one that is not in the vocabulary, or leaves no room in the model's context.
+    pub fn check_prompt(&self, tokens: &[u32]) -> Result<(), InferError> {
+        let context = self.decoder.description.context;
+        self.check_tokens(tokens)?;
+        if tokens.len() > context {
+            return Err(InferError::TooLong { tokens: tokens.len(), context });
+        }
+        Ok(())
+    }
+
+    fn check_tokens(&self, tokens: &[u32]) -> Result<(), InferError> {
+        let vocab = self.decoder.description.vocab;
+        if tokens.is_empty() {
+            return Err(InferError::Empty);
+        }
+        match tokens.iter().find(|&&token| token as usize >= vocab) {
+            Some(&token) => Err(InferError::Token { token, vocab }),
+            None => Ok(()),
+        }
     }
 
     /// Makes the rotary tables cover `tokens` positions.
@@ -481,7 +500,7 @@ pub(super) mod tests {
             (got.map(|_| ()), cache.len())
         };
         assert_eq!(run(&[1, 67]), (Err(InferError::Token { token: 67, vocab: 67 }), 0));
-        assert_eq!(run(&[]), (Err(InferError::Empty { row: 0 }), 0));
+        assert_eq!(run(&[]), (Err(InferError::Empty), 0));
         assert_eq!(run(&[1; 601]), (Err(InferError::TooLong { tokens: 601, context: 600 }), 0));
         assert_eq!(run(&[1; 600]), (Ok(()), 600));
         let mut other = KvCache::new(3, 2, 16, 0);

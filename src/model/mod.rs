@@ -6,6 +6,7 @@ pub mod catalogue;
 pub mod decoder;
 pub mod description;
 pub mod families;
+pub mod generate;
 pub mod infer;
 pub mod kv_cache;
 pub mod lora;

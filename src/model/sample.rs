@@ -98,8 +98,7 @@ impl Sampler {
     /// # Errors
     /// When no logit is a number to choose by.
     pub fn choose(&mut self, logits: &[f32]) -> Result<u32, SampleError> {
-        let token =
-            if self.sampling.temperature == 0.0 { self.likeliest(logits)? } else { self.draw(logits)? };
+        let token = if self.sampling.temperature == 0.0 { self.likeliest(logits)? } else { self.draw(logits)? };
         self.seen.insert(token);
         Ok(token)
     }
@@ -243,8 +242,7 @@ mod tests {
         // 4 / 2 = 2 for token 0; -1 * 2 = -2 for token 9, were it the best.
         assert_eq!(sampler.choose(&[4.0, 3.0, 2.5]), Ok(1));
         assert_eq!(sampler.choose(&[4.0, 3.0, 2.5]), Ok(2));
-        let mut negative =
-            Sampler::new(&Sampling { repetition_penalty: 2.0, ..Sampling::default() }, 0, &[0]).unwrap();
+        let mut negative = Sampler::new(&Sampling { repetition_penalty: 2.0, ..Sampling::default() }, 0, &[0]).unwrap();
         assert_eq!(negative.choose(&[-1.0, -1.5]), Ok(1));
     }
 
