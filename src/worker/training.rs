@@ -261,7 +261,7 @@ pub fn run(
     job: &Job,
     resume: bool,
     control: &Control,
-    watch: &mut dyn FnMut(Event<'_>),
+    watch: &mut (dyn FnMut(Event<'_>) + Send),
 ) -> Result<Summary, TrainingError> {
     let plan: Plan = job.plan()?;
     let hold = job.hold()?;
@@ -295,8 +295,7 @@ pub fn run(
         Ok(trainer.run(&mut sampler, watch)?)
     };
     let result = match &pool {
-        // A pool's `install` wants what it runs to be `Send`; the closure is run by one of its threads, alone.
-        Ok(pool) => run_in(pool, &mut work),
+        Ok(pool) => pool.install(work),
         Err(_) => work(),
     };
     match result {
