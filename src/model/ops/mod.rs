@@ -1,1 +1,17 @@
 //! Fused operations, each with its forward and its backward.
+//!
+//! All work on row-major `f32` slices, rows in parallel over the current rayon pool, with every sum in a fixed order.
+//! Knows shapes; knows nothing of models, adapters or runs.
+
+pub mod activation;
+pub mod attend;
+pub mod attention;
+pub mod dropout;
+pub mod elementary;
+pub mod gemm;
+pub mod linear_ce;
+pub mod norm;
+pub mod pool;
+pub mod rotary;
+pub mod rows;
+pub mod simd;

@@ -1,0 +1,129 @@
+//! Packing: rows of different lengths behind one another without padding, their shared beginning computed once.
+//!
+//! Rows of an instruction data set begin alike (system text, instruction). Where the rows of a pack share a prefix, it
+//! becomes a segment of its own which all of them continue: the loss and, without dropout, the gradients are exactly
+//! those of separate rows, since a causal model's states at the prefix do not depend on what follows.
+
+use crate::model::ops::attention::Segment;
+
+/// One tokenised row: what the model reads and how much each token counts as a prediction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    pub tokens: Vec<u32>,
+    /// `weights[i]` is the weight of predicting `tokens[i]`; that of the first token is never used.
+    pub weights: Vec<f32>,
+}
+
+impl Row {
+    /// Number of tokens that are predicted and counted.
+    #[must_use]
+    pub fn supervised(&self) -> usize {
+        self.weights.iter().skip(1).filter(|&&w| w > 0.0).count()
+    }
+
+    /// The sum of the weights of its predictions.
+    #[must_use]
+    pub fn weight(&self) -> f64 {
+        self.weights.iter().skip(1).map(|&w| f64::from(w)).sum()
+    }
+
+    /// First position that predicts something counted; the row's length if none does.
+    fn first_predicting(&self) -> usize {
+        self.weights.iter().skip(1).position(|&w| w > 0.0).unwrap_or(self.tokens.len())
+    }
+}
+
+/// Rows behind one another, ready for a pass.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Packed {
+    /// `[rows]`
+    pub tokens: Vec<u32>,
+    /// Position of each packed row in its sequence.
+    pub positions: Vec<u32>,
+    pub segments: Vec<Segment>,
+    /// Packed rows that predict something counted, in ascending order.
+    pub predicting: Vec<u32>,
+    /// What each of them should predict.
+    pub targets: Vec<u32>,
+    /// How much each counts.
+    pub weights: Vec<f32>,
+    /// For each of them the index of its row in the list that was packed.
+    pub owners: Vec<u32>,
+}
+
+/// A shared prefix shorter than this is not worth a segment.
+const SHORTEST_PREFIX: usize = 8;
+
+impl Packed {
+    /// Packs `rows`, sharing their common beginning where `share` allows it.
+    #[must_use]
+    pub fn new(rows: &[&Row], share: bool) -> Self {
+        let mut packed = Self::default();
+        let prefix = if share && rows.len() > 1 { common_prefix(rows) } else { 0 };
+        let prefix = if prefix < SHORTEST_PREFIX { 0 } else { prefix };
+        if prefix > 0 {
+            packed.push(&rows[0].tokens[..prefix], 0, None);
+        }
+        for (owner, row) in rows.iter().enumerate() {
+            let first = packed.tokens.len();
+            packed.push(&row.tokens[prefix..], prefix, (prefix > 0).then_some(0));
+            for position in prefix..row.tokens.len().saturating_sub(1) {
+                let weight = row.weights[position + 1];
+                if weight > 0.0 {
+                    packed.predicting.push((first + position - prefix) as u32);
+                    packed.targets.push(row.tokens[position + 1]);
+                    packed.weights.push(weight);
+                    packed.owners.push(owner as u32);
+                }
+            }
+        }
+        packed
+    }
+
+    fn push(&mut self, tokens: &[u32], position: usize, prefix: Option<usize>) {
+        self.segments.push(Segment { start: self.tokens.len(), len: tokens.len(), prefix });
+        self.positions.extend((position..position + tokens.len()).map(|p| p as u32));
+        self.tokens.extend_from_slice(tokens);
+    }
+
+    /// Number of positions, that is one more than the highest.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.positions.iter().max().map_or(0, |&p| p as usize + 1)
+    }
+}
+
+/// Length of the beginning that all rows share and none is to predict from. Each row keeps a token of its own.
+fn common_prefix(rows: &[&Row]) -> usize {
+    let first = &rows[0].tokens;
+    rows.iter()
+        .map(|row| {
+            let same = row.tokens.iter().zip(first).take_while(|(a, b)| a == b).count();
+            same.min(row.first_predicting()).min(row.tokens.len().saturating_sub(1))
+        })
+        .min()
+        .unwrap_or(0)
+}
+
+/// Splits one optimizer step's rows into packs of at most `budget` tokens each (a longer row stands alone).
+#[must_use]
+pub fn micro_batches<'a>(rows: &[&'a Row], budget: usize) -> Vec<Vec<&'a Row>> {
+    // Shared beginnings shorten a pack, which the budget may use: count each row without it.
+    let prefix = if rows.len() > 1 { common_prefix(rows) } else { 0 };
+    let mut packs: Vec<Vec<&Row>> = Vec::new();
+    let mut room = 0;
+    for &row in rows {
+        let own = row.tokens.len() - prefix;
+        match packs.last_mut() {
+            Some(pack) if own <= room => {
+                pack.push(row);
+                room -= own;
+            }
+            _ => {
+                packs.push(vec![row]);
+                room = budget.saturating_sub(row.tokens.len());
+            }
+        }
+    }
+    packs
+}
