@@ -5,12 +5,13 @@
 //! `json.dumps`, values printed as Python prints them, CRLF read as LF, loop controls, and `{% generation %}` blocks,
 //! which are rewritten to call blocks so that they also yield the character ranges of the assistant's turns.
 //!
-//! A template comes with a model and is untrusted: it can read no file, its steps ([`FUEL`]), its recursion and its
+//! A template comes with a model and is untrusted: it can read no file, its steps, its recursion and its
 //! output are bounded. `strftime_now` gives the moment the template was read, not the moment of each call, so that all
 //! rows of a run carry one date. Knows nothing of records, tokens or masks.
 
 mod python;
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use minijinja::syntax::SyntaxConfig;
@@ -25,6 +26,8 @@ const RECURSION: usize = 100;
 const OUTPUT: usize = 64 << 20;
 /// Open and close an assistant's turn in the raw output; noncharacters, removed from the text again.
 const MARKS: [char; 2] = ['\u{FDD0}', '\u{FDD1}'];
+/// The variable that says whether assistant's turns are marked.
+const MARKED: &str = "togi_marked";
 const NAME: &str = "template";
 
 /// Why a template could not be read or rendered.
@@ -128,6 +131,10 @@ impl Template {
     pub fn render(&self, context: &serde_json::Map<String, serde_json::Value>) -> Result<Output, TemplateError> {
         let fail = |e: &Error| describe(&self.what, e);
         let template = self.environment.get_template(NAME).map_err(|e| fail(&e))?;
+        // Data that holds the marks itself is rendered without them.
+        let marked = !serde_json::to_string(context).unwrap_or_default().contains(MARKS);
+        let mut context = context.clone();
+        context.insert(MARKED.to_owned(), serde_json::Value::Bool(marked));
         let mut bounded = Bounded(Vec::new());
         template.render_captured_to(Value::from(Serde(context)), &mut bounded).map_err(|e| fail(&e))?;
         let raw = String::from_utf8(bounded.0).map_err(|e| TemplateError {
@@ -135,8 +142,7 @@ impl Template {
             line: None,
             reason: e.to_string(),
         })?;
-        let given = serde_json::to_string(context).unwrap_or_default().contains(MARKS);
-        Ok(if given { Output { text: raw, generations: Vec::new() } } else { split_marks(&raw) })
+        Ok(if marked { split_marks(&raw) } else { Output { text: raw, generations: Vec::new() } })
     }
 }
 
@@ -158,11 +164,13 @@ impl std::io::Write for Bounded {
 }
 
 /// Marks what an assistant's block wrote, unless the data itself holds the marks.
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands keyword arguments over by value")]
 fn generation(state: &mut State, options: Kwargs) -> Result<Value, Error> {
     let caller: Value = options.get("caller")?;
-    let text = caller.call(state, &[])?;
+    let text = python::text_of(&caller.call(state, &[])?);
     let [open, close] = MARKS;
-    Ok(Value::from_safe_string(format!("{open}{}{close}", python::text_of(&text))))
+    let marked = state.lookup(MARKED).is_some_and(|v| v.is_true());
+    Ok(Value::from(if marked { format!("{open}{text}{close}") } else { text }))
 }
 
 /// Takes the marks out of a rendering and keeps where they were.
@@ -195,19 +203,18 @@ fn open_generation(source: &str) -> String {
             continue;
         };
         let signs = ['-', '+'];
-        match inside.trim_start_matches(signs).trim_end_matches(signs).trim() {
-            word @ ("generation" | "endgeneration") => {
-                let new = if word == "generation" { "call togi_generation()" } else { "endcall" };
-                out.push_str("{%");
-                out.push_str(&inside.replace(word, new));
-                out.push_str("%}");
-                rest = next;
-            }
+        let word = inside.trim_start_matches(signs).trim_end_matches(signs).trim();
+        let new = match word {
+            "generation" => "call togi_generation()",
+            "endgeneration" => "endcall",
             _ => {
                 out.push_str("{%");
                 rest = after;
+                continue;
             }
-        }
+        };
+        let _ = write!(out, "{{%{}%}}", inside.replace(word, new));
+        rest = next;
     }
     out.push_str(rest);
     out

@@ -32,12 +32,17 @@ fn repr(value: &Value, depth: usize, out: &mut String) {
         ValueKind::Number => out.push_str(&number(value)),
         ValueKind::String => repr_string(value.as_str().unwrap_or_default(), out),
         ValueKind::Seq => {
-            out.push('[');
+            let tuple = value.is_tuple();
+            out.push(if tuple { '(' } else { '[' });
             for (i, item) in value.try_iter().into_iter().flatten().enumerate() {
                 out.push_str(if i == 0 { "" } else { ", " });
                 repr(&item, depth + 1, out);
             }
-            out.push(']');
+            out.push_str(match (tuple, value.len()) {
+                (true, Some(1)) => ",)",
+                (true, _) => ")",
+                (false, _) => "]",
+            });
         }
         ValueKind::Map => {
             out.push('{');
@@ -105,6 +110,7 @@ fn float(x: f64) -> String {
 
 /// `json.dumps` with the options of transformers' `tojson`: `ensure_ascii` (default false), `indent`, `separators`,
 /// `sort_keys`.
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands keyword arguments over by value")]
 pub(super) fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
     let ascii = options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false);
     let sort = options.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
@@ -164,13 +170,12 @@ impl Json {
                     keys.sort();
                 }
                 self.block('{', '}', depth, &keys, |json, key| {
-                    match key.kind() {
-                        ValueKind::String => json.string(key.as_str().unwrap_or_default()),
-                        _ => {
-                            json.out.push('"');
-                            json.value(key, depth + 1)?;
-                            json.out.push('"');
-                        }
+                    if let Some(text) = key.as_str() {
+                        json.string(text);
+                    } else {
+                        json.out.push('"');
+                        json.value(key, depth + 1)?;
+                        json.out.push('"');
                     }
                     let colon = json.separators.1.clone();
                     json.out.push_str(&colon);
