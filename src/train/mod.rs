@@ -6,4 +6,7 @@
 pub mod batch;
 pub mod block;
 pub mod linear;
+pub mod optimizer;
+pub mod schedule;
+pub mod settings;
 pub mod step;
