@@ -1,1 +1,399 @@
-//! (to be written)
+//! The user's settings, and how a settings file is read: known keys, located errors.
+//!
+//! `config.toml` lies in the user's configuration folder (`~/.config/togi/` on Linux) or where `TOGI_CONFIG` says. It holds
+//! what belongs to a person and a machine; what belongs to a project stands in its `togi.toml`, and what a run did in its
+//! plan. Every key has a default, and one that togi does not know is an error:
+//!
+//! ```toml
+//! threads = 8                  # threads of the CPU engine; default: one for each core
+//! models_dir = "~/models"      # where models are kept; default: togi-models in the user's cache folder
+//! nice = 10                    # how far a worker steps back for other processes, 0 to 19; default: 10
+//! ```
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::{env, fs, thread};
+
+/// The variable that names another settings file.
+pub const VARIABLE: &str = "TOGI_CONFIG";
+const KEYS: &[&str] = &["threads", "models_dir", "nice"];
+const DEFAULT_NICE: i64 = 10;
+
+/// What is wrong with a settings file.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file could not be read.
+    #[error("could not read the settings {}: {cause}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// The system's reason.
+        cause: io::Error,
+    },
+    /// The file is no TOML.
+    #[error("{}, line {line}: {reason}", file.display())]
+    Syntax {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What the parser said.
+        reason: String,
+    },
+    /// A key or table that togi does not know.
+    #[error("{}, line {line}: {what} is not a setting{}", file.display(), hint(nearest.as_deref(), known))]
+    Unknown {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The key or table in words.
+        what: String,
+        /// The known one that is most like it.
+        nearest: Option<String>,
+        /// The known ones.
+        known: Vec<String>,
+    },
+    /// A value that its key cannot have.
+    #[error("{}, line {line}: {key} {reason}", file.display())]
+    Value {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The key.
+        key: String,
+        /// What is wrong, as the words after the key.
+        reason: String,
+    },
+    /// A table's name that stands for something else.
+    #[error("{}: {table} must be a table, written [{table}]", file.display())]
+    NotATable {
+        /// The file.
+        file: PathBuf,
+        /// The table.
+        table: String,
+    },
+    /// The user has no home folder.
+    #[error("this user has no home folder; set {VARIABLE} to a settings file that names models_dir")]
+    NoHome,
+}
+
+fn hint(nearest: Option<&str>, known: &[String]) -> String {
+    match nearest {
+        Some(name) => format!("; did you mean {name}?"),
+        None => format!("; there are {}", known.join(", ")),
+    }
+}
+
+/// The user's settings, each at its default where the file does not name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Threads of the CPU engine: one for each core.
+    pub threads: usize,
+    /// Where models are kept: `togi-models` in the user's cache folder.
+    pub models_dir: PathBuf,
+    /// How far a worker steps back for other processes (`nice`), 0 to 19: 10.
+    pub nice: i32,
+}
+
+impl Config {
+    /// Reads the settings from where `TOGI_CONFIG` says, else from the user's configuration folder; a file that is missing
+    /// there is one that changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read, has a key that togi does not know or a value that it cannot have, or `TOGI_CONFIG`
+    /// names a file that is not there.
+    pub fn load() -> Result<Self, SettingsError> {
+        let named = env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let folders = directories::ProjectDirs::from("", "", "togi");
+        let usual = folders.map(|folders| folders.config_dir().join("config.toml"));
+        let must_exist = named.is_some();
+        match named.or(usual) {
+            Some(file) => match fs::read_to_string(&file) {
+                Ok(text) => Self::parse(&file, text),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => {
+                    Self::parse(&file, String::new())
+                }
+                Err(cause) => Err(SettingsError::Unreadable { file, cause }),
+            },
+            None => Err(SettingsError::NoHome),
+        }
+    }
+
+    /// Reads `text` as the settings file `file`.
+    fn parse(file: &Path, text: String) -> Result<Self, SettingsError> {
+        let toml = TomlFile::parse(file, text)?;
+        toml.check_root(KEYS)?;
+        let within = |key, least: i64, most: i64| match toml.integer("", key)? {
+            Some(value) if (least..=most).contains(&value) => Ok(Some(value)),
+            Some(value) => Err(toml.wrong("", key, &format!("must be from {least} to {most}, not {value}"))),
+            None => Ok(None),
+        };
+        let folders = directories::BaseDirs::new();
+        let models_dir = match (toml.string("", "models_dir")?, &folders) {
+            (Some(path), folders) => {
+                let home = folders.as_ref().map(directories::BaseDirs::home_dir);
+                match (path.strip_prefix("~/"), home) {
+                    (Some(rest), Some(home)) => home.join(rest),
+                    _ => file.parent().unwrap_or(Path::new("")).join(path),
+                }
+            }
+            (None, Some(folders)) => folders.cache_dir().join("togi-models"),
+            (None, None) => return Err(SettingsError::NoHome),
+        };
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Ok(Self {
+            threads: within("threads", 1, 1024)?.map_or(cores, |threads| threads as usize),
+            models_dir,
+            nice: within("nice", 0, 19)?.unwrap_or(DEFAULT_NICE) as i32,
+        })
+    }
+}
+
+/// The keys that a table may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keys {
+    /// These.
+    Only(&'static [&'static str]),
+    /// Any; somebody else checks them.
+    Any,
+}
+
+/// A TOML file that remembers its name and its lines, so that whatever is wrong in it can be pointed at.
+///
+/// Where a method takes a table and a key, the empty table is the root.
+#[derive(Debug)]
+pub struct TomlFile {
+    file: PathBuf,
+    document: toml_edit::Document<String>,
+}
+
+impl TomlFile {
+    /// Parses `text`, the content of `file`.
+    ///
+    /// # Errors
+    ///
+    /// Where it is no TOML.
+    pub fn parse(file: &Path, text: String) -> Result<Self, SettingsError> {
+        match toml_edit::Document::parse(text.clone()) {
+            Ok(document) => Ok(Self { file: file.to_owned(), document }),
+            Err(error) => {
+                let line = line_of(&text, error.span().map_or(0, |span| span.start));
+                let reason = error.message().trim().replace('\n', "; ");
+                Err(SettingsError::Syntax { file: file.to_owned(), line, reason })
+            }
+        }
+    }
+
+    /// Checks that the file has only the tables of `known`, each with only its keys.
+    ///
+    /// # Errors
+    ///
+    /// For the first table or key that it does not know.
+    pub fn check(&self, known: &[(&str, Keys)]) -> Result<(), SettingsError> {
+        let tables: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        let root = self.document.as_table();
+        self.check_keys(root, "", &tables)?;
+        for (name, keys) in known {
+            let Some(item) = root.get(name) else { continue };
+            let Some(table) = item.as_table_like() else {
+                return Err(SettingsError::NotATable { file: self.file.clone(), table: (*name).to_owned() });
+            };
+            if let Keys::Only(keys) = keys {
+                self.check_keys(table, name, keys)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the file has only the keys `known`, outside of any table.
+    ///
+    /// # Errors
+    ///
+    /// For the first key that it does not know.
+    pub fn check_root(&self, known: &[&str]) -> Result<(), SettingsError> {
+        self.check_keys(self.document.as_table(), "", known)
+    }
+
+    fn check_keys(&self, table: &dyn toml_edit::TableLike, name: &str, known: &[&str]) -> Result<(), SettingsError> {
+        for (key, item) in table.iter().filter(|(key, _)| !known.contains(key)) {
+            let what = match (name.is_empty(), item.is_table()) {
+                (true, true) => format!("[{key}]"),
+                (true, false) => key.to_owned(),
+                (false, _) => format!("{key} of [{name}]"),
+            };
+            return Err(SettingsError::Unknown {
+                file: self.file.clone(),
+                line: self.line(table, key),
+                what,
+                nearest: nearest(key, known).map(str::to_owned),
+                known: known.iter().map(|&key| key.to_owned()).collect(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Returns the string at a key; `None` where the key is missing.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not a string.
+    pub fn string(&self, table: &str, key: &str) -> Result<Option<String>, SettingsError> {
+        let Some(item) = self.item(table, key)? else { return Ok(None) };
+        match item.as_str() {
+            Some(text) => Ok(Some(text.to_owned())),
+            None => Err(self.wrong(table, key, &format!("must be a string, not {}", kind(item)))),
+        }
+    }
+
+    /// Returns the whole number at a key; `None` where the key is missing.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not a whole number.
+    pub fn integer(&self, table: &str, key: &str) -> Result<Option<i64>, SettingsError> {
+        let Some(item) = self.item(table, key)? else { return Ok(None) };
+        match item.as_integer() {
+            Some(number) => Ok(Some(number)),
+            None => Err(self.wrong(table, key, &format!("must be a whole number, not {}", kind(item)))),
+        }
+    }
+
+    /// Returns a table as plain values; an empty one where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// Where the name stands for something else.
+    pub fn table(&self, name: &str) -> Result<toml::Table, SettingsError> {
+        let not_a_table = || SettingsError::NotATable { file: self.file.clone(), table: name.to_owned() };
+        if self.document.as_table().get(name).is_some_and(|item| !item.is_table_like()) {
+            return Err(not_a_table());
+        }
+        let mut root: toml::Table = toml::from_str(self.document.raw()).map_err(|_| not_a_table())?;
+        match root.remove(name) {
+            Some(toml::Value::Table(table)) => Ok(table),
+            _ => Ok(toml::Table::new()),
+        }
+    }
+
+    /// Returns the error that the value at a key `reason`, which are the words after the key's name.
+    #[must_use]
+    pub fn wrong(&self, table: &str, key: &str, reason: &str) -> SettingsError {
+        let root: &dyn toml_edit::TableLike = self.document.as_table();
+        let holder =
+            if table.is_empty() { Some(root) } else { root.get(table).and_then(toml_edit::Item::as_table_like) };
+        let line = holder.map_or(1, |holder| self.line(holder, key));
+        SettingsError::Value { file: self.file.clone(), line, key: key.to_owned(), reason: reason.to_owned() }
+    }
+
+    /// Gives the document for editing; comments and order stay.
+    #[must_use]
+    pub fn into_mut(self) -> toml_edit::DocumentMut {
+        self.document.into_mut()
+    }
+
+    fn item(&self, table: &str, key: &str) -> Result<Option<&toml_edit::Item>, SettingsError> {
+        let root = self.document.as_table();
+        if table.is_empty() {
+            return Ok(root.get(key));
+        }
+        let Some(item) = root.get(table) else { return Ok(None) };
+        match item.as_table_like() {
+            Some(holder) => Ok(holder.get(key)),
+            None => Err(SettingsError::NotATable { file: self.file.clone(), table: table.to_owned() }),
+        }
+    }
+
+    fn line(&self, table: &dyn toml_edit::TableLike, key: &str) -> usize {
+        let span = table.key(key).and_then(toml_edit::Key::span);
+        // A table's own line is that of its header.
+        let span = span.or_else(|| table.get(key).and_then(toml_edit::Item::span));
+        line_of(self.document.raw(), span.map_or(0, |span| span.start))
+    }
+}
+
+fn kind(item: &toml_edit::Item) -> String {
+    format!("a value of type {}", item.type_name())
+}
+
+/// Returns the line, from 1, of the byte at `offset`.
+fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|&byte| byte == b'\n').count()
+}
+
+/// Returns the one of `known` that is most like `name`, if one is like it at all: at most a third of its letters differ.
+#[must_use]
+pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let (distance, best) =
+        known.iter().map(|&other| (distance(name, other), other)).min_by_key(|&(distance, _)| distance)?;
+    (distance * 3 <= best.chars().count().max(3)).then_some(best)
+}
+
+/// Levenshtein's distance: the least number of letters to insert, delete or replace.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut above_left = std::mem::replace(&mut row[0], i + 1);
+        for (j, &b) in to.iter().enumerate() {
+            let above = row[j + 1];
+            row[j + 1] = (above_left + usize::from(a != b)).min(above + 1).min(row[j] + 1);
+            above_left = above;
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, SettingsError> {
+        Config::parse(Path::new("/home/somebody/.config/togi/config.toml"), text.to_owned())
+    }
+
+    #[test]
+    fn every_key_has_a_default() {
+        let config = parse("").unwrap();
+        assert!(config.threads >= 1);
+        assert!(config.models_dir.ends_with("togi-models") && config.models_dir.is_absolute());
+        assert_eq!(config.nice, 10);
+    }
+
+    #[test]
+    fn what_is_set_is_taken() {
+        let config = parse("threads = 3\nnice = 0\nmodels_dir = \"../models\" # beside\n").unwrap();
+        assert_eq!((config.threads, config.nice), (3, 0));
+        assert_eq!(config.models_dir, Path::new("/home/somebody/.config/togi/../models"));
+        let home = parse("models_dir = \"~/m\"").unwrap().models_dir;
+        assert!(home.is_absolute() && home.ends_with("m") && !home.to_string_lossy().contains('~'), "{home:?}");
+    }
+
+    #[test]
+    fn mistakes_are_pointed_at() {
+        for (text, parts) in [
+            ("nice = 1\nthread = 2\n", ["line 2", "did you mean threads?"]),
+            ("colour = \"red\"", ["line 1", "threads, models_dir, nice"]),
+            ("\n\nnice = 40", ["line 3", "nice must be from 0 to 19, not 40"]),
+            ("threads = \"all\"", ["line 1", "whole number"]),
+            ("threads = 0", ["line 1", "from 1"]),
+            ("threads = ", ["config.toml", "line 1"]),
+            ("[threads]\nx = 1", ["line 1", "threads"]),
+        ] {
+            let message = parse(text).unwrap_err().to_string();
+            assert!(parts.iter().all(|part| message.contains(part)), "{text:?} gives {message:?}");
+        }
+    }
+
+    #[test]
+    fn near_means_near() {
+        let known = ["template", "system", "style"];
+        assert_eq!(nearest("sistem", &known), Some("system"));
+        assert_eq!(nearest("stile", &known), Some("style"));
+        assert_eq!(nearest("colour", &known), None);
+        assert_eq!(nearest("x", &[]), None);
+    }
+}

@@ -215,7 +215,9 @@ fn step_of(name: &str) -> Option<u64> {
 fn entries(dir: &Path) -> Result<Vec<(String, PathBuf)>, JobError> {
     let read = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        read => read.and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(FileError::on("read the folder", dir))?,
+        read => {
+            read.and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(FileError::on("read the folder", dir))?
+        }
     };
     Ok(read.into_iter().filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path()))).collect())
 }
@@ -257,7 +259,8 @@ mod tests {
     }
 
     fn files(job: &Job) -> Vec<String> {
-        let mut names: Vec<_> = entries(&job.dir().join(CHECKPOINTS)).unwrap().into_iter().map(|(name, _)| name).collect();
+        let mut names: Vec<_> =
+            entries(&job.dir().join(CHECKPOINTS)).unwrap().into_iter().map(|(name, _)| name).collect();
         names.sort();
         names
     }

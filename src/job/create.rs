@@ -95,7 +95,8 @@ impl Draft {
         };
         let body = toml::to_string(&PlanFile { job: header, plan })
             .map_err(|error| JobError::Unwritable(error.to_string()))?;
-        let text = format!("# Frozen when the run was created: it reads this file and {INPUTS}, and nothing else.\n{body}");
+        let text =
+            format!("# Frozen when the run was created: it reads this file and {INPUTS}, and nothing else.\n{body}");
         durable::write(&self.dir.join(PLAN), text.as_bytes())?;
         durable::sync_dir(durable::parent(&self.dir))?;
         self.sealed = true;

@@ -149,7 +149,10 @@ mod tests {
         assert_eq!(job.state().unwrap().word(), "interrupted");
         job.hold().unwrap().end(Outcome::Stopped, Some(30), "stopped by Ctrl-C").unwrap();
         let State::Ended(ending) = job.state().unwrap() else { panic!("{:?}", job.state()) };
-        assert_eq!((ending.outcome, ending.step, ending.reason.as_str()), (Outcome::Stopped, Some(30), "stopped by Ctrl-C"));
+        assert_eq!(
+            (ending.outcome, ending.step, ending.reason.as_str()),
+            (Outcome::Stopped, Some(30), "stopped by Ctrl-C")
+        );
 
         let hold = job.hold().unwrap();
         assert_eq!(job.state().unwrap().word(), "running");

@@ -22,11 +22,8 @@ const LONGEST: usize = 100;
 pub(super) fn path(dir: &Path) -> Result<PathBuf, FileError> {
     let hash = blake3::hash(dir.as_os_str().as_bytes()).to_hex();
     let name = format!("{}.sock", hash.get(..16).unwrap_or_default());
-    let group = if durable::is_shared(dir) {
-        Some(fs::metadata(dir).map_err(FileError::on("read", dir))?.gid())
-    } else {
-        None
-    };
+    let group =
+        if durable::is_shared(dir) { Some(fs::metadata(dir).map_err(FileError::on("read", dir))?.gid()) } else { None };
     let folder = folder(std::env::var_os("XDG_RUNTIME_DIR").as_deref(), name.len(), group);
     enter(&folder, group)?;
     Ok(folder.join(name))

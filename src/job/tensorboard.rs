@@ -181,6 +181,37 @@ mod tests {
     }
 
     #[test]
+    fn records_are_those_of_tensorboards_own_writer() {
+        // What `RecordWriter` of the Python package tensorboard 2.21.0 writes for the same events.
+        let value = |tag: &str, value| Value { tag: tag.to_owned(), simple_value: Some(value) };
+        let summary = Summary { value: vec![value("train/loss", 2.5), value("損失", 0.0)] };
+        for (wall_time, step, what, theirs) in [
+            (
+                1_700_000_000.5,
+                0,
+                What::FileVersion(FILE_VERSION.to_owned()),
+                "1800000000000000a37f4b220900002040fc54d9411a0d627261696e2e4576656e743a322b353110",
+            ),
+            (
+                1_700_000_001.25,
+                3,
+                What::Summary(summary),
+                "2f000000000000006d5d1d500900005040fc54d94110032a220a110a0a747261696e2f6c6f737315000020400a0d0a06e6\
+                 908de5a4b11500000000b28515bb",
+            ),
+            (
+                1_700_000_002.0,
+                31,
+                What::SessionLog(SessionLog { status: SessionStatus::Start.into() }),
+                "0f000000000000006d532b090900008040fc54d941101f3a0208014b4d00d4",
+            ),
+        ] {
+            let event = Event { wall_time, step, what: Some(what) };
+            assert_eq!(hex(&record(&event.encode_to_vec())), theirs);
+        }
+    }
+
+    #[test]
     fn a_resumed_file_begins_with_version_and_session_start() {
         let dir = tempfile::tempdir().unwrap();
         let mut first = EventFile::create(dir.path(), None).unwrap();

@@ -25,7 +25,7 @@ pub(super) fn tokenizer() -> Arc<Tokenizer> {
         .vocab_size(420)
         .show_progress(false)
         .special_tokens(SPECIALS.iter().map(|s| AddedToken::from(*s, true)).collect())
-        .initial_alphabet(ByteLevel::alphabet())
+        .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
         .build();
     let mut inner: TokenizerImpl<BPE, tokenizers::NormalizerWrapper, ByteLevel, ByteLevel, ByteLevel> =
         TokenizerImpl::new(BPE::default());

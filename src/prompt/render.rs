@@ -429,7 +429,7 @@ impl Renderer {
             let message = messages.get(turn).ok_or_else(lost)?;
             let floor = ranges.last().map_or(0, |(range, _)| range.end);
             let range = if let Some(range) = whole.generations.get(k).filter(|_| marked) {
-                range.start..self.past_end(text, range.end)
+                self.to_end(text, range)
             } else {
                 self.find_turn(chat, messages.get(..turn).unwrap_or_default(), tools, message, text, floor)
                     .ok_or_else(lost)?
@@ -477,13 +477,15 @@ impl Renderer {
         (opened.is_some() || !content.is_empty()).then_some(start + begin..start + turn_end)
     }
 
-    /// `at`, or the end of the end token that stands there.
-    fn past_end(&self, text: &str, at: usize) -> usize {
-        if text.get(at..).is_some_and(|rest| rest.starts_with(self.end.1.as_str())) {
-            at + self.end.1.len()
-        } else {
-            at
+    /// A marked turn up to its end token, which the template may write after the mark or white space before it ends.
+    fn to_end(&self, text: &str, marked: &Range<usize>) -> Range<usize> {
+        let end = self.end.1.as_str();
+        let turn = text.get(marked.clone()).unwrap_or_default().trim_end();
+        if turn.ends_with(end) {
+            return marked.start..marked.start + turn.len();
         }
+        let follows = text.get(marked.end..).is_some_and(|rest| rest.starts_with(end));
+        marked.start..if follows { marked.end + end.len() } else { marked.end }
     }
 
     /// Tokenises each segment by itself and joins them.

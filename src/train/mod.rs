@@ -1,12 +1,20 @@
 //! Training: from rendered rows to an adapter.
 //!
-//! [`batch`] packs rows, [`block`] and [`step`] are the explicit forward and backward, [`linear`] a linear layer with
-//! its adapter. Knows the model and the job's directory; knows nothing of projects, stores or screens.
+//! - [`settings`], [`plan`]: what a person may set, and what is frozen of it.
+//! - [`batch`]: packing rows without padding, shared beginnings once.
+//! - [`linear`], [`block`], [`step`]: the explicit forward and backward.
+//! - [`optimizer`], [`schedule`]: AdamW, clipping, the learning rate.
+//! - [`checkpoint`], [`trainer`]: what a run keeps, and the loop.
+//!
+//! Knows the model, the renderer and the job's directory; knows nothing of projects, stores or screens.
 
 pub mod batch;
 pub mod block;
+pub mod checkpoint;
 pub mod linear;
 pub mod optimizer;
+pub mod plan;
 pub mod schedule;
 pub mod settings;
 pub mod step;
+pub mod trainer;

@@ -1,7 +1,7 @@
 //! The pages that the demo's base model is pre-trained on: minutes, and what people write after them.
 //!
-//! Behind the minutes stand two to four sections that tell the same facts again: a recap, questions with their answers, a
-//! letter, a calendar, a quotation, the next meeting's opening. To continue such a page one has to find in the minutes
+//! Behind the minutes stand three or four sections that tell the same facts again: a recap, questions with their answers, a
+//! letter, a calendar, a quotation, a copy, the next meeting's opening. To continue such a page one has to find in the minutes
 //! who does what by when, and so the model learns to copy and to keep facts together. No page has the answers' own form
 //! or the words that ask for them: the base model continues minutes, and it takes tuning to make it list.
 
@@ -9,7 +9,7 @@ use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::world::{Action, Language, Meeting, STATEMENTS, Share, World, date_text, statement_in_form};
+use super::world::{Action, Language, Meeting, Point, STATEMENTS, Share, World, date_text, statement};
 
 /// The pages of a seed: page `i` is the same whatever the number of pages.
 pub fn pretraining_text(seed: u64, pages: usize) -> impl Iterator<Item = String> {
@@ -25,10 +25,16 @@ pub fn pretraining_text(seed: u64, pages: usize) -> impl Iterator<Item = String>
 pub fn page(world: &World, rng: &mut impl Rng) -> String {
     let language = Language::ALL.choose(rng).copied().unwrap_or(Language::English);
     let meeting = world.meeting(language, Share::Train, rng);
-    let mut text = meeting.minutes(rng);
+    let mut text = meeting.minutes();
     let mut kinds = Section::ALL;
     kinds.shuffle(rng);
-    let sections = rng.random_range(2..=4);
+    let sections = rng.random_range(3..=4);
+    // A copy says everything once more word for word, which is where a model first learns to copy: half of the pages.
+    if let Some(at) = kinds.iter().position(|kind| *kind == Section::Copy)
+        && rng.random_bool(0.3)
+    {
+        kinds.swap(0, at);
+    }
     for kind in kinds.iter().take(sections) {
         text.push('\n');
         text.push_str(&kind.write(&meeting, rng));
@@ -47,10 +53,11 @@ enum Section {
     NextMeeting,
     Table,
     Reminders,
+    Copy,
 }
 
 impl Section {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Recap,
         Self::Questions,
         Self::Letters,
@@ -59,6 +66,7 @@ impl Section {
         Self::NextMeeting,
         Self::Table,
         Self::Reminders,
+        Self::Copy,
     ];
 
     fn write(self, meeting: &Meeting, rng: &mut impl Rng) -> String {
@@ -75,7 +83,7 @@ impl Section {
                 };
                 let lead = lead.choose(rng).copied().unwrap_or_default();
                 let form = rng.random_range(0..STATEMENTS);
-                paragraph(language, lead, actions.iter().map(|action| statement_in_form(action, form)))
+                paragraph(language, lead, actions.iter().map(|action| statement(action, form)))
             }
             Self::Questions => {
                 actions.shuffle(rng);
@@ -112,15 +120,22 @@ impl Section {
                 paragraph(language, lead, days)
             }
             Self::Quotation => {
-                // The sentence of the minutes is not kept as text, so the quotation is a free one.
-                let Some(action) = actions.choose(rng) else { return String::new() };
-                let form = rng.random_range(0..STATEMENTS);
-                let said = statement_in_form(action, form);
-                if english {
-                    format!("The minutes about {}: \"{said}\"\n", action.owner)
-                } else {
-                    format!("{}さんについての記録「{said}」\n", action.owner)
-                }
+                let quoted: Vec<&Point> = meeting.points.choose_multiple(rng, 2).collect();
+                let lines = quoted.iter().map(|point| {
+                    let said = point.sentence();
+                    if english {
+                        format!("We quote: \"{said}\"\n")
+                    } else {
+                        format!("記録には「{said}」とある。\n")
+                    }
+                });
+                lines.collect()
+            }
+            Self::Copy => {
+                let name = actions.choose(rng).map_or("", |action| action.owner);
+                let head =
+                    if english { format!("Copy for {name}.") } else { format!("{name}さんのための写し。") };
+                format!("{head}\n{}\n", meeting.paragraph())
             }
             Self::NextMeeting => {
                 let lead =

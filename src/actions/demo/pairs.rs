@@ -56,7 +56,7 @@ pub(super) fn meetings(seed: u64, share: Share, count: usize) -> Vec<(Meeting, P
     while pairs.len() < count {
         let language = Language::ALL[pairs.len() % Language::ALL.len()];
         let meeting = world.meeting(language, share, &mut rng);
-        let input = meeting.minutes(&mut rng);
+        let input = meeting.minutes();
         if seen.insert(input.clone()) {
             let instruction = match language {
                 Language::English => ENGLISH_INSTRUCTION,

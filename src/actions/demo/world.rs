@@ -96,10 +96,21 @@ impl Action {
 /// A sentence of the minutes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Point {
-    /// Somebody takes on a job.
-    Action(Action),
+    /// Somebody takes on a job; the number is the form of the sentence.
+    Action(Action, usize),
     /// Anything else; gives nobody anything to do.
     Remark(String),
+}
+
+impl Point {
+    /// The sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Action(action, form) => statement(action, *form),
+            Self::Remark(text) => text.clone(),
+        }
+    }
 }
 
 /// A meeting: its heading and its points in order.
@@ -121,39 +132,31 @@ impl Meeting {
     /// The jobs taken on, in the order of the minutes.
     pub fn actions(&self) -> impl Iterator<Item = &Action> {
         self.points.iter().filter_map(|point| match point {
-            Point::Action(action) => Some(action),
+            Point::Action(action, _) => Some(action),
             Point::Remark(_) => None,
         })
     }
 
     /// Writes the minutes: a heading, then a paragraph of sentences.
-    pub fn minutes(&self, rng: &mut impl Rng) -> String {
+    #[must_use]
+    pub fn minutes(&self) -> String {
         let date = date_text(self.language, self.day);
-        let sentences: Vec<String> = self
-            .points
-            .iter()
-            .map(|point| match point {
-                Point::Action(action) => statement(action, rng),
-                Point::Remark(text) => text.clone(),
-            })
-            .collect();
-        match self.language {
-            Language::English => {
-                let present = match self.present.split_last() {
-                    Some((last, rest)) if !rest.is_empty() => format!(" Present: {} and {last}.", rest.join(", ")),
-                    _ => String::new(),
-                };
-                format!("{}, {date}.{present}\n{}\n", self.group, sentences.join(" "))
-            }
-            Language::Japanese => {
-                let present = if self.present.is_empty() {
-                    String::new()
-                } else {
-                    format!("出席者は{}。", self.present.join("、"))
-                };
-                format!("{}、{date}。{present}\n{}\n", self.group, sentences.concat())
-            }
-        }
+        let present = match (self.language, self.present.split_last()) {
+            (_, None) => String::new(),
+            (Language::English, Some((last, []))) => format!(" Present: {last}."),
+            (Language::English, Some((last, rest))) => format!(" Present: {} and {last}.", rest.join(", ")),
+            (Language::Japanese, Some(_)) => format!("出席者は{}。", self.present.join("、")),
+        };
+        let stop = if self.language == Language::English { "." } else { "。" };
+        let comma = if self.language == Language::English { ", " } else { "、" };
+        format!("{}{comma}{date}{stop}{present}\n{}\n", self.group, self.paragraph())
+    }
+
+    /// The sentences of the minutes in one line.
+    #[must_use]
+    pub fn paragraph(&self) -> String {
+        let sentences: Vec<String> = self.points.iter().map(Point::sentence).collect();
+        sentences.join(if self.language == Language::English { " " } else { "" })
     }
 }
 
@@ -169,17 +172,11 @@ pub fn date_text(language: Language, day: Date) -> String {
     }
 }
 
-/// A sentence in which somebody takes on a job, in one of several forms.
-pub fn statement(action: &Action, rng: &mut impl Rng) -> String {
-    let form = rng.random_range(0..STATEMENTS);
-    statement_in_form(action, form)
-}
-
-/// Number of forms of [`statement_in_form`], in either language.
+/// Number of forms of [`statement`], in either language.
 pub(super) const STATEMENTS: usize = 8;
 
 /// A sentence in which somebody takes on a job, in the form of the given number (modulo [`STATEMENTS`]).
-pub(super) fn statement_in_form(action: &Action, form: usize) -> String {
+pub(super) fn statement(action: &Action, form: usize) -> String {
     let (who, what, when) = (action.owner, action.task.text(), date_text(action.task.language, action.due));
     match (action.task.language, form % STATEMENTS) {
         (Language::English, 0) => format!("{who} will {what} by {when}."),
@@ -316,7 +313,7 @@ impl World {
             let Some(task) = bind(person, rng) else { continue };
             let owner = lexicon.names[person];
             around.push(owner);
-            points.push(Point::Action(Action { owner, task, due: next_day() }));
+            points.push(Point::Action(Action { owner, task, due: next_day() }, rng.random_range(0..STATEMENTS)));
         }
         for _ in 0..rng.random_range(1..=2) {
             let Some(person) = people.next() else { break };
@@ -373,7 +370,7 @@ mod tests {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let language = Language::ALL[(seed % 2) as usize];
             let meeting = world.meeting(language, share, &mut rng);
-            let minutes = meeting.minutes(&mut rng);
+            let minutes = meeting.minutes();
             (meeting, minutes)
         })
     }
@@ -416,7 +413,7 @@ mod tests {
                 let parts = [action.owner.to_owned(), action.task.text(), date];
                 assert!(parts.iter().all(|part| minutes.contains(part)), "{minutes}");
                 for form in 0..STATEMENTS {
-                    let sentence = statement_in_form(action, form);
+                    let sentence = statement(action, form);
                     assert!(parts.iter().all(|part| sentence.contains(part)), "{sentence}");
                 }
             }

@@ -4,11 +4,14 @@
 //! Knows shapes; knows nothing of models, adapters or runs.
 
 pub mod activation;
+pub mod attend;
 pub mod attention;
 pub mod dropout;
+pub mod elementary;
 pub mod gemm;
 pub mod linear_ce;
 pub mod norm;
 pub mod pool;
 pub mod rotary;
+pub mod rows;
 pub mod simd;

@@ -1,1 +1,373 @@
-//! Models from the Hugging Face Hub.
+//! Models from the Hugging Face Hub, by way of the cache that every Hugging Face tool shares.
+//!
+//! What is in the cache is taken from there without asking the network. Everything else goes through `hf-hub`: the
+//! token of a gated model from `HF_TOKEN` or the place where `hf auth login` keeps it, files whole or not at all, and
+//! those that an interrupted call has brought are not brought again.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Sender};
+use std::time::Duration;
+
+use hf_hub::progress::{DownloadEvent, FileStatus, ProgressEvent, ProgressHandler};
+use hf_hub::{HFClient, HFError, split_id};
+
+use super::SourceError;
+
+/// Longest wait for the Hub's first answer. A slow line needs seconds, a missing one is known sooner.
+const FIRST_ANSWER: Duration = Duration::from_secs(15);
+
+/// Files besides the weights, where a model has them.
+const SMALL_FILES: [&str; 7] = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "chat_template.json",
+];
+
+/// How far a download is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    pub files_done: usize,
+    pub files: usize,
+    pub bytes_done: u64,
+    /// Zero until the Hub has said.
+    pub bytes: u64,
+}
+
+/// A model in the local cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// A folder for [`Source::open`](super::Source::open).
+    pub folder: PathBuf,
+    /// The commit, for `togi.toml` to pin.
+    pub revision: String,
+}
+
+/// Brings a model into the local cache, or finds it there. Without a `revision` that is the cache's newest, and where
+/// the cache has none, the Hub's `main`. Blocks; `progress` is called on this thread.
+///
+/// # Errors
+/// When `id` is no Hub id, the Hub cannot be reached or refuses, or the model has no safetensors or tokenizer.json.
+pub fn fetch(id: &str, revision: Option<&str>, progress: &mut dyn FnMut(Progress)) -> Result<Fetched, SourceError> {
+    fetch_by(HFClient::builder(), id, revision, FIRST_ANSWER, progress)
+}
+
+fn fetch_by(
+    client: hf_hub::HFClientBuilder,
+    id: &str,
+    revision: Option<&str>,
+    patience: Duration,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Fetched, SourceError> {
+    check_id(id)?;
+    if let Some(revision) = revision {
+        check_revision(revision)?;
+    }
+    let client = client.retry_max_attempts(2).build().map_err(|e| explain(id, revision, &e))?;
+    if let Some(found) = cached(client.cache_dir(), id, revision.unwrap_or("main")) {
+        return Ok(found);
+    }
+    let (sender, events) = mpsc::channel();
+    let (id, revision) = (id.to_owned(), revision.map(str::to_owned));
+    // A thread of its own, so that this works inside another runtime too; the channel ends when it does.
+    let worker = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| SourceError::Hub(format!("no download could be started: {e}")))?;
+        runtime.block_on(download(&client, &id, revision.as_deref(), patience, sender))
+    });
+    for event in events {
+        progress(event);
+    }
+    worker.join().unwrap_or_else(|_| Err(SourceError::Hub("the download broke off; run the command again".to_owned())))
+}
+
+async fn download(
+    client: &HFClient,
+    id: &str,
+    revision: Option<&str>,
+    patience: Duration,
+    sender: Sender<Progress>,
+) -> Result<Fetched, SourceError> {
+    let (owner, name) = split_id(id);
+    let model = client.model(owner, name);
+    let asked = model.info().maybe_revision(revision.map(str::to_owned)).send();
+    let info = match tokio::time::timeout(patience, asked).await {
+        Ok(info) => info.map_err(|e| explain(id, revision, &e))?,
+        Err(_) => return Err(unreachable_hub(id, "no answer in time")),
+    };
+    let names: Vec<String> = info.siblings.unwrap_or_default().into_iter().map(|file| file.rfilename).collect();
+    let wanted = wanted(id, &names)?;
+    let snapshot = model.snapshot_download().revision(revision.unwrap_or("main")).allow_patterns(wanted);
+    let folder = snapshot.progress(Reporter::new(sender)).send().await.map_err(|e| explain(id, revision, &e))?;
+    let commit = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Fetched { folder, revision: commit })
+}
+
+/// The files to bring out of those a repository has.
+fn wanted(id: &str, names: &[String]) -> Result<Vec<String>, SourceError> {
+    let has = |name: &str| names.iter().any(|n| n == name);
+    let mut files: Vec<String> = SMALL_FILES.iter().filter(|name| has(name)).map(|&name| name.to_owned()).collect();
+    let lacking = |what: &str| Err(SourceError::Hub(format!("{id} {what}")));
+    if !has("config.json") {
+        return lacking("has no config.json: it is not a model in Hugging Face's form (is it a GGUF or an adapter?)");
+    }
+    if !has("tokenizer.json") {
+        return lacking(
+            "has no tokenizer.json, only a tokenizer in another form; load it once with transformers' AutoTokenizer, \
+             save it with save_pretrained beside the weights, and give that folder",
+        );
+    }
+    if has("model.safetensors") {
+        files.push("model.safetensors".to_owned());
+    } else if has("model.safetensors.index.json") {
+        files.push("model.safetensors.index.json".to_owned());
+        let shard = |name: &&String| name.starts_with("model-") && name.ends_with(".safetensors");
+        files.extend(names.iter().filter(shard).cloned());
+    } else {
+        return lacking("has no safetensors weights; choose a revision or a copy of the model that does");
+    }
+    Ok(files)
+}
+
+/// A whole model in the cache: `models--owner--name/snapshots/COMMIT`, by commit or by what `refs/REVISION` says.
+fn cached(cache: &Path, id: &str, revision: &str) -> Option<Fetched> {
+    let repository = cache.join(format!("models--{}", id.replace('/', "--")));
+    let is_commit = revision.len() == 40 && revision.bytes().all(|b| b.is_ascii_hexdigit());
+    let commit = if is_commit {
+        revision.to_owned()
+    } else {
+        std::fs::read_to_string(repository.join("refs").join(revision)).ok()?.trim().to_owned()
+    };
+    let plain = !commit.is_empty() && commit.bytes().all(|b| b.is_ascii_alphanumeric());
+    let folder = repository.join("snapshots").join(&commit);
+    (plain && whole(&folder)).then_some(Fetched { folder, revision: commit })
+}
+
+/// Whether a folder has a configuration, a tokenizer and every weight file.
+fn whole(folder: &Path) -> bool {
+    let has = |name: &str| folder.join(name).is_file();
+    if !has("config.json") || !has("tokenizer.json") {
+        return false;
+    }
+    if has("model.safetensors") {
+        return true;
+    }
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: HashMap<String, String>,
+    }
+    let index = std::fs::read(folder.join("model.safetensors.index.json")).ok();
+    let index = index.and_then(|json| serde_json::from_slice::<Index>(&json).ok());
+    index.is_some_and(|index| {
+        let shards: BTreeSet<&String> = index.weight_map.values().collect();
+        !shards.is_empty() && shards.iter().all(|shard| has(shard))
+    })
+}
+
+/// Hub ids are `name` or `owner/name` of letters, digits, `-`, `_` and `.` (huggingface_hub, `validate_repo_id`).
+fn check_id(id: &str) -> Result<(), SourceError> {
+    let part = |part: &str| {
+        !part.is_empty()
+            && part.len() <= 96
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+            && !part.contains("..")
+            && !part.contains("--")
+            && !part.starts_with(['-', '.'])
+            && !part.ends_with(['-', '.'])
+    };
+    let parts: Vec<&str> = id.split('/').collect();
+    if parts.len() <= 2 && parts.iter().all(|p| part(p)) {
+        return Ok(());
+    }
+    Err(SourceError::Hub(format!(
+        "{id:?} is neither a file or folder that is there nor a Hub id such as HuggingFaceTB/SmolLM2-135M-Instruct"
+    )))
+}
+
+/// A revision becomes a path in the cache: no way out of it.
+fn check_revision(revision: &str) -> Result<(), SourceError> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/');
+    let parts_fit = revision.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+    if !revision.is_empty() && revision.bytes().all(plain) && parts_fit {
+        return Ok(());
+    }
+    Err(SourceError::Hub(format!("{revision:?} is no revision: give a branch, a tag or a commit")))
+}
+
+fn unreachable_hub(id: &str, why: &str) -> SourceError {
+    SourceError::Hub(format!(
+        "the Hub cannot be reached ({why}), and {id} is not in the local cache; give a folder or a GGUF file instead, \
+         or run again with a network"
+    ))
+}
+
+/// Puts the Hub's refusals into words that say what to do.
+fn explain(id: &str, revision: Option<&str>, error: &HFError) -> SourceError {
+    match error {
+        HFError::Request { source, .. } => unreachable_hub(id, &innermost(source)),
+        HFError::AuthRequired { .. } | HFError::Forbidden { .. } => SourceError::Hub(format!(
+            "the Hub does not give {id} without permission: accept its terms on https://huggingface.co/{id}, then set \
+             HF_TOKEN or run `hf auth login`"
+        )),
+        HFError::RepoNotFound { .. } => SourceError::Hub(format!(
+            "the Hub has no model {id}, or it is private: check the spelling, or set HF_TOKEN"
+        )),
+        HFError::RevisionNotFound { .. } => SourceError::Hub(format!(
+            "{id} has no revision {:?}: give a branch, a tag or a commit of it",
+            revision.unwrap_or("main")
+        )),
+        HFError::RateLimited { .. } => {
+            SourceError::Hub("the Hub asks for a pause (too many requests); run again in a few minutes".to_owned())
+        }
+        other => SourceError::Hub(format!("{id} could not be brought from the Hub: {other}; run again to go on")),
+    }
+}
+
+/// The cause at the end of a chain of errors, which is the one a person can act on.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// Adds up what the files of a download report.
+struct Reporter {
+    sender: Sender<Progress>,
+    state: std::sync::Mutex<(Progress, HashMap<String, (u64, bool)>, u64)>,
+}
+
+impl Reporter {
+    fn new(sender: Sender<Progress>) -> Self {
+        Self { sender, state: std::sync::Mutex::default() }
+    }
+}
+
+impl ProgressHandler for Reporter {
+    fn on_progress(&self, event: &ProgressEvent) {
+        let ProgressEvent::Download(event) = event else { return };
+        let Ok(mut state) = self.state.lock() else { return };
+        let (progress, files, batch) = &mut *state;
+        match event {
+            DownloadEvent::Start { total_files, total_bytes } => {
+                (progress.files, progress.bytes) = (*total_files, *total_bytes);
+            }
+            DownloadEvent::Progress { files: changed } => {
+                for file in changed {
+                    let done = file.status == FileStatus::Complete;
+                    files.insert(file.filename.clone(), (file.bytes_completed, done));
+                }
+            }
+            DownloadEvent::AggregateProgress { bytes_completed, .. } => *batch = *bytes_completed,
+            DownloadEvent::Complete => {
+                (progress.files_done, progress.bytes_done) = (progress.files, progress.bytes);
+                let _ = self.sender.send(progress.clone());
+                return;
+            }
+        }
+        // Files of a Xet batch report their bytes together, and one by one only when they are whole.
+        let bytes = files.values().map(|(bytes, _)| bytes).sum::<u64>().max(*batch);
+        progress.bytes_done = bytes.min(progress.bytes);
+        progress.files_done = files.values().filter(|(_, done)| *done).count();
+        let _ = self.sender.send(progress.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    /// A cache as Hugging Face's tools lay it out, with a model of two shards.
+    fn cache() -> tempfile::TempDir {
+        let cache = tempfile::tempdir().unwrap();
+        let repository = cache.path().join("models--someone--small");
+        let snapshot = repository.join("snapshots").join(COMMIT);
+        std::fs::create_dir_all(&snapshot).unwrap();
+        std::fs::create_dir_all(repository.join("refs")).unwrap();
+        std::fs::write(repository.join("refs/main"), COMMIT).unwrap();
+        for file in ["config.json", "tokenizer.json", "model-1.safetensors", "model-2.safetensors"] {
+            std::fs::write(snapshot.join(file), "{}").unwrap();
+        }
+        let index = r#"{"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}"#;
+        std::fs::write(snapshot.join("model.safetensors.index.json"), index).unwrap();
+        cache
+    }
+
+    /// A Hub that nobody answers for: connections to the port are refused at once.
+    fn offline(cache: &Path) -> hf_hub::HFClientBuilder {
+        HFClient::builder().endpoint("http://127.0.0.1:9").cache_dir(cache)
+    }
+
+    fn ask(cache: &Path, id: &str, revision: Option<&str>) -> Result<Fetched, SourceError> {
+        fetch_by(offline(cache), id, revision, Duration::from_secs(5), &mut |_| {})
+    }
+
+    #[test]
+    fn a_cached_model_is_found_without_a_network() {
+        let cache = cache();
+        for revision in [None, Some("main"), Some(COMMIT)] {
+            let found = ask(cache.path(), "someone/small", revision).unwrap();
+            assert_eq!(found.revision, COMMIT);
+            assert!(found.folder.join("config.json").is_file());
+        }
+    }
+
+    #[test]
+    fn a_cached_model_with_a_shard_missing_is_not_taken_for_whole() {
+        let cache = cache();
+        let shard = format!("models--someone--small/snapshots/{COMMIT}/model-2.safetensors");
+        std::fs::remove_file(cache.path().join(shard)).unwrap();
+        assert!(ask(cache.path(), "someone/small", None).is_err());
+    }
+
+    #[test]
+    fn offline_is_said_plainly_and_soon() {
+        let cache = tempfile::tempdir().unwrap();
+        let start = Instant::now();
+        let error = ask(cache.path(), "someone/else", None).unwrap_err().to_string();
+        assert!(error.contains("the Hub cannot be reached") && error.contains("a folder or a GGUF file"), "{error}");
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn a_hub_that_never_answers_is_given_up() {
+        let cache = tempfile::tempdir().unwrap();
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", silent.local_addr().unwrap());
+        let client = HFClient::builder().endpoint(endpoint).cache_dir(cache.path());
+        let error = fetch_by(client, "someone/else", None, Duration::from_millis(300), &mut |_| {}).unwrap_err();
+        assert!(error.to_string().contains("the Hub cannot be reached"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_id_or_revision_never_reaches_the_network_or_the_disk() {
+        let cache = cache();
+        for id in ["", "a/b/c", "../etc", "a b", "someone/..", "-x", "a--b/c"] {
+            assert!(ask(cache.path(), id, None).unwrap_err().to_string().contains("Hub id"), "{id}");
+        }
+        for revision in ["", "../../x", "a//b", "a\u{0}"] {
+            let error = ask(cache.path(), "someone/small", Some(revision)).unwrap_err().to_string();
+            assert!(error.contains("is no revision"), "{revision}: {error}");
+        }
+    }
+
+    #[test]
+    fn only_the_files_that_are_needed_are_brought() {
+        let names = |all: &[&str]| all.iter().map(|&n| n.to_owned()).collect::<Vec<_>>();
+        let all = names(&["README.md", "config.json", "tokenizer.json", "model.safetensors", "onnx/model.onnx"]);
+        assert_eq!(wanted("a/b", &all).unwrap(), ["config.json", "tokenizer.json", "model.safetensors"]);
+        let spm = wanted("a/b", &names(&["config.json", "spiece.model", "model.safetensors"])).unwrap_err();
+        assert!(spm.to_string().contains("tokenizer.json"), "{spm}");
+        let bin = wanted("a/b", &names(&["config.json", "tokenizer.json", "pytorch_model.bin"])).unwrap_err();
+        assert!(bin.to_string().contains("safetensors"), "{bin}");
+    }
+}

@@ -13,7 +13,7 @@ pub(crate) fn model_file(name: &str) -> Option<PathBuf> {
 }
 
 /// A Hugging Face folder made of one of those files, under the folder that `TOGI_HF` names.
-fn model_folder(name: &str) -> Option<PathBuf> {
+pub(crate) fn model_folder(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("TOGI_HF").map(PathBuf::from)?;
     present(root.join(name))
 }

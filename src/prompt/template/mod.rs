@@ -25,6 +25,8 @@ const RECURSION: usize = 100;
 const OUTPUT: usize = 64 << 20;
 /// Open and close an assistant's turn in the raw output; noncharacters, removed from the text again.
 const MARKS: [char; 2] = ['\u{FDD0}', '\u{FDD1}'];
+/// The variable that says whether assistant's turns are marked.
+const MARKED: &str = "togi_marked";
 const NAME: &str = "template";
 
 /// Why a template could not be read or rendered.
@@ -128,6 +130,10 @@ impl Template {
     pub fn render(&self, context: &serde_json::Map<String, serde_json::Value>) -> Result<Output, TemplateError> {
         let fail = |e: &Error| describe(&self.what, e);
         let template = self.environment.get_template(NAME).map_err(|e| fail(&e))?;
+        // Data that holds the marks itself is rendered without them.
+        let marked = !serde_json::to_string(context).unwrap_or_default().contains(MARKS);
+        let mut context = context.clone();
+        context.insert(MARKED.to_owned(), serde_json::Value::Bool(marked));
         let mut bounded = Bounded(Vec::new());
         template.render_captured_to(Value::from(Serde(context)), &mut bounded).map_err(|e| fail(&e))?;
         let raw = String::from_utf8(bounded.0).map_err(|e| TemplateError {
@@ -135,8 +141,7 @@ impl Template {
             line: None,
             reason: e.to_string(),
         })?;
-        let given = serde_json::to_string(context).unwrap_or_default().contains(MARKS);
-        Ok(if given { Output { text: raw, generations: Vec::new() } } else { split_marks(&raw) })
+        Ok(if marked { split_marks(&raw) } else { Output { text: raw, generations: Vec::new() } })
     }
 }
 
@@ -160,9 +165,10 @@ impl std::io::Write for Bounded {
 /// Marks what an assistant's block wrote, unless the data itself holds the marks.
 fn generation(state: &mut State, options: Kwargs) -> Result<Value, Error> {
     let caller: Value = options.get("caller")?;
-    let text = caller.call(state, &[])?;
+    let text = python::text_of(&caller.call(state, &[])?);
     let [open, close] = MARKS;
-    Ok(Value::from_safe_string(format!("{open}{}{close}", python::text_of(&text))))
+    let marked = state.lookup(MARKED).is_some_and(|v| v.is_true());
+    Ok(Value::from(if marked { format!("{open}{text}{close}") } else { text }))
 }
 
 /// Takes the marks out of a rendering and keeps where they were.

@@ -1,0 +1,572 @@
+//! Answers, token by token: many requests in one running batch, each with its own settings, adapter and end.
+//!
+//! A finished request's place is taken by the next one waiting. The beginning that all prompts of one adapter share is
+//! read once and its cache copied. None of that shows in an answer: inference is row-invariant, and a request draws its
+//! random numbers from a stream of its own. So base and tuned compared as two rows of one batch are what each gives alone.
+
+use super::decoder::Decoder;
+use super::infer::{InferError, Inference, Row, Want};
+use super::kv_cache::KvCache;
+use super::lora::Adapter;
+use super::sample::{SampleError, Sampler, Sampling};
+use super::tokenizer::{TokenStream, Tokenizer};
+
+/// Requests answered together at most, unless told otherwise: from here on more rows gain little on a CPU.
+const BATCH: usize = 32;
+/// Prompt tokens read before the caller is asked again whether to go on, about half a second of a small model.
+const READ: usize = 512;
+
+/// What is to be answered, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The rendered prompt's tokens, at least one.
+    pub prompt: &'a [u32],
+    /// The adapter that answers, or the base model alone.
+    pub adapter: Option<&'a Adapter>,
+    pub sampling: &'a Sampling,
+    /// Which of the seed's streams of random numbers it draws from; equal for rows to be compared.
+    pub stream: u64,
+    /// Tokens of the answer at most.
+    pub max_tokens: usize,
+    /// Texts that end an answer and are not part of it.
+    pub stops: &'a [String],
+    /// Tokens that end an answer and are not part of it.
+    pub ends: &'a [u32],
+}
+
+/// Why an answer ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The model wrote this end token.
+    End(u32),
+    /// The text came to this stop string.
+    Text(String),
+    /// It reached `max_tokens`.
+    Length,
+    /// It reached the end of the model's context.
+    Context,
+    /// The caller did not want more.
+    Cancelled,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What the model wrote, without an end token; those of a stop string are in it.
+    pub tokens: Vec<u32>,
+    /// Its text, up to a stop string.
+    pub text: String,
+    pub stop: Stop,
+}
+
+/// What happens while answers are written.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// Request `request` has new text: whole characters, and surely not part of a stop string.
+    Text { request: usize, text: &'a str },
+    /// Request `request` is done.
+    Done { request: usize, answer: &'a Answer },
+    /// A step or a stretch of a prompt has been computed.
+    Step { active: usize, waiting: usize },
+}
+
+/// Why nothing could be generated.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum GenerateError {
+    #[error("request {request}: {error}")]
+    Infer { request: usize, error: InferError },
+    #[error("request {request}: {error}")]
+    Sample { request: usize, error: SampleError },
+}
+
+/// Base and tuned beside each other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    pub base: Answer,
+    pub tuned: Answer,
+    /// The greatest difference between the two rows' logits at the first token; 0 when the adapter changes nothing.
+    pub difference: f32,
+    /// The adapter's fingerprint.
+    pub identity: String,
+}
+
+/// Generates with one decoder and its tokenizer.
+pub struct Generator<'d> {
+    inference: Inference<'d>,
+    tokenizer: &'d Tokenizer,
+    batch: usize,
+}
+
+/// An answer being written.
+struct Active<'a> {
+    request: usize,
+    asked: Request<'a>,
+    cache: KvCache,
+    /// Tokens the model has not read yet.
+    unread: Vec<u32>,
+    sampler: Sampler,
+    /// Gone once the answer is at its end.
+    stream: Option<TokenStream>,
+    tokens: Vec<u32>,
+    text: String,
+    /// Bytes of `text` handed out.
+    shown: usize,
+}
+
+/// The beginning that the prompts of one adapter share.
+struct Stem<'a> {
+    adapter: Option<&'a Adapter>,
+    tokens: &'a [u32],
+    cache: KvCache,
+}
+
+fn same(a: Option<&Adapter>, b: Option<&Adapter>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => std::ptr::eq(a, b),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+impl<'d> Generator<'d> {
+    /// Prepares to generate.
+    #[must_use]
+    pub fn new(decoder: &'d Decoder, tokenizer: &'d Tokenizer) -> Self {
+        Self { inference: Inference::new(decoder), tokenizer, batch: BATCH }
+    }
+
+    /// Answers at most `batch` requests together. More are faster and hold more caches in memory.
+    #[must_use]
+    pub fn with_batch(mut self, batch: usize) -> Self {
+        self.batch = batch.max(1);
+        self
+    }
+
+    /// Answers all requests, telling `see` what happens; once it returns false, what is written so far is returned.
+    ///
+    /// # Errors
+    /// When a prompt cannot be read (no token, an unknown one, longer than the context), settings mean nothing, or the
+    /// model's numbers are not finite; names the request.
+    pub fn run(
+        &mut self,
+        requests: &[Request<'_>],
+        see: &mut dyn FnMut(Event<'_>) -> bool,
+    ) -> Result<Vec<Answer>, GenerateError> {
+        self.drive(requests, see, &mut |_, _| ())
+    }
+
+    /// Answers one prompt with the base model and with `adapter`, as two rows of one batch; request 0 of the events is
+    /// the base. The adapter in `request` is not looked at.
+    ///
+    /// # Errors
+    /// As [`Generator::run`].
+    pub fn compare(
+        &mut self,
+        request: &Request<'_>,
+        adapter: &Adapter,
+        see: &mut dyn FnMut(Event<'_>) -> bool,
+    ) -> Result<Comparison, GenerateError> {
+        let rows = [Request { adapter: None, ..*request }, Request { adapter: Some(adapter), ..*request }];
+        let mut first: [Vec<f32>; 2] = Default::default();
+        let answers = self.drive(&rows, see, &mut |request, logits| {
+            if let Some(kept) = first.get_mut(request).filter(|kept| kept.is_empty()) {
+                kept.extend_from_slice(logits);
+            }
+        })?;
+        let difference = first[0].iter().zip(&first[1]).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+        let [base, tuned] = <[Answer; 2]>::try_from(answers).unwrap_or_else(|_| [cancelled(), cancelled()]);
+        Ok(Comparison { base, tuned, difference, identity: adapter.identity() })
+    }
+
+    /// [`Generator::run`], showing `observe` each request's logits before a token is chosen by them.
+    fn drive(
+        &mut self,
+        requests: &[Request<'_>],
+        see: &mut dyn FnMut(Event<'_>) -> bool,
+        observe: &mut dyn FnMut(usize, &[f32]),
+    ) -> Result<Vec<Answer>, GenerateError> {
+        for (i, request) in requests.iter().enumerate() {
+            let failed = |error| GenerateError::Infer { request: i, error };
+            self.inference.check_prompt(request.prompt).map_err(failed)?;
+            request.sampling.check().map_err(|error| GenerateError::Sample { request: i, error })?;
+        }
+        let mut answers: Vec<Answer> = requests.iter().map(|_| cancelled()).collect();
+        let Some(stems) = self.stems(requests, see)? else { return Ok(answers) };
+        let mut waiting = requests.iter().copied().enumerate();
+        let mut active: Vec<Active<'_>> = Vec::new();
+        loop {
+            let mut unread = 0;
+            while active.len() < self.batch && unread < READ {
+                let Some((request, asked)) = waiting.next() else { break };
+                if asked.max_tokens == 0 {
+                    answers[request].stop = Stop::Length;
+                    see(Event::Done { request, answer: &answers[request] });
+                    continue;
+                }
+                let Some(one) = self.begin(request, asked, &stems, see)? else {
+                    finish_all(active, &mut answers);
+                    return Ok(answers);
+                };
+                unread += one.unread.len();
+                active.push(one);
+            }
+            if active.is_empty() {
+                return Ok(answers);
+            }
+            let mut go_on = self.step(&mut active, &mut answers, see, observe)?;
+            go_on &= see(Event::Step { active: active.len(), waiting: waiting.len() });
+            if !go_on {
+                finish_all(active, &mut answers);
+                return Ok(answers);
+            }
+        }
+    }
+
+    /// Reads what several prompts of one adapter begin with; `None` when the caller wants no more.
+    fn stems<'a>(
+        &mut self,
+        requests: &[Request<'a>],
+        see: &mut dyn FnMut(Event<'_>) -> bool,
+    ) -> Result<Option<Vec<Stem<'a>>>, GenerateError> {
+        let mut stems: Vec<Stem<'a>> = Vec::new();
+        for (i, request) in requests.iter().enumerate() {
+            if stems.iter().any(|stem| same(stem.adapter, request.adapter)) {
+                continue;
+            }
+            let mut others = requests.iter().skip(i + 1).filter(|r| same(r.adapter, request.adapter)).peekable();
+            let mut shared = if others.peek().is_some() { request.prompt.len() - 1 } else { 0 };
+            for other in others {
+                let alike = request.prompt.iter().zip(other.prompt).take_while(|(a, b)| a == b).count();
+                // The last token of a prompt is always read anew, for its logits.
+                shared = shared.min(alike).min(other.prompt.len() - 1);
+            }
+            let mut cache = KvCache::of(&self.inference.decoder().description, shared);
+            let tokens = &request.prompt[..shared];
+            if !self.read(tokens, &mut cache, request.adapter, i, requests.len(), see)? {
+                return Ok(None);
+            }
+            stems.push(Stem { adapter: request.adapter, tokens, cache });
+        }
+        Ok(Some(stems))
+    }
+
+    /// Fills a cache with `tokens`, a stretch at a time; false when the caller wants no more.
+    fn read(
+        &mut self,
+        tokens: &[u32],
+        cache: &mut KvCache,
+        adapter: Option<&Adapter>,
+        request: usize,
+        waiting: usize,
+        see: &mut dyn FnMut(Event<'_>) -> bool,
+    ) -> Result<bool, GenerateError> {
+        for tokens in tokens.chunks(READ) {
+            let row = Row { tokens, cache: &mut *cache, adapter };
+            self.inference
+                .forward(&mut [row], Want::Nothing)
+                .map_err(|error| GenerateError::Infer { request, error })?;
+            if !see(Event::Step { active: 0, waiting }) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn begin<'a>(
+        &mut self,
+        request: usize,
+        asked: Request<'a>,
+        stems: &[Stem<'_>],
+        see: &mut dyn FnMut(Event<'_>) -> bool,
+    ) -> Result<Option<Active<'a>>, GenerateError> {
+        let description = &self.inference.decoder().description;
+        let room = (asked.prompt.len() + asked.max_tokens.min(256)).min(description.context);
+        let stem = stems.iter().find(|stem| same(stem.adapter, asked.adapter) && !stem.tokens.is_empty());
+        let mut cache = match stem {
+            Some(stem) => stem.cache.fork(stem.tokens.len(), room),
+            None => KvCache::of(description, room),
+        };
+        let rest = &asked.prompt[cache.len()..];
+        // A long rest is read in stretches; what is left of it goes with the others' tokens.
+        let early = rest.len().saturating_sub(1) / READ * READ;
+        if !self.read(&rest[..early], &mut cache, asked.adapter, request, 0, see)? {
+            return Ok(None);
+        }
+        let sampler = Sampler::new(asked.sampling, asked.stream, asked.prompt)
+            .map_err(|error| GenerateError::Sample { request, error })?;
+        Ok(Some(Active {
+            request,
+            asked,
+            cache,
+            unread: rest[early..].to_vec(),
+            sampler,
+            stream: Some(self.tokenizer.stream(true)),
+            tokens: Vec::new(),
+            text: String::new(),
+            shown: 0,
+        }))
+    }
+
+    /// One token more for every active request; those that are done leave. False when the caller wants no more.
+    fn step(
+        &mut self,
+        active: &mut Vec<Active<'_>>,
+        answers: &mut [Answer],
+        see: &mut dyn FnMut(Event<'_>) -> bool,
+        observe: &mut dyn FnMut(usize, &[f32]),
+    ) -> Result<bool, GenerateError> {
+        let description = &self.inference.decoder().description;
+        let (vocab, context) = (description.vocab, description.context);
+        let first = active.first().map_or(0, |one| one.request);
+        let mut rows: Vec<Row<'_>> = active
+            .iter_mut()
+            .map(|one| Row { tokens: &one.unread, cache: &mut one.cache, adapter: one.asked.adapter })
+            .collect();
+        let logits = self
+            .inference
+            .forward(&mut rows, Want::Last)
+            .map_err(|error| GenerateError::Infer { request: first, error })?;
+        let mut go_on = true;
+        let mut going = Vec::with_capacity(active.len());
+        for (mut one, logits) in active.drain(..).zip(logits.chunks_exact(vocab)) {
+            let request = one.request;
+            observe(request, logits);
+            let token = one.sampler.choose(logits).map_err(|error| GenerateError::Sample { request, error })?;
+            let stop = one.take(token, context);
+            let safe = if stop.is_some() { one.text.len() } else { one.certain() };
+            if let Some(text) = one.text.get(one.shown..safe).filter(|text| !text.is_empty()) {
+                go_on &= see(Event::Text { request, text });
+                one.shown = safe;
+            }
+            if let Some(stop) = stop {
+                answers[request] = Answer { tokens: one.tokens, text: one.text, stop };
+                go_on &= see(Event::Done { request, answer: &answers[request] });
+            } else {
+                going.push(one);
+            }
+        }
+        *active = going;
+        Ok(go_on)
+    }
+}
+
+impl Active<'_> {
+    /// Takes the next token; says when it is the last.
+    fn take(&mut self, token: u32, context: usize) -> Option<Stop> {
+        if self.asked.ends.contains(&token) {
+            return Some(self.settle(Stop::End(token)));
+        }
+        self.tokens.push(token);
+        self.unread.clear();
+        self.unread.push(token);
+        if let Some(text) = self.stream.as_mut().and_then(|stream| stream.push(token)) {
+            self.text.push_str(&text);
+            if let Some(stop) = self.cut() {
+                return Some(stop);
+            }
+        }
+        if self.tokens.len() >= self.asked.max_tokens {
+            return Some(self.settle(Stop::Length));
+        }
+        (self.cache.len() >= context).then(|| self.settle(Stop::Context))
+    }
+
+    /// Cuts the text at the first stop string, if there is one.
+    fn cut(&mut self) -> Option<Stop> {
+        let found = |stop: &String| {
+            let unseen = self.text.get(self.shown..)?;
+            (!stop.is_empty()).then(|| unseen.find(stop.as_str()))?.map(|at| (self.shown + at, stop.clone()))
+        };
+        let (at, stop) = self.asked.stops.iter().filter_map(found).min_by_key(|(at, _)| *at)?;
+        self.text.truncate(at);
+        Some(Stop::Text(stop))
+    }
+
+    /// Adds what the token stream still held back to the text of an answer that is at its end.
+    fn settle(&mut self, stop: Stop) -> Stop {
+        let Some(held) = self.stream.take().and_then(TokenStream::finish) else { return stop };
+        self.text.push_str(&held);
+        self.cut().unwrap_or(stop)
+    }
+
+    /// Bytes of the text that no stop string can begin in.
+    fn certain(&self) -> usize {
+        let begun = |stop: &String| {
+            let beginnings = stop.char_indices().skip(1).filter_map(|(i, _)| stop.get(..i));
+            beginnings.filter(|beginning| self.text.ends_with(beginning)).map(str::len).max()
+        };
+        self.text.len() - self.asked.stops.iter().filter_map(begun).max().unwrap_or(0)
+    }
+}
+
+/// The answer of a request that was not come to.
+fn cancelled() -> Answer {
+    Answer { tokens: Vec::new(), text: String::new(), stop: Stop::Cancelled }
+}
+
+/// Keeps what requests have written when the caller wants no more.
+fn finish_all(active: Vec<Active<'_>>, answers: &mut [Answer]) {
+    for mut one in active {
+        let stop = one.settle(Stop::Cancelled);
+        answers[one.request] = Answer { tokens: one.tokens, text: one.text, stop };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::description::Family;
+    use super::super::infer::tests::{adapter, decoder};
+    use super::*;
+
+    /// A vocabulary of 67 letters and pairs of letters, one text a token.
+    fn tokenizer() -> Tokenizer {
+        let vocab: Vec<String> = (0..67u8)
+            .map(|i| {
+                let text = if i < 26 {
+                    String::from(char::from(b'a' + i))
+                } else {
+                    format!("{}{i}", char::from(b'A' + i % 26))
+                };
+                format!("\"{text}\": {i}")
+            })
+            .collect();
+        let json = format!(
+            r#"{{"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+            "pre_tokenizer": null, "post_processor": null, "decoder": {{"type": "Fuse"}},
+            "model": {{"type": "WordLevel", "vocab": {{{}}}, "unk_token": "a"}}}}"#,
+            vocab.join(",")
+        );
+        Tokenizer::new(json.parse().unwrap())
+    }
+
+    fn greedy<'a>(prompt: &'a [u32], adapter: Option<&'a Adapter>, sampling: &'a Sampling) -> Request<'a> {
+        Request { prompt, adapter, sampling, stream: 0, max_tokens: 24, stops: &[], ends: &[] }
+    }
+
+    fn quiet(generator: &mut Generator<'_>, requests: &[Request<'_>]) -> Vec<Answer> {
+        generator.run(requests, &mut |_| true).unwrap()
+    }
+
+    #[test]
+    fn many_requests_together_answer_as_each_does_alone() {
+        let tokenizer = tokenizer();
+        for family in [Family::Llama, Family::Gemma3, Family::GptNeox] {
+            let decoder = decoder(family);
+            let adapter = adapter(&decoder, 1);
+            let sampling = Sampling { temperature: 0.8, top_p: 0.95, seed: 3, ..Sampling::default() };
+            // All share their first 9 tokens; two are equal, and one is the shared beginning itself.
+            let prompts: Vec<Vec<u32>> =
+                (0..9u32).map(|i| (0..9).chain((0..i * i % 13).map(|j| (j * 5 + i) % 67)).collect()).collect();
+            let requests: Vec<_> = prompts
+                .iter()
+                .zip(0u64..)
+                .map(|(prompt, i)| Request {
+                    stream: i,
+                    max_tokens: 5 + i as usize * 3,
+                    ..greedy(prompt, (i % 2 == 1).then_some(&adapter), &sampling)
+                })
+                .collect();
+            let alone: Vec<_> =
+                requests.iter().flat_map(|r| quiet(&mut Generator::new(&decoder, &tokenizer), &[*r])).collect();
+            for batch in [1, 3, 32] {
+                let mut generator = Generator::new(&decoder, &tokenizer).with_batch(batch);
+                assert_eq!(quiet(&mut generator, &requests), alone, "{family:?}, {batch} at once");
+            }
+        }
+    }
+
+    #[test]
+    fn a_comparison_is_two_answers_each_as_given_alone() {
+        let (tokenizer, decoder) = (tokenizer(), decoder(Family::Llama));
+        let (adapter, nothing) = (adapter(&decoder, 1), {
+            let mut nothing = adapter(&decoder, 1);
+            nothing.values.fill(0.0);
+            nothing
+        });
+        let sampling = Sampling { temperature: 1.0, seed: 8, ..Sampling::default() };
+        let prompt = [5, 9, 2, 44];
+        let mut generator = Generator::new(&decoder, &tokenizer);
+        let request = greedy(&prompt, None, &sampling);
+        let base = quiet(&mut generator, &[request]);
+        let tuned = quiet(&mut generator, &[greedy(&prompt, Some(&adapter), &sampling)]);
+        let mut streamed = [String::new(), String::new()];
+        let compared = generator
+            .compare(&request, &adapter, &mut |event| {
+                if let Event::Text { request, text } = event {
+                    streamed[request].push_str(text);
+                }
+                true
+            })
+            .unwrap();
+        assert_eq!([&compared.base, &compared.tuned], [&base[0], &tuned[0]]);
+        assert_eq!(streamed, [base[0].text.clone(), tuned[0].text.clone()]);
+        assert!(compared.difference > 0.0 && base != tuned && compared.identity == adapter.identity());
+        let same = generator.compare(&request, &nothing, &mut |_| true).unwrap();
+        assert!(same.difference == 0.0 && same.base == same.tuned);
+    }
+
+    #[test]
+    fn an_answer_ends_at_a_stop_string_an_end_token_or_its_length() {
+        let (tokenizer, decoder) = (tokenizer(), decoder(Family::Llama));
+        let sampling = Sampling { temperature: 1.0, seed: 2, ..Sampling::default() };
+        let prompt = [3, 1, 4];
+        let request = greedy(&prompt, None, &sampling);
+        let mut generator = Generator::new(&decoder, &tokenizer);
+        let whole = quiet(&mut generator, &[request]).remove(0);
+        assert_eq!((whole.tokens.len(), &whole.stop), (24, &Stop::Length));
+
+        let end = whole.tokens[10];
+        let first = whole.tokens.iter().position(|&t| t == end).unwrap();
+        let ended = quiet(&mut generator, &[Request { ends: &[end], ..request }]).remove(0);
+        assert_eq!((ended.tokens.as_slice(), &ended.stop), (&whole.tokens[..first], &Stop::End(end)));
+
+        // A stop string across three tokens, whose beginning must not be shown either.
+        let stop = tokenizer.decode(&whole.tokens[7..10], true).unwrap();
+        let mut shown = String::new();
+        let stops = ["never".to_owned(), stop.clone()];
+        let stopped = generator
+            .run(&[Request { stops: &stops, ..request }], &mut |event| {
+                if let Event::Text { text, .. } = event {
+                    shown.push_str(text);
+                }
+                true
+            })
+            .unwrap()
+            .remove(0);
+        let at = whole.text.find(&stop).unwrap();
+        assert_eq!(stopped.stop, Stop::Text(stop));
+        assert_eq!((Some(stopped.text.as_str()), &shown), (whole.text.get(..at), &stopped.text));
+        assert_eq!(quiet(&mut generator, &[Request { max_tokens: 0, ..request }])[0].stop, Stop::Length);
+    }
+
+    #[test]
+    fn the_end_of_the_context_ends_an_answer_and_a_longer_prompt_is_refused() {
+        let (tokenizer, decoder) = (tokenizer(), decoder(Family::Llama));
+        let sampling = Sampling::default();
+        let mut generator = Generator::new(&decoder, &tokenizer);
+        let prompt = vec![1; 595];
+        let answer = quiet(&mut generator, &[greedy(&prompt, None, &sampling)]).remove(0);
+        // Five more tokens fit, and the one chosen by the last of them needs no place.
+        assert_eq!((answer.tokens.len(), answer.stop), (6, Stop::Context));
+        let long = vec![1; 601];
+        let error = generator.run(&[greedy(&prompt, None, &sampling), greedy(&long, None, &sampling)], &mut |_| true);
+        assert!(error.unwrap_err().to_string().starts_with("request 1: the text is 601 tokens long"));
+    }
+
+    #[test]
+    fn cancelling_keeps_what_is_written() {
+        let (tokenizer, decoder) = (tokenizer(), decoder(Family::Llama));
+        let sampling = Sampling::default();
+        let request = greedy(&[1, 2], None, &sampling);
+        let mut steps = 0;
+        let answers = Generator::new(&decoder, &tokenizer)
+            .with_batch(1)
+            .run(&[request, request], &mut |event| {
+                steps += usize::from(matches!(event, Event::Step { active: 1, .. }));
+                steps < 5
+            })
+            .unwrap();
+        assert_eq!((answers[0].tokens.len(), &answers[0].stop), (5, &Stop::Cancelled));
+        assert_eq!((answers[1].tokens.len(), &answers[1].stop), (0, &Stop::Cancelled));
+    }
+}

@@ -1,0 +1,510 @@
+//! Inference: the decoder's forward over many sequences at once, each with its own cache and its own adapter or none.
+//!
+//! All rows' tokens go through each matrix together, so one pass over the frozen weights serves them all; what a row's
+//! adapter adds is computed for its tokens alone. **Row invariance**: a token's numbers depend on its sequence and its
+//! adapter, not on the rows beside it nor on how the text was split, bit for bit on one machine. Every operation used
+//! here keeps that: [`rows`](super::ops::rows), [`attend`], and operations that work row by row.
+
+use super::decoder::{Decoder, Fused, Product};
+use super::description::Norm;
+use super::kv_cache::KvCache;
+use super::lora::Adapter;
+use super::ops::attend::{Sequence, attend};
+use super::ops::attention::Shape;
+use super::ops::norm::{self, Heads};
+use super::ops::rows::{Layer, Put, Rows, product};
+use super::ops::{activation, rotary};
+
+/// Tokens that go through the decoder together at most: enough for the arithmetic to hide the reading of the weights,
+/// few enough for the intermediate rows to stay near the processor.
+const CHUNK: usize = 256;
+
+/// New tokens of one sequence.
+pub struct Row<'a> {
+    pub tokens: &'a [u32],
+    /// What the sequence has seen; the tokens are added to it.
+    pub cache: &'a mut KvCache,
+    /// Added to the frozen weights for this row, or the base model alone.
+    pub adapter: Option<&'a Adapter>,
+}
+
+/// Which tokens' logits are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// None: the caches are to be filled.
+    Nothing,
+    /// Each row's last token's.
+    Last,
+    /// Every token's; `tokens * vocab` floats.
+    All,
+}
+
+/// Why rows could not be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InferError {
+    #[error("token {token} is not in the model's vocabulary of {vocab}; the tokenizer is that of another model")]
+    Token { token: u32, vocab: usize },
+    #[error("the text is {tokens} tokens long and the model reads {context} at most; shorten it")]
+    TooLong { tokens: usize, context: usize },
+    #[error("the cache was made for another model")]
+    Cache,
+    #[error("the prompt has no token; give it a beginning, such as the model's start token")]
+    Empty,
+}
+
+/// A decoder ready to infer: its weights, rotary tables and working rows.
+pub struct Inference<'d> {
+    decoder: &'d Decoder,
+    /// Tables of global and local layers, as long as the longest text so far needed.
+    tables: [rotary::Table; 2],
+}
+
+/// A stretch of one row's tokens in a pass.
+struct Part {
+    row: usize,
+    /// Tokens of the row in earlier passes.
+    from: usize,
+    len: usize,
+    /// Its first row among the pass's tokens.
+    at: usize,
+}
+
+impl<'d> Inference<'d> {
+    /// Prepares to run `decoder`.
+    #[must_use]
+    pub fn new(decoder: &'d Decoder) -> Self {
+        let table = |local: bool| rotary::Table::new(&rotary_of(decoder, local), 0);
+        Self { decoder, tables: [table(false), table(true)] }
+    }
+
+    /// The decoder that runs.
+    #[must_use]
+    pub fn decoder(&self) -> &'d Decoder {
+        self.decoder
+    }
+
+    /// Adds every row's tokens to its cache and returns the wanted logits, `[wanted tokens, vocab]` in the order of rows.
+    ///
+    /// # Errors
+    /// When a token is not in the vocabulary, a text is longer than the model's context, a cache is another model's, or
+    /// a row has no token. No cache has changed then.
+    pub fn forward(&mut self, rows: &mut [Row<'_>], want: Want) -> Result<Vec<f32>, InferError> {
+        let longest = self.check(rows)?;
+        self.lengthen(longest);
+        // On a thread of the pool, so that each of the hundreds of small products need not be handed over to it.
+        let this = &*self;
+        Ok(rayon::scope(|_| this.run(rows, want)))
+    }
+
+    fn check(&self, rows: &[Row<'_>]) -> Result<usize, InferError> {
+        let d = &self.decoder.description;
+        let mut longest = 0;
+        for row in rows {
+            if !row.cache.fits(d) {
+                return Err(InferError::Cache);
+            }
+            self.check_tokens(row.tokens)?;
+            let tokens = row.cache.len() + row.tokens.len();
+            if tokens > d.context {
+                return Err(InferError::TooLong { tokens, context: d.context });
+            }
+            longest = longest.max(tokens);
+        }
+        Ok(longest)
+    }
+
+    /// Says whether a prompt can be read and at least one token be written behind it.
+    ///
+    /// # Errors
+    /// When it has no token, one that is not in the vocabulary, or leaves no room in the model's context.
+    pub fn check_prompt(&self, tokens: &[u32]) -> Result<(), InferError> {
+        let context = self.decoder.description.context;
+        self.check_tokens(tokens)?;
+        if tokens.len() > context {
+            return Err(InferError::TooLong { tokens: tokens.len(), context });
+        }
+        Ok(())
+    }
+
+    fn check_tokens(&self, tokens: &[u32]) -> Result<(), InferError> {
+        let vocab = self.decoder.description.vocab;
+        if tokens.is_empty() {
+            return Err(InferError::Empty);
+        }
+        match tokens.iter().find(|&&token| token as usize >= vocab) {
+            Some(&token) => Err(InferError::Token { token, vocab }),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the rotary tables cover `tokens` positions.
+    fn lengthen(&mut self, tokens: usize) {
+        for (local, table) in [false, true].into_iter().zip(&mut self.tables) {
+            if table.len() < tokens {
+                let length = tokens.next_power_of_two().max(CHUNK);
+                *table = rotary::Table::new(&rotary_of(self.decoder, local), length);
+            }
+        }
+    }
+
+    fn run(&self, rows: &mut [Row<'_>], want: Want) -> Vec<f32> {
+        let vocab = self.decoder.description.vocab;
+        let mut logits = match want {
+            Want::Nothing => Vec::new(),
+            Want::Last => vec![0.0; rows.len() * vocab],
+            Want::All => vec![0.0; rows.iter().map(|r| r.tokens.len()).sum::<usize>() * vocab],
+        };
+        let mut done = 0; // wanted logits filled so far
+        let (mut row, mut from) = (0, 0);
+        while row < rows.len() {
+            let (mut parts, mut total) = (Vec::new(), 0);
+            while row < rows.len() && total < CHUNK {
+                let len = (rows[row].tokens.len() - from).min(CHUNK - total);
+                parts.push(Part { row, from, len, at: total });
+                total += len;
+                from += len;
+                if from == rows[row].tokens.len() {
+                    (row, from) = (row + 1, 0);
+                }
+            }
+            let wanted: Vec<usize> = match want {
+                Want::Nothing => Vec::new(),
+                Want::All => (0..total).collect(),
+                Want::Last => parts
+                    .iter()
+                    .filter(|p| p.from + p.len == rows[p.row].tokens.len())
+                    .map(|p| p.at + p.len - 1)
+                    .collect(),
+            };
+            let filled = done + wanted.len();
+            self.pass(rows, &parts, &wanted, &mut logits[done * vocab..filled * vocab]);
+            done = filled;
+        }
+        logits
+    }
+
+    /// Runs `parts` through all layers; `logits` are those of the pass's rows `wanted`.
+    fn pass(&self, rows: &mut [Row<'_>], parts: &[Part], wanted: &[usize], logits: &mut [f32]) {
+        let d = &self.decoder.description;
+        let total = parts.iter().map(|p| p.len).sum::<usize>();
+        let mut x = Vec::with_capacity(total * d.hidden);
+        let mut positions = Vec::with_capacity(total);
+        let mut adapters: Vec<Option<&Adapter>> = Vec::with_capacity(total);
+        for part in parts {
+            let row = &rows[part.row];
+            for (i, &token) in row.tokens[part.from..part.from + part.len].iter().enumerate() {
+                let embedding = &self.decoder.embedding[token as usize * d.hidden..][..d.hidden];
+                x.extend(embedding.iter().map(|e| e * d.embedding_scale));
+                positions.push((row.cache.len() + i) as u32);
+                adapters.push(row.adapter);
+            }
+        }
+        for layer in 0..d.layers {
+            // Behind the last layer's keys and values only the wanted rows matter.
+            let keep = if layer + 1 == d.layers && wanted.len() < total { Some(wanted) } else { None };
+            self.block(layer, rows, parts, &positions, &mut adapters, &mut x, keep);
+        }
+        for part in parts {
+            rows[part.row].cache.advance(part.len);
+        }
+        if wanted.is_empty() {
+            return;
+        }
+        let normed = normed(d.norm, &self.decoder.final_norm, &x);
+        let head = Layer { weight: self.decoder.head(), bias: &[], inputs: d.hidden, outputs: d.vocab };
+        let rows = Rows { data: &normed, rows: wanted.len(), stride: d.hidden };
+        product(rows, head, logits, d.vocab, Put::Set);
+    }
+
+    /// One layer; where `keep` is given, `x` and `adapters` leave it with those rows alone.
+    #[allow(clippy::too_many_arguments)] // the state of a pass, each read or written apart
+    fn block<'a>(
+        &self,
+        layer: usize,
+        rows: &mut [Row<'a>],
+        parts: &[Part],
+        positions: &[u32],
+        adapters: &mut Vec<Option<&'a Adapter>>,
+        x: &mut Vec<f32>,
+        keep: Option<&[usize]>,
+    ) {
+        let d = &self.decoder.description;
+        let block = &self.decoder.blocks[layer];
+        let stride = d.qkv_rows();
+        let before = normed(d.norm, &block.attention_norm, x);
+        let mut qkv = linear(&block.qkv, &before, layer, Product::Qkv, adapters);
+        if d.qk_norm {
+            let eps = match d.norm {
+                Norm::Rms { eps } | Norm::Layer { eps } => eps,
+            };
+            let q = Heads { stride, first: 0, count: d.heads, dim: d.head_dim };
+            let k = Heads { stride, first: d.heads * d.head_dim, count: d.kv_heads, dim: d.head_dim };
+            norm::heads_forward(q, &block.query_norm, eps, &mut qkv);
+            norm::heads_forward(k, &block.key_norm, eps, &mut qkv);
+        }
+        let table = &self.tables[usize::from(d.is_local(layer))];
+        rotary::apply(table, positions, &mut qkv, stride, d.heads + d.kv_heads, d.head_dim, false);
+        for part in parts {
+            let new = &qkv[part.at * stride..(part.at + part.len) * stride];
+            rows[part.row].cache.append(layer, new, stride, d.heads * d.head_dim);
+        }
+        if keep.is_some_and(<[usize]>::is_empty) {
+            x.clear();
+            return;
+        }
+        let sequences: Vec<_> = parts
+            .iter()
+            .map(|part| {
+                let cache = &rows[part.row].cache;
+                let heads = (0..d.kv_heads).map(|head| cache.head(layer, head)).collect();
+                Sequence { row: part.at, tokens: part.len, heads }
+            })
+            .collect();
+        let mut attended = vec![0.0; positions.len() * d.heads * d.head_dim];
+        let shape = Shape {
+            heads: d.heads,
+            kv_heads: d.kv_heads,
+            head_dim: d.head_dim,
+            scale: d.attention_scale,
+            window: d.window_of(layer),
+        };
+        attend(shape, &sequences, &qkv, &mut attended);
+        let mut before = before;
+        if let Some(keep) = keep {
+            *x = chosen(x, d.hidden, keep);
+            before = chosen(&before, d.hidden, keep);
+            attended = chosen(&attended, d.heads * d.head_dim, keep);
+            *adapters = keep.iter().map(|&i| adapters[i]).collect();
+        }
+        let mut attention = linear(&block.output, &attended, layer, Product::Output, adapters);
+        if d.post_norms {
+            attention = normed(d.norm, &block.post_attention_norm, &attention);
+        }
+        let mlp_input = if d.parallel_residual {
+            // Both branches read the same x; the norms differ.
+            before.resize(x.len(), 0.0);
+            norm::forward(d.norm, &block.mlp_norm, x, &mut before);
+            add(x, &attention);
+            before
+        } else {
+            add(x, &attention);
+            normed(d.norm, &block.mlp_norm, x)
+        };
+        let inner = linear(&block.mlp_in, &mlp_input, layer, Product::MlpIn, adapters);
+        let mut active = vec![0.0; adapters.len() * d.intermediate];
+        activation::forward(d.activation, d.gated_mlp, &inner, d.intermediate, &mut active);
+        let mut mlp = linear(&block.down, &active, layer, Product::Down, adapters);
+        if d.post_norms {
+            mlp = normed(d.norm, &block.post_mlp_norm, &mlp);
+        }
+        add(x, &mlp);
+    }
+}
+
+fn rotary_of(decoder: &Decoder, local: bool) -> super::description::Rotary {
+    let d = &decoder.description;
+    if local { d.local_rotary.unwrap_or(d.rotary) } else { d.rotary }
+}
+
+fn normed(norm: Norm, weights: &norm::NormWeights, x: &[f32]) -> Vec<f32> {
+    let mut y = vec![0.0; x.len()];
+    norm::forward(norm, weights, x, &mut y);
+    y
+}
+
+fn add(x: &mut [f32], y: &[f32]) {
+    for (x, y) in x.iter_mut().zip(y) {
+        *x += y;
+    }
+}
+
+/// Rows `keep` of a matrix of `width` columns.
+fn chosen(x: &[f32], width: usize, keep: &[usize]) -> Vec<f32> {
+    keep.iter().flat_map(|&row| &x[row * width..(row + 1) * width]).copied().collect()
+}
+
+/// `x W^T + b` for all rows, and to the rows that have one their adapter's `scale (x A^T) B^T`.
+fn linear(fused: &Fused, x: &[f32], layer: usize, which: Product, adapters: &[Option<&Adapter>]) -> Vec<f32> {
+    let (rows, inputs, outputs) = (adapters.len(), fused.inputs, fused.outputs);
+    let mut y = vec![0.0; rows * outputs];
+    let weights = Layer { weight: &fused.weight, bias: &fused.bias, inputs, outputs };
+    product(Rows { data: x, rows, stride: inputs }, weights, &mut y, outputs, Put::Set);
+    let mut start = 0;
+    for same in adapters.chunk_by(|a, b| match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => std::ptr::eq(*a, *b),
+        _ => false,
+    }) {
+        let (from, count) = (start, same.len());
+        start += count;
+        let Some(adapter) = same.first().copied().flatten() else { continue };
+        let Some(adapted) = adapter.product(layer, which) else { continue };
+        let ranks = adapted.ranks();
+        let mut low = vec![0.0; count * ranks];
+        let a = Layer { weight: &adapter.values[adapted.a_range()], bias: &[], inputs, outputs: ranks };
+        product(Rows { data: &x[from * inputs..], rows: count, stride: inputs }, a, &mut low, ranks, Put::Set);
+        for (i, member) in adapted.members.iter().enumerate() {
+            let b = &adapter.values[adapted.b_range(i)];
+            let b = Layer { weight: b, bias: &[], inputs: adapted.rank, outputs: member.outputs.len() };
+            let low = Rows { data: &low[i * adapted.rank..], rows: count, stride: ranks };
+            let y = &mut y[from * outputs + member.outputs.start..];
+            product(low, b, y, outputs, Put::Add { factor: adapter.config.scale() });
+        }
+    }
+    y
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::description::{Activation, Description, Family, Rotary, RotaryScaling};
+    use super::super::lora::LoraConfig;
+    use super::*;
+
+    /// A small description with the switches of a family.
+    pub fn description(family: Family) -> Description {
+        let (gemma, neox) = (family == Family::Gemma3, family == Family::GptNeox);
+        let rotary = |theta| Rotary { dims: if neox { 6 } else { 20 }, theta, scaling: RotaryScaling::None };
+        Description {
+            family,
+            vocab: 67,
+            hidden: 40,
+            layers: 3,
+            heads: 4,
+            kv_heads: if neox { 4 } else { 2 },
+            head_dim: 20,
+            intermediate: 72,
+            context: 600,
+            norm: if neox { Norm::Layer { eps: 1e-5 } } else { Norm::Rms { eps: 1e-6 } },
+            qk_norm: gemma || family == Family::Qwen3,
+            post_norms: gemma,
+            parallel_residual: neox,
+            qkv_bias: neox || family == Family::Qwen2,
+            output_bias: neox,
+            mlp_bias: neox,
+            gated_mlp: !neox,
+            activation: match family {
+                Family::Gemma3 => Activation::GeluTanh,
+                Family::GptNeox => Activation::GeluErf,
+                _ => Activation::Silu,
+            },
+            tied: !neox,
+            embedding_scale: if gemma { 6.3 } else { 1.0 },
+            attention_scale: 0.3,
+            rotary: rotary(10_000.0),
+            local_rotary: gemma.then(|| rotary(1_000.0)),
+            window: gemma.then_some(5),
+            local_layers: if gemma { vec![true, false, true] } else { Vec::new() },
+            bos: None,
+            eos: vec![0],
+        }
+    }
+
+    /// A random decoder whose layers do something: larger weights than a random start has, and biases.
+    pub fn decoder(family: Family) -> Decoder {
+        let mut decoder = Decoder::random(&description(family), 5).unwrap();
+        decoder.visit_mut(&mut |name, values| {
+            for (i, value) in values.iter_mut().enumerate() {
+                *value = *value * 8.0 + if name.ends_with("bias") { (i % 5) as f32 * 0.1 } else { 0.0 };
+            }
+        });
+        decoder
+    }
+
+    /// An adapter on every linear layer that changes the logits.
+    pub fn adapter(decoder: &Decoder, seed: u64) -> Adapter {
+        let targets = decoder.blocks[0].clone();
+        let targets = Product::ALL.iter().flat_map(|&p| targets.product(p).members.clone()).map(|m| m.linear).collect();
+        let config = LoraConfig { rank: 3, alpha: 6.0, dropout: 0.0, targets, rslora: false };
+        let mut adapter = Adapter::new(decoder, &config, seed);
+        for (i, value) in adapter.values.iter_mut().enumerate() {
+            *value += ((i % 11) as f32 - 5.0) * 0.02;
+        }
+        adapter
+    }
+
+    const FAMILIES: [Family; 5] = [Family::Llama, Family::Qwen2, Family::Qwen3, Family::Gemma3, Family::GptNeox];
+
+    fn text(seed: u32, len: usize) -> Vec<u32> {
+        (0..len as u32).map(|i| (i * i + 7 * i * seed + seed) % 67).collect()
+    }
+
+    /// One sequence's logits, its tokens given in steps of `split`.
+    fn alone(decoder: &Decoder, tokens: &[u32], adapter: Option<&Adapter>, split: usize) -> Vec<f32> {
+        let mut inference = Inference::new(decoder);
+        let mut cache = KvCache::of(&decoder.description, 4);
+        let mut logits = Vec::new();
+        for tokens in tokens.chunks(split) {
+            let row = Row { tokens, cache: &mut cache, adapter };
+            logits.extend(inference.forward(&mut [row], Want::All).unwrap());
+        }
+        logits
+    }
+
+    #[test]
+    fn a_prompts_split_does_not_show_in_any_familys_logits() {
+        for family in FAMILIES {
+            let decoder = decoder(family);
+            let adapter = adapter(&decoder, 1);
+            let tokens = text(3, 290);
+            let whole = alone(&decoder, &tokens, Some(&adapter), 290);
+            assert!(whole.iter().all(|x| x.is_finite()));
+            for split in [1, 7, 64] {
+                assert!(alone(&decoder, &tokens, Some(&adapter), split) == whole, "{family:?} in steps of {split}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_of_one_batch_equal_each_row_alone() {
+        for family in FAMILIES {
+            let decoder = decoder(family);
+            let adapters = [adapter(&decoder, 1), adapter(&decoder, 2)];
+            let of = |i: usize| [None, Some(&adapters[0]), Some(&adapters[1])][i % 3];
+            let texts: Vec<_> = (0..8).map(|i| text(i, 20 + 13 * i as usize)).collect();
+            let vocab = decoder.description.vocab;
+            let singles: Vec<Vec<f32>> =
+                texts.iter().enumerate().map(|(i, t)| alone(&decoder, t, of(i), t.len())).collect();
+            let mut caches: Vec<_> = texts.iter().map(|_| KvCache::of(&decoder.description, 0)).collect();
+            let mut inference = Inference::new(&decoder);
+            let mut rows = |want, range: fn(&[u32]) -> &[u32]| {
+                let mut rows: Vec<_> = texts
+                    .iter()
+                    .zip(&mut caches)
+                    .enumerate()
+                    .map(|(i, (t, cache))| Row { tokens: range(t), cache, adapter: of(i) })
+                    .collect();
+                inference.forward(&mut rows, want).unwrap()
+            };
+            assert!(rows(Want::Nothing, |t| &t[..4]).is_empty());
+            let middle = rows(Want::All, |t| &t[4..t.len() - 1]);
+            let last = rows(Want::Last, |t| &t[t.len() - 1..]);
+            let mut middle = middle.as_slice();
+            for (i, (single, last)) in singles.iter().zip(last.chunks(vocab)).enumerate() {
+                let (expected, end) = single[4 * vocab..].split_at((texts[i].len() - 5) * vocab);
+                let (got, rest) = middle.split_at(expected.len());
+                assert!(got == expected && last == end, "{family:?} row {i}");
+                middle = rest;
+            }
+            assert!(middle.is_empty());
+            assert_ne!(singles[0][..vocab], alone(&decoder, &texts[0], of(1), 99)[..vocab], "{family:?}: no effect");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_refused_and_leaves_the_cache_as_it_was() {
+        let decoder = decoder(Family::Llama);
+        let mut inference = Inference::new(&decoder);
+        let mut cache = KvCache::of(&decoder.description, 0);
+        let mut run = |tokens: &[u32]| {
+            let got = inference.forward(&mut [Row { tokens, cache: &mut cache, adapter: None }], Want::Last);
+            (got.map(|_| ()), cache.len())
+        };
+        assert_eq!(run(&[1, 67]), (Err(InferError::Token { token: 67, vocab: 67 }), 0));
+        assert_eq!(run(&[]), (Err(InferError::Empty), 0));
+        assert_eq!(run(&[1; 601]), (Err(InferError::TooLong { tokens: 601, context: 600 }), 0));
+        assert_eq!(run(&[1; 600]), (Ok(()), 600));
+        let mut other = KvCache::new(3, 2, 16, 0);
+        let row = Row { tokens: &[1], cache: &mut other, adapter: None };
+        assert_eq!(inference.forward(&mut [row], Want::Last), Err(InferError::Cache));
+    }
+}

@@ -1,0 +1,282 @@
+//! Matrix products whose rows do not know of one another: `y[m, n] = x[m, k] · w[n, k]^T`, for inference.
+//!
+//! A general matrix product splits its sums as its shape suggests, so a row's result changes with the rows beside it.
+//! Here every output is one sum with one order: vectors along `k`, one accumulator of lanes, the rest of `k` last, the
+//! lanes added by halving. Rows and columns are then tiled in registers as their number allows, which changes speed and
+//! nothing else. At one or two rows the time is that of reading `w` once; at many it is that of the arithmetic.
+
+#![allow(unsafe_code)] // Tasks write disjoint columns of one matrix, which slices cannot express; vector loads by pointer.
+#![allow(clippy::inline_always)] // A body not inlined into its wrapper would be compiled without the wrapper's instructions.
+
+use rayon::prelude::*;
+
+use super::simd::Simd;
+use crate::multiversion;
+
+/// Bytes of `w` a task keeps in the second-level cache while rows pass by it.
+const BLOCK_BYTES: usize = 192 << 10;
+/// Multiplications under which waking another thread costs more than it gains.
+const ALONE: usize = 1 << 16;
+
+/// Rows to multiply: `rows` times `inputs` numbers, `stride` apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    pub data: &'a [f32],
+    pub rows: usize,
+    pub stride: usize,
+}
+
+/// A linear layer's weight, `[outputs, inputs]`, and its bias, `[outputs]` or empty.
+#[derive(Clone, Copy, Debug)]
+pub struct Layer<'a> {
+    pub weight: &'a [f32],
+    pub bias: &'a [f32],
+    pub inputs: usize,
+    pub outputs: usize,
+}
+
+/// What becomes of a sum.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Put {
+    /// `y = sum + bias`
+    Set,
+    /// `y = y + factor * (sum + bias)`
+    Add { factor: f32 },
+}
+
+/// The whole of one product, as pointers that tasks share.
+#[derive(Clone, Copy)]
+struct Job {
+    x: *const f32,
+    x_stride: usize,
+    rows: usize,
+    w: *const f32,
+    inputs: usize,
+    bias: Option<*const f32>,
+    y: *mut f32,
+    y_stride: usize,
+    put: Put,
+}
+
+// SAFETY: tasks read `x`, `w` and `bias`, and each writes columns of `y` that no other task touches.
+unsafe impl Send for Job {}
+// SAFETY: as above.
+unsafe impl Sync for Job {}
+
+impl Job {
+    /// Checks that the slices hold the shapes; all that the tasks do by pointer rests on it.
+    fn new(x: Rows<'_>, layer: Layer<'_>, y: &mut [f32], y_stride: usize, put: Put) -> Self {
+        let (inputs, outputs, last) = (layer.inputs, layer.outputs, x.rows.saturating_sub(1));
+        assert!(x.stride >= inputs && x.data.len() >= last * x.stride + inputs, "x is shorter than its shape");
+        assert!(layer.weight.len() >= outputs * inputs, "the weight is shorter than its shape");
+        assert!(layer.bias.is_empty() || layer.bias.len() >= outputs, "the bias is shorter than its shape");
+        assert!(y_stride >= outputs && y.len() >= last * y_stride + outputs, "y is shorter than its shape");
+        Self {
+            x: x.data.as_ptr(),
+            x_stride: x.stride,
+            rows: x.rows,
+            w: layer.weight.as_ptr(),
+            inputs,
+            bias: if layer.bias.is_empty() { None } else { Some(layer.bias.as_ptr()) },
+            y: y.as_mut_ptr(),
+            y_stride,
+            put,
+        }
+    }
+}
+
+/// `y = x w^T`, put as `put` says into rows of `y` that are `y_stride` apart; columns in parallel over the current pool.
+///
+/// # Panics
+/// When a slice is too short for the shapes given: a mistake of the caller, not of any input.
+pub fn product(x: Rows<'_>, layer: Layer<'_>, y: &mut [f32], y_stride: usize, put: Put) {
+    let (inputs, outputs) = (layer.inputs, layer.outputs);
+    if x.rows * inputs * outputs <= ALONE {
+        return product_here(x, layer, y, y_stride, put);
+    }
+    let job = Job::new(x, layer, y, y_stride, put);
+    let threads = rayon::current_num_threads();
+    let blocks = outputs.div_ceil((BLOCK_BYTES / (4 * inputs.max(1))).max(8)).next_multiple_of(threads);
+    let width = outputs.div_ceil(blocks).next_multiple_of(8);
+    (0..outputs.div_ceil(width)).into_par_iter().with_max_len(1).for_each(|block| {
+        columns(job, block * width, outputs.min((block + 1) * width));
+    });
+}
+
+/// [`product`] on this thread alone.
+///
+/// # Panics
+/// As [`product`].
+pub fn product_here(x: Rows<'_>, layer: Layer<'_>, y: &mut [f32], y_stride: usize, put: Put) {
+    if x.rows > 0 && layer.outputs > 0 {
+        columns(Job::new(x, layer, y, y_stride, put), 0, layer.outputs);
+    }
+}
+
+multiversion! {
+    /// Computes columns `from..to` of all rows.
+    fn columns<S>(job: Job, from: usize, to: usize) {
+        let mut row = 0;
+        let most = most_rows::<S>();
+        while row < job.rows {
+            let left = job.rows - row;
+            // Tiles of nearly equal height: 8 rows are 4 and 4 rather than 6 and 2.
+            let height = left.div_ceil(left.div_ceil(most));
+            // SAFETY: `product` has checked the shapes, `row + height <= rows` and `to <= outputs`.
+            unsafe {
+                match height {
+                    1 => strip::<S, 1, 8>(job, row, from, to),
+                    2 if S::LANES == 16 => strip::<S, 2, 8>(job, row, from, to),
+                    2 => strip::<S, 2, 4>(job, row, from, to),
+                    3 => strip::<S, 3, 4>(job, row, from, to),
+                    4 => strip::<S, 4, 4>(job, row, from, to),
+                    5 => strip::<S, 5, 4>(job, row, from, to),
+                    _ => strip::<S, 6, 4>(job, row, from, to),
+                }
+            }
+            row += height;
+        }
+    }
+}
+
+/// Rows in the tallest tile: as many as the registers hold accumulators for.
+#[inline(always)]
+fn most_rows<S: Simd>() -> usize {
+    match S::LANES {
+        16 => 6,
+        8 => 3,
+        _ => 2,
+    }
+}
+
+/// Rows `row..row + M` of columns `from..to`, `N` columns at a time.
+#[inline(always)]
+unsafe fn strip<S: Simd, const M: usize, const N: usize>(job: Job, row: usize, from: usize, to: usize) {
+    let mut column = from;
+    // SAFETY: the caller's promise.
+    unsafe {
+        while column + N <= to {
+            tile::<S, M, N>(job, row, column);
+            column += N;
+        }
+        while column < to {
+            tile::<S, M, 1>(job, row, column);
+            column += 1;
+        }
+    }
+}
+
+/// The outputs of `M` rows and `N` columns.
+#[inline(always)]
+unsafe fn tile<S: Simd, const M: usize, const N: usize>(job: Job, row: usize, column: usize) {
+    // SAFETY: the caller's promise: the rows and columns lie within the product's shapes.
+    unsafe {
+        let x = job.x.add(row * job.x_stride);
+        let w = job.w.add(column * job.inputs);
+        let mut acc = [[S::splat(0.0); N]; M];
+        let mut i = 0;
+        while i + S::LANES <= job.inputs {
+            let mut columns = [S::splat(0.0); N];
+            for (n, c) in columns.iter_mut().enumerate() {
+                *c = S::load(w.add(n * job.inputs + i));
+            }
+            for (m, acc) in acc.iter_mut().enumerate() {
+                let r = S::load(x.add(m * job.x_stride + i));
+                for (acc, c) in acc.iter_mut().zip(columns) {
+                    *acc = S::mul_add(r, c, *acc);
+                }
+            }
+            i += S::LANES;
+        }
+        if i < job.inputs {
+            let rest = job.inputs - i;
+            for (m, acc) in acc.iter_mut().enumerate() {
+                let r = S::load_part(x.add(m * job.x_stride + i), rest);
+                for (n, acc) in acc.iter_mut().enumerate() {
+                    *acc = S::mul_add(r, S::load_part(w.add(n * job.inputs + i), rest), *acc);
+                }
+            }
+        }
+        for (m, acc) in acc.iter().enumerate() {
+            let y = job.y.add((row + m) * job.y_stride + column);
+            for first in (0..N).step_by(4) {
+                let part = |n: usize| acc[if first + n < N { first + n } else { first }];
+                let sums = S::sums([part(0), part(1), part(2), part(3)]);
+                for (n, sum) in sums.into_iter().enumerate().take(N - first) {
+                    let n = first + n;
+                    let sum = job.bias.map_or(sum, |bias| sum + *bias.add(column + n));
+                    match job.put {
+                        Put::Set => *y.add(n) = sum,
+                        Put::Add { factor } => *y.add(n) += factor * sum,
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers without pattern in `-1..1`.
+    fn numbers(n: usize, seed: u64) -> Vec<f32> {
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        })
+        .take(n)
+        .collect()
+    }
+
+    #[test]
+    fn a_row_is_the_same_bit_for_bit_in_any_company() {
+        for (inputs, outputs) in [(576, 160), (100, 37), (16, 1), (7, 9), (1, 3)] {
+            let (x, w, b) = (numbers(67 * inputs, 1), numbers(outputs * inputs, 2), numbers(outputs, 3));
+            let layer = Layer { weight: &w, bias: &b, inputs, outputs };
+            let run = |from: usize, rows: usize, put: Put| {
+                let mut y = vec![0.5; rows * (outputs + 3)];
+                let x = Rows { data: &x[from * inputs..], rows, stride: inputs };
+                product(x, layer, &mut y, outputs + 3, put);
+                y
+            };
+            for put in [Put::Set, Put::Add { factor: 0.3 }] {
+                let alone: Vec<f32> = (0..67).flat_map(|row| run(row, 1, put)).collect();
+                for company in [2, 3, 4, 5, 6, 7, 8, 33, 67] {
+                    for from in (0..=67 - company).step_by(11) {
+                        let width = outputs + 3;
+                        assert_eq!(
+                            run(from, company, put),
+                            alone[from * width..(from + company) * width],
+                            "{company} rows from {from}, {inputs} to {outputs}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn products_are_right_and_leave_the_columns_beside_them_alone() {
+        let (inputs, outputs, rows) = (300, 21, 13);
+        let (x, w, b) = (numbers(rows * inputs, 4), numbers(outputs * inputs, 5), numbers(outputs, 6));
+        let mut y = vec![7.0; rows * 30];
+        let layer = Layer { weight: &w, bias: &b, inputs, outputs };
+        product(Rows { data: &x, rows, stride: inputs }, layer, &mut y, 30, Put::Set);
+        for row in 0..rows {
+            for column in 0..30 {
+                let got = f64::from(y[row * 30 + column]);
+                if column >= outputs {
+                    assert!((got - 7.0).abs() < f64::EPSILON);
+                    continue;
+                }
+                let (x, w) = (&x[row * inputs..][..inputs], &w[column * inputs..][..inputs]);
+                let exact: f64 = x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
+                assert!((got - exact - f64::from(b[column])).abs() < 2e-5);
+            }
+        }
+    }
+}

@@ -1,0 +1,510 @@
+//! The loop: steps, evaluations, checkpoints, and an end that is always said.
+//!
+//! Everything a step draws (the order of rows, dropout) comes from the plan's seed and the step's number, so a run that
+//! resumes from a checkpoint repeats what an uninterrupted one would have done, bit for bit, on the same machine with
+//! the same number of threads.
+
+use std::time::Instant;
+
+use rand::seq::SliceRandom;
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use serde::{Deserialize, Serialize};
+
+use crate::job::{Command, Control, Hold, JobError, Keep, Outcome, Phase, Progress, Writer};
+use crate::model::decoder::Decoder;
+use crate::model::lora::Adapter;
+use crate::model::peft::Base;
+
+use super::batch::{Packed, Row, micro_batches};
+use super::checkpoint::{self, CheckpointError, State};
+use super::optimizer::{Moments, clip_factor, norm};
+use super::plan::Plan;
+use super::settings::{Method, SettingsError};
+use super::step::{Engine, Options, Sink};
+
+/// One line of `metrics.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Optimizer steps done, from 1.
+    pub step: u64,
+    /// Passes over the data done, with their fraction.
+    pub epoch: f64,
+    /// Mean negative log-likelihood of the step's supervised tokens, in nats. Absent on a line of the evaluation
+    /// before step 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
+    /// Before clipping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gradient_norm: Option<f64>,
+    /// Tokens trained on so far.
+    pub tokens: u64,
+    /// Supervised tokens trained on so far.
+    pub supervised: u64,
+    /// Seconds of training so far.
+    pub seconds: f64,
+    /// Resident memory of the process, in MiB.
+    pub memory_mib: u64,
+    /// Mean over the validation rows' supervised tokens, in nats, where the step was evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_loss: Option<f64>,
+}
+
+/// One line of `samples.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    pub step: u64,
+    pub id: String,
+    pub answer: String,
+}
+
+/// What a run did in all, as `togi train --json` prints it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    pub run: String,
+    /// Training rows.
+    pub rows: usize,
+    pub steps: u64,
+    /// Seconds of training, without evaluation.
+    pub seconds: f64,
+    pub tokens_per_s: f64,
+    pub supervised_per_s: f64,
+    pub tokens: u64,
+    pub supervised: u64,
+    /// Most resident memory, in MiB.
+    pub peak_mib: u64,
+    /// Mean loss of the last step.
+    pub loss: f64,
+    /// The lowest validation loss and its step.
+    pub best: Option<(f64, u64)>,
+    pub outcome: Outcome,
+    /// Why it ended, in words.
+    pub reason: String,
+}
+
+/// Why a run could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    #[error(transparent)]
+    Job(#[from] JobError),
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("there is nothing to train on: no row has a supervised token")]
+    Empty,
+    #[error("the run cannot resume: it has no checkpoint; start it anew")]
+    NothingToResume,
+}
+
+/// What a run tells who watches it in the same process.
+pub enum Event<'a> {
+    /// A step or an evaluation was done.
+    Metrics(&'a Metrics),
+    /// An answer was sampled.
+    Sample(&'a Sample),
+    /// Something for a person.
+    Note(&'a str),
+}
+
+/// What a run trains: the weights that change, and what they change in.
+enum Trained {
+    Adapter(Adapter),
+    /// The decoder itself, and room for its gradients.
+    Full(Box<Decoder>),
+}
+
+/// The data of a run, tokenised.
+pub struct Data {
+    pub train: Vec<Row>,
+    pub valid: Vec<Row>,
+}
+
+/// Draws answers at an evaluation, from whatever fixed records it knows.
+pub type Sampler<'a> = dyn FnMut(&Decoder, Option<&Adapter>) -> Vec<(String, String)> + 'a;
+
+/// A run in progress.
+pub struct Trainer<'a> {
+    plan: &'a Plan,
+    hold: &'a Hold,
+    writer: Writer,
+    control: Control,
+    decoder: Decoder,
+    trained: Trained,
+    gradient: Vec<f32>,
+    moments: Moments,
+    state: State,
+    data: Data,
+    engine: Engine,
+    last_loss: f64,
+}
+
+impl<'a> Trainer<'a> {
+    /// Prepares a run, from its beginning or, with `resume`, from its newest checkpoint.
+    ///
+    /// # Errors
+    /// When there is nothing to train on, a target is no layer of the model, or the checkpoint cannot be read.
+    pub fn new(
+        plan: &'a Plan,
+        hold: &'a Hold,
+        control: Control,
+        mut decoder: Decoder,
+        data: Data,
+        resume: bool,
+    ) -> Result<Self, TrainError> {
+        if data.train.iter().all(|row| row.supervised() == 0) {
+            return Err(TrainError::Empty);
+        }
+        let settings = &plan.settings;
+        let from = if resume { hold.job().latest_checkpoint()? } else { None };
+        if resume && from.is_none() {
+            return Err(TrainError::NothingToResume);
+        }
+        let (mut trained, count) = match settings.method {
+            Method::Lora => {
+                let config = settings.lora(&decoder.description)?;
+                let adapter = Adapter::new(&decoder, &config, settings.seed);
+                let count = adapter.values.len();
+                (Trained::Adapter(adapter), count)
+            }
+            Method::Full => {
+                let mut count = 0;
+                decoder.visit_mut(&mut |_, values| count += values.len());
+                (Trained::Full(Box::new(decoder.zeros_like())), count)
+            }
+        };
+        let (mut moments, mut state) = (Moments::new(count), State::default());
+        let writer = if let Some(from) = from {
+            (moments, state) = checkpoint::read_progress(&from.dir, count)?;
+            match &mut trained {
+                Trained::Adapter(adapter) => {
+                    let read = crate::model::peft::read(&from.dir, &decoder).map_err(CheckpointError::from)?;
+                    adapter.values = read.values;
+                }
+                Trained::Full(_) => decoder = checkpoint::read_model(&from.dir, &decoder)?,
+            }
+            hold.rewind(state.step)?;
+            hold.resume_writer(state.step)?
+        } else {
+            hold.writer()?
+        };
+        Ok(Self {
+            plan,
+            hold,
+            writer,
+            control,
+            decoder,
+            trained,
+            gradient: vec![0.0; count],
+            moments,
+            state,
+            data,
+            engine: Engine::new(),
+            last_loss: f64::NAN,
+        })
+    }
+
+    /// The adapter as it stands; none in a full-parameter run.
+    #[must_use]
+    pub fn adapter(&self) -> Option<&Adapter> {
+        match &self.trained {
+            Trained::Adapter(adapter) => Some(adapter),
+            Trained::Full(_) => None,
+        }
+    }
+
+    /// The decoder, with the weights as they stand in a full-parameter run.
+    #[must_use]
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// Gives decoder and adapter back.
+    #[must_use]
+    pub fn into_model(self) -> (Decoder, Option<Adapter>) {
+        match self.trained {
+            Trained::Adapter(adapter) => (self.decoder, Some(adapter)),
+            Trained::Full(_) => (self.decoder, None),
+        }
+    }
+
+    /// Trains to the end, to a stop that is asked for, or to a loss that is no number.
+    ///
+    /// # Errors
+    /// When the job's directory cannot be written.
+    pub fn run(&mut self, sampler: &mut Sampler<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Result<Summary, TrainError> {
+        let steps = self.plan.steps;
+        let rate = self.plan.settings.rate(steps);
+        if self.state.step == 0 && !self.data.valid.is_empty() {
+            let loss = self.evaluate();
+            self.report(None, Some(loss), watch)?;
+            self.sample(sampler, watch)?;
+        }
+        let (mut outcome, mut reason) = (Outcome::Finished, format!("all {steps} steps are done"));
+        while self.state.step < steps {
+            loop {
+                match self.control.command() {
+                    Command::Go => break,
+                    Command::Checkpoint => self.checkpoint(None)?,
+                    Command::Stop => {
+                        self.checkpoint(None)?;
+                        let reason = format!("stopped at step {} of {steps}, with a checkpoint", self.state.step);
+                        return self.finish(Outcome::Stopped, reason);
+                    }
+                }
+            }
+            let started = Instant::now();
+            let step = self.state.step + 1;
+            let learning_rate = rate.at(step);
+            let (loss, gradient_norm) = self.step(step, learning_rate);
+            if !loss.is_finite() || !gradient_norm.is_finite() {
+                let last = self.hold.job().latest_checkpoint()?.map_or("there is no checkpoint yet".to_owned(), |c| {
+                    format!("the checkpoint of step {} is the last good one", c.step)
+                });
+                let what = if loss.is_finite() { "gradient" } else { "loss" };
+                let reason = format!("the {what} of step {step} is not a number; {last}; try a lower learning rate");
+                self.writer.log(&reason)?;
+                return self.finish(Outcome::Failed, reason);
+            }
+            self.state.step = step;
+            self.state.seconds += started.elapsed().as_secs_f64();
+            self.last_loss = loss;
+            let due = step.is_multiple_of(self.plan.evaluate_every) || step == steps;
+            let valid = (due && !self.data.valid.is_empty()).then(|| self.evaluate());
+            self.report(Some((loss, learning_rate, gradient_norm)), valid, watch)?;
+            if due {
+                self.sample(sampler, watch)?;
+                self.checkpoint(valid)?;
+                let patience = self.plan.settings.patience;
+                if patience > 0 && self.state.stale >= patience && step < steps {
+                    let (best, at) = self.state.best.unwrap_or((f64::NAN, step));
+                    reason = format!(
+                        "the validation loss has not fallen for {patience} evaluations; the best is {best:.4} at step {at}"
+                    );
+                    outcome = Outcome::Finished;
+                    break;
+                }
+            }
+        }
+        self.finish(outcome, reason)
+    }
+
+    /// One optimizer step; returns the mean loss and the gradient's norm before clipping. Where either is no finite
+    /// number, nothing is changed.
+    fn step(&mut self, step: u64, learning_rate: f64) -> (f64, f64) {
+        let settings = &self.plan.settings;
+        let chosen = chosen(step, self.data.train.len(), settings.batch, settings.seed);
+        let rows: Vec<&Row> = chosen.iter().map(|&i| &self.data.train[i]).collect();
+        let weight: f64 = rows.iter().map(|row| row.weight()).sum();
+        let scale = if weight > 0.0 { (1.0 / weight) as f32 } else { 0.0 };
+        self.gradient.fill(0.0);
+        if let Trained::Full(gradients) = &mut self.trained {
+            gradients.visit_mut(&mut |_, values| values.fill(0.0));
+        }
+        let mut sum = 0.0;
+        for (i, rows) in micro_batches(&rows, settings.pass_tokens).iter().enumerate() {
+            let packed = Packed::new(rows, settings.share_prefix);
+            let key = [settings.seed, step, i as u64];
+            let dropout = (settings.dropout > 0.0).then_some((settings.dropout as f32, key));
+            let options = Options { dropout, recompute: settings.checkpointing, scale };
+            let losses = match &mut self.trained {
+                Trained::Adapter(adapter) => {
+                    let sink = Sink::Adapter(&mut self.gradient);
+                    self.engine.step(&self.decoder, Some(adapter), &packed, options, sink)
+                }
+                Trained::Full(gradients) => {
+                    self.engine.step(&self.decoder, None, &packed, options, Sink::Full(gradients))
+                }
+            };
+            sum += losses.sum(&packed);
+        }
+        self.state.tokens += rows.iter().map(|row| row.tokens.len() as u64).sum::<u64>();
+        self.state.supervised += rows.iter().map(|row| row.supervised() as u64).sum::<u64>();
+        if let Trained::Full(gradients) = &mut self.trained {
+            let mut at = 0;
+            gradients.visit_mut(&mut |_, values| {
+                self.gradient[at..at + values.len()].copy_from_slice(values);
+                at += values.len();
+            });
+        }
+        let gradient_norm = norm(&self.gradient);
+        let loss = if weight > 0.0 { sum / weight } else { 0.0 };
+        if !loss.is_finite() || !gradient_norm.is_finite() {
+            return (loss, gradient_norm);
+        }
+        let factor = clip_factor(gradient_norm, settings.clip);
+        let adam = settings.adam();
+        self.moments.begin();
+        match &mut self.trained {
+            Trained::Adapter(adapter) => {
+                self.moments.apply(adam, learning_rate, factor, 0, true, &mut adapter.values, &self.gradient);
+            }
+            Trained::Full(_) => {
+                let (mut at, moments, gradient) = (0, &mut self.moments, &self.gradient);
+                self.decoder.visit_mut(&mut |name, values| {
+                    let decays = name.ends_with("weight") || name == "embedding" || name == "head";
+                    let stretch = &gradient[at..at + values.len()];
+                    moments.apply(adam, learning_rate, factor, at, decays, values, stretch);
+                    at += values.len();
+                });
+            }
+        }
+        (loss, gradient_norm)
+    }
+
+    /// Mean loss over the validation rows' supervised tokens.
+    fn evaluate(&mut self) -> f64 {
+        let adapter = match &self.trained {
+            Trained::Adapter(adapter) => Some(adapter),
+            Trained::Full(_) => None,
+        };
+        mean_loss(&mut self.engine, &self.decoder, adapter, &self.data.valid, self.plan.settings.pass_tokens).0
+    }
+
+    fn report(
+        &mut self,
+        step: Option<(f64, f64, f64)>,
+        valid_loss: Option<f64>,
+        watch: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), TrainError> {
+        let settings = &self.plan.settings;
+        let each = self.data.train.len().div_ceil(settings.batch).max(1);
+        let metrics = Metrics {
+            step: self.state.step,
+            epoch: self.state.step as f64 / each as f64,
+            loss: step.map(|s| s.0),
+            learning_rate: step.map(|s| s.1),
+            gradient_norm: step.map(|s| s.2),
+            tokens: self.state.tokens,
+            supervised: self.state.supervised,
+            seconds: self.state.seconds,
+            memory_mib: memory_mib().0,
+            valid_loss,
+        };
+        self.writer.metrics(&metrics)?;
+        let tagged = [
+            ("train/loss", metrics.loss),
+            ("train/learning_rate", metrics.learning_rate),
+            ("train/gradient_norm", metrics.gradient_norm),
+            ("valid/loss", metrics.valid_loss),
+            ("tokens", step.map(|_| metrics.tokens as f64)),
+        ];
+        let values: Vec<_> = tagged.iter().filter_map(|&(tag, v)| Some((tag, v?))).collect();
+        self.writer.scalars(metrics.step, &values)?;
+        let left = self.plan.steps - self.state.step;
+        self.control.publish(Progress {
+            phase: Phase::Running,
+            step: self.state.step,
+            steps: self.plan.steps,
+            loss: metrics.loss,
+            checkpoint: None,
+            seconds_left: (self.state.step > 0)
+                .then(|| self.state.seconds / self.state.step as f64 * left as f64),
+        });
+        watch(Event::Metrics(&metrics));
+        Ok(())
+    }
+
+    fn sample(&mut self, sampler: &mut Sampler<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Result<(), TrainError> {
+        let adapter = match &self.trained {
+            Trained::Adapter(adapter) => Some(adapter),
+            Trained::Full(_) => None,
+        };
+        for (id, answer) in sampler(&self.decoder, adapter) {
+            let sample = Sample { step: self.state.step, id, answer };
+            self.writer.sample(&sample)?;
+            watch(Event::Sample(&sample));
+        }
+        Ok(())
+    }
+
+    /// Writes a checkpoint of the state as it is; with a validation loss, keeps count of the best.
+    fn checkpoint(&mut self, valid_loss: Option<f64>) -> Result<(), TrainError> {
+        let step = self.state.step;
+        let better = valid_loss.is_some_and(|loss| self.state.best.is_none_or(|(best, _)| loss < best));
+        if let Some(loss) = valid_loss {
+            if better {
+                self.state.best = Some((loss, step));
+                self.state.stale = 0;
+            } else {
+                self.state.stale += 1;
+            }
+        }
+        self.writer.sync()?;
+        let Self { plan, hold, decoder, trained, moments, state, .. } = self;
+        let base = Base { name: plan.base.name.clone(), revision: plan.base.revision.clone() };
+        hold.write_checkpoint(step, |dir| {
+            match trained {
+                Trained::Adapter(adapter) => checkpoint::write_adapter(dir, adapter, decoder, &base)?,
+                Trained::Full(_) => checkpoint::write_model(dir, decoder)?,
+            }
+            checkpoint::write_progress(dir, moments, state)
+        })?;
+        if better {
+            hold.mark_best(step)?;
+        }
+        hold.prune(Keep::default())?;
+        Ok(())
+    }
+
+    fn finish(&mut self, outcome: Outcome, reason: String) -> Result<Summary, TrainError> {
+        let seconds = self.state.seconds.max(f64::MIN_POSITIVE);
+        self.writer.log(&reason)?;
+        Ok(Summary {
+            run: self.hold.job().name(),
+            rows: self.data.train.len(),
+            steps: self.state.step,
+            seconds: self.state.seconds,
+            tokens_per_s: self.state.tokens as f64 / seconds,
+            supervised_per_s: self.state.supervised as f64 / seconds,
+            tokens: self.state.tokens,
+            supervised: self.state.supervised,
+            peak_mib: memory_mib().1,
+            loss: self.last_loss,
+            best: self.state.best,
+            outcome,
+            reason,
+        })
+    }
+}
+
+/// The rows of step `step`, counted from 1: the epoch's own order, cut into batches.
+fn chosen(step: u64, rows: usize, batch: usize, seed: u64) -> Vec<usize> {
+    let each = rows.div_ceil(batch) as u64;
+    let (epoch, at) = ((step - 1) / each, ((step - 1) % each) as usize);
+    let mut order: Vec<usize> = (0..rows).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(epoch + 1);
+    order.shuffle(&mut rng);
+    order.into_iter().skip(at * batch).take(batch).collect()
+}
+
+/// Mean negative log-likelihood of the rows' supervised tokens in nats, and their number.
+pub fn mean_loss(
+    engine: &mut Engine,
+    decoder: &Decoder,
+    adapter: Option<&Adapter>,
+    rows: &[Row],
+    pass_tokens: usize,
+) -> (f64, f64) {
+    let rows: Vec<&Row> = rows.iter().collect();
+    let (mut sum, mut weight) = (0.0, 0.0);
+    for rows in micro_batches(&rows, pass_tokens) {
+        let packed = Packed::new(&rows, true);
+        sum += engine.evaluate(decoder, adapter, &packed).sum(&packed);
+        weight += rows.iter().map(|row| row.weight()).sum::<f64>();
+    }
+    (if weight > 0.0 { sum / weight } else { f64::NAN }, weight)
+}
+
+/// Resident memory of this process now and at its most, in MiB; zeros where the system does not say.
+#[must_use]
+pub fn memory_mib() -> (u64, u64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = |key: &str| {
+        let line = status.lines().find(|line| line.starts_with(key))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    (kib("VmRSS:").unwrap_or(0) / 1024, kib("VmHWM:").unwrap_or(0) / 1024)
+}
