@@ -1,3 +1,14 @@
-//! (to be written)
+//! What a person can ask for, one function each. The command line and the workbench both call these, and nobody else.
+//!
+//! An action finds the project, reads settings and files, freezes what a job needs, and hands the work to
+//! [`worker`](crate::worker). It never prints: it returns what a verb prints and a pane shows.
 
+pub mod adapters;
+pub mod context;
 pub mod demo;
+pub mod generate;
+pub mod measure;
+pub mod render;
+pub mod train;
+
+pub use context::{ActionError, Context};

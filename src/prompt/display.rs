@@ -89,8 +89,7 @@ fn parts(rendered: &Rendered) -> Vec<Option<(usize, usize)>> {
 
 /// The characters that `start..end` touches.
 fn whole_characters(text: &str, start: usize, end: usize) -> String {
-    let touched = text.char_indices().filter(|&(at, c)| at < end && at + c.len_utf8() > start);
-    touched.map(|(_, c)| c).collect()
+    text.get(text.floor_char_boundary(start)..text.ceil_char_boundary(end)).unwrap_or_default().to_owned()
 }
 
 /// Line breaks, tabs and other controls written visibly; everything else, Japanese included, as it is.

@@ -6,7 +6,7 @@
 //! - [`record`]: what is rendered, and the simple files that hold it.
 //! - [`template`]: Jinja templates as Python runs them.
 //! - [`render`]: text, tokens, spans and loss mask.
-//! - [`preflight`]: what a set of records would train on, and what stands against it, before step 0.
+//! - [`mod@preflight`]: what a set of records would train on, and what stands against it, before step 0.
 //! - [`display`]: a rendering token by token, for people.
 //!
 //! Knows the tokenizer and no other part of a model; knows no project, store, run or screen.

@@ -14,7 +14,7 @@ use super::render::{Mode, RenderError, Renderer};
 pub struct Preflight {
     /// Tokens of each record, prompt, answer and end together; `None` where it could not be rendered.
     pub lengths: Vec<Option<usize>>,
-    /// Records longer than the window, with their tokens.
+    /// Pairs and chats longer than the window, with their tokens. A text may be cut into windows, so it is never here.
     pub too_long: Vec<(String, usize)>,
     /// Records that would teach nothing, with the reason.
     pub without_supervision: Vec<(String, String)>,
@@ -59,7 +59,7 @@ pub fn preflight(renderer: &Renderer, records: &[Record], max_length: usize, sup
         match seen {
             Ok(rendered) => {
                 let length = rendered.tokens.len();
-                if length > max_length {
+                if length > max_length && !matches!(record.kind, super::Kind::Text { .. }) {
                     found.too_long.push((id.clone(), length));
                 }
                 let answer = rendered.tokens.get(rendered.prompt_tokens..).unwrap_or_default();
@@ -120,6 +120,8 @@ mod tests {
         assert!(!found.is_clean());
         assert_eq!(found.unusable().count(), 4);
         assert!(preflight(&renderer, &records[..1], 64, false).is_clean());
+        let text = fixtures::rows(r#"{"text":"hello hello hello"}"#);
+        assert!(preflight(&renderer, &text, 2, false).is_clean(), "a text is cut into windows");
         assert!(!preflight(&renderer, &[], 64, false).is_clean(), "no records is not clean");
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! `id`, `category`, `references` and `system` mean the same everywhere. A row that fits two shapes, or a message with a
 //! role, a part or a key that is not known, is an error that names the keys found: nothing is guessed, nothing dropped.
-//! Knows nothing of templates and tokens, and no other format: CSV, ShareGPT and the rest are importers' work.
+//! Knows nothing of templates and tokens, and no other format: CSV, `ShareGPT` and the rest are importers' work.
 
 use std::path::Path;
 

@@ -25,6 +25,9 @@
 //! The beginning-of-sequence token is decided here, once: it is put before a rendering that does not begin with it, if
 //! the tokenizer is one that adds it.
 
+mod turns;
+
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -313,7 +316,7 @@ impl Renderer {
         let seam = if self.fields.is_some() { "" } else { "\n" };
         let mut text = system.map(|s| format!("{s}\n")).unwrap_or_default();
         for (fields, answer) in self.examples() {
-            text += &format!("{}{seam}{answer}\n\n", self.question(fields)?);
+            let _ = write!(text, "{}{seam}{answer}\n\n", self.question(fields)?);
         }
         Ok(text + &self.question(fields)? + seam)
     }
@@ -367,125 +370,6 @@ impl Renderer {
         let first = self.tokenizer.encode(after.trim_start())?.ids.first().copied();
         let Some(id) = first.filter(|&id| self.tokenizer.is_special(id)) else { return Ok(None) };
         Ok(self.tokenizer.token(id).map(|text| (id, text)))
-    }
-
-    /// Cuts a conversation into prompts and answers.
-    fn chat_segments(
-        &self,
-        messages: &[Message],
-        tools: Option<&Value>,
-        generate: bool,
-    ) -> Result<Vec<Segment>, RenderError> {
-        let chat = self.chat.as_ref().ok_or(RenderError::NoChatTemplate)?;
-        let mut all = messages.to_vec();
-        if let Some(system) = self.prompt.system.as_ref()
-            && !all.first().is_some_and(|m| m.role == "system" || m.role == "developer")
-        {
-            all.insert(0, Message::new("system", system.clone()));
-        }
-        let shift = all.len() - messages.len();
-        if generate && all.last().is_some_and(|m| m.role == "assistant") {
-            all.pop();
-        }
-        let whole = self.write_chat(chat, &all, tools, generate)?;
-        let mut segments = Vec::new();
-        let mut at = 0;
-        for (answer, weight) in self.answers(chat, &all, tools, &whole, shift)? {
-            let (Some(before), Some(text)) = (whole.text.get(at..answer.start), whole.text.get(answer.clone())) else {
-                continue;
-            };
-            at = answer.end;
-            segments.push(Segment::new(before, Role::Prompt));
-            segments.push(Segment { supervised: weight && !generate, ..Segment::new(text, Role::Answer) });
-        }
-        let rest = whole.text.get(at..).unwrap_or_default();
-        let unended =
-            segments.last().filter(|last| !last.text.ends_with(self.end.1.as_str()) && rest.trim().is_empty());
-        if let Some(supervised) = unended.map(|last| last.supervised).filter(|_| !generate) {
-            // The template ends no turn: without an end token the model would never learn to stop.
-            segments.push(Segment { supervised, ..Segment::token(&self.end, Role::Answer) });
-        } else {
-            segments.push(Segment::new(rest, Role::Prompt));
-        }
-        Ok(segments)
-    }
-
-    /// Byte ranges of the assistant's turns (content and end token) in the whole rendering, with their weights.
-    fn answers(
-        &self,
-        chat: &Template,
-        messages: &[Message],
-        tools: Option<&Value>,
-        whole: &Output,
-        shift: usize,
-    ) -> Result<Vec<(Range<usize>, bool)>, RenderError> {
-        let text = whole.text.as_str();
-        let turns: Vec<usize> =
-            (0..messages.len()).filter(|&i| messages.get(i).is_some_and(|m| m.role == "assistant")).collect();
-        let marked = whole.generations.len() == turns.len();
-        let mut ranges: Vec<(Range<usize>, bool)> = Vec::with_capacity(turns.len());
-        for (k, &turn) in turns.iter().enumerate() {
-            let lost = || RenderError::Turn { turn: turn.saturating_sub(shift) };
-            let message = messages.get(turn).ok_or_else(lost)?;
-            let floor = ranges.last().map_or(0, |(range, _)| range.end);
-            let range = if let Some(range) = whole.generations.get(k).filter(|_| marked) {
-                self.to_end(text, range)
-            } else {
-                self.find_turn(chat, messages.get(..turn).unwrap_or_default(), tools, message, text, floor)
-                    .ok_or_else(lost)?
-            };
-            if range.start < floor {
-                return Err(lost());
-            }
-            ranges.push((range, message.weight != Some(0)));
-        }
-        Ok(ranges)
-    }
-
-    /// Where one assistant's turn lies in `text`, not before `floor`.
-    fn find_turn(
-        &self,
-        chat: &Template,
-        before: &[Message],
-        tools: Option<&Value>,
-        message: &Message,
-        text: &str,
-        floor: usize,
-    ) -> Option<Range<usize>> {
-        let content = message.content.as_deref().unwrap_or_default().trim();
-        let calls = message.more.contains_key("tool_calls");
-        let end = self.end.1.as_str();
-        let prefix = |generation| Some(self.write_chat(chat, before, tools, generation).ok()?.text);
-        let reaches = |p: &String| p.len() >= floor && text.starts_with(p.as_str());
-        let opened = prefix(true).filter(reaches).map(|p| p.len());
-        // Without it, the generation prompt holds more than the template writes before an answer.
-        let start = opened.or_else(|| Some(prefix(false).filter(reaches)?.len()))?;
-        let rest = text.get(start..)?;
-        let closed = rest
-            .match_indices(end)
-            .map(|(at, _)| at)
-            .find(|&at| calls || rest.get(..at).is_some_and(|turn| turn.trim_end().ends_with(content)));
-        let (content_end, turn_end) = match closed {
-            Some(at) => (rest.get(..at)?.trim_end().len(), at + end.len()),
-            None => {
-                let at = rest.find(content)? + content.len();
-                (at, at)
-            }
-        };
-        // After a generation prompt all of the turn is the model's own, an empty thought included; else the content.
-        let begin = if opened.is_some() { 0 } else { content_end.checked_sub(content.len())? };
-        (opened.is_some() || !content.is_empty()).then_some(start + begin..start + turn_end)
-    }
-
-    /// A marked turn up to its end token, which the template may write after the mark or white space before it ends.
-    fn to_end(&self, text: &str, marked: &Range<usize>) -> Range<usize> {
-        let end = self.end.1.as_str();
-        let turn = text.get(marked.clone()).unwrap_or_default().trim_end();
-        if turn.ends_with(end) {
-            return marked.start..marked.start + turn.len();
-        }
-        let follows = text.get(marked.end..).is_some_and(|rest| rest.starts_with(end));
-        marked.start..if follows { marked.end + end.len() } else { marked.end }
     }
 
     /// Tokenises each segment by itself and joins them.

@@ -122,7 +122,7 @@ pub struct Data {
 }
 
 /// Draws answers at an evaluation, from whatever fixed records it knows.
-pub type Sampler<'a> = dyn FnMut(&Decoder, Option<&Adapter>) -> Vec<(String, String)> + 'a;
+pub type Sampler<'a> = dyn FnMut(&Decoder, Option<&Adapter>) -> Vec<(String, String)> + Send + 'a;
 
 /// A run in progress.
 pub struct Trainer<'a> {
@@ -233,7 +233,7 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// When the job's directory cannot be written.
-    pub fn run(&mut self, sampler: &mut Sampler<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Result<Summary, TrainError> {
+    pub fn run(&mut self, sampler: &mut Sampler<'_>, watch: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<Summary, TrainError> {
         let steps = self.plan.steps;
         let rate = self.plan.settings.rate(steps);
         if self.state.step == 0 && !self.data.valid.is_empty() {
@@ -366,7 +366,7 @@ impl<'a> Trainer<'a> {
         &mut self,
         step: Option<(f64, f64, f64)>,
         valid_loss: Option<f64>,
-        watch: &mut dyn FnMut(Event<'_>),
+        watch: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<(), TrainError> {
         let settings = &self.plan.settings;
         let each = self.data.train.len().div_ceil(settings.batch).max(1);
@@ -406,7 +406,7 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    fn sample(&mut self, sampler: &mut Sampler<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Result<(), TrainError> {
+    fn sample(&mut self, sampler: &mut Sampler<'_>, watch: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<(), TrainError> {
         let adapter = match &self.trained {
             Trained::Adapter(adapter) => Some(adapter),
             Trained::Full(_) => None,

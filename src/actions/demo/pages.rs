@@ -70,134 +70,163 @@ impl Section {
     ];
 
     fn write(self, meeting: &Meeting, rng: &mut impl Rng) -> String {
-        let language = meeting.language;
-        let english = language == Language::English;
-        let mut actions: Vec<&Action> = meeting.actions().collect();
-        let when = |action: &Action| date_text(language, action.due);
         match self {
-            Self::Recap => {
-                let lead: &[&str] = if english {
-                    &["In short:", "To sum up:", "As agreed above:", "Once more:"]
-                } else {
-                    &["以上をまとめる。", "要点は次のとおり。", "上で決めたことを繰り返す。", "もう一度確認する。"]
-                };
-                let lead = lead.choose(rng).copied().unwrap_or_default();
-                let form = rng.random_range(0..STATEMENTS);
-                paragraph(language, lead, actions.iter().map(|action| statement(action, form)))
-            }
-            Self::Questions => {
-                actions.shuffle(rng);
-                let lead = if english { "Questions." } else { "問答。" };
-                let asked: Vec<String> = actions.iter().map(|action| question(action, rng)).collect();
-                paragraph(language, lead, asked.into_iter())
-            }
-            Self::Letters => {
-                let kept = if rng.random_bool(0.5) { actions.len() } else { 1 };
-                if kept == 1 {
-                    actions.shuffle(rng);
-                }
-                let lines = actions.iter().take(kept).map(|action| {
-                    let (who, what, when) = (action.owner, action.task.text(), when(action));
-                    if english {
-                        format!("Dear {who}, please {what} by {when}. Thank you!\n")
-                    } else {
-                        format!("{who}様。{what}を{when}までにお願いします。\n")
-                    }
-                });
-                lines.collect()
-            }
-            Self::Calendar => {
-                actions.sort_by_key(|action| action.due);
-                let lead = if english { "Calendar." } else { "日程。" };
-                let days = actions.iter().map(|action| {
-                    let (who, what, when) = (action.owner, action.task.text(), when(action));
-                    if english {
-                        format!("{when}, {what}, {who}.")
-                    } else {
-                        format!("{when}、{what}、{who}さん。")
-                    }
-                });
-                paragraph(language, lead, days)
-            }
-            Self::Quotation => {
-                let quoted: Vec<&Point> = meeting.points.choose_multiple(rng, 2).collect();
-                let lines = quoted.iter().map(|point| {
-                    let said = point.sentence();
-                    if english {
-                        format!("We quote: \"{said}\"\n")
-                    } else {
-                        format!("記録には「{said}」とある。\n")
-                    }
-                });
-                lines.collect()
-            }
-            Self::Copy => {
-                let name = actions.choose(rng).map_or("", |action| action.owner);
-                let head =
-                    if english { format!("Copy for {name}.") } else { format!("{name}さんのための写し。") };
-                format!("{head}\n{}\n", meeting.paragraph())
-            }
-            Self::NextMeeting => {
-                let lead =
-                    if english { "At the next meeting we looked back." } else { "次の会議で振り返った。" };
-                let looks: Vec<String> = actions
-                    .iter()
-                    .map(|action| {
-                        let (who, what, done, when) =
-                            (action.owner, action.task.text(), action.task.done(), when(action));
-                        match (english, rng.random_bool(0.5)) {
-                            (true, true) => format!("{who} has {done}; the deadline was {when}."),
-                            (true, false) => format!("{who} did not {what} by {when}."),
-                            (false, true) => format!("{who}さんは{what}を終えた。期限は{when}だった。"),
-                            (false, false) => format!("{who}さんの{what}は{when}までに終わらなかった。"),
-                        }
-                    })
-                    .collect();
-                paragraph(language, lead, looks.into_iter())
-            }
-            Self::Table => {
-                let mut order = [0, 1, 2];
-                order.shuffle(rng);
-                // Person, job, day is the order of the answers; a table has any other.
-                if order == [0, 1, 2] {
-                    order = [1, 0, 2];
-                }
-                let row = |cells: [String; 3]| {
-                    let cells = order.map(|at| cells[at].clone());
-                    if english {
-                        format!("| {} |\n", cells.join(" | "))
-                    } else {
-                        format!("｜{}｜\n", cells.join("｜"))
-                    }
-                };
-                let head = if english { ["who", "what", "when"] } else { ["担当", "内容", "期限"] };
-                let rows = actions
-                    .iter()
-                    .map(|action| row([action.owner.to_owned(), action.task.text(), when(action)]))
-                    .collect::<String>();
-                row(head.map(str::to_owned)) + &rows
-            }
-            Self::Reminders => {
-                actions.shuffle(rng);
-                let lines = actions.iter().take(2).map(|action| {
-                    let (who, what, when) = (action.owner, action.task.text(), when(action));
-                    if english {
-                        format!("Reminder to {who}: you have until {when} to {what}.\n")
-                    } else {
-                        format!("{who}さんへの連絡、{what}の期限は{when}です。\n")
-                    }
-                });
-                lines.collect()
-            }
+            Self::Recap => recap(meeting, rng),
+            Self::Questions => questions(meeting, rng),
+            Self::Letters => letters(meeting, rng),
+            Self::Calendar => calendar(meeting),
+            Self::Quotation => quotation(meeting, rng),
+            Self::NextMeeting => next_meeting(meeting, rng),
+            Self::Table => table(meeting, rng),
+            Self::Reminders => reminders(meeting, rng),
+            Self::Copy => copy(meeting, rng),
         }
+    }
+}
+
+/// An action's owner, job and date as text.
+fn facts(action: &Action) -> (&'static str, String, String) {
+    (action.owner, action.task.text(), date_text(action.language(), action.due))
+}
+
+/// The actions in random order.
+fn shuffled<'a>(meeting: &'a Meeting, rng: &mut impl Rng) -> Vec<&'a Action> {
+    let mut actions: Vec<&Action> = meeting.actions().collect();
+    actions.shuffle(rng);
+    actions
+}
+
+/// All actions in the order of the minutes, in sentences of one form.
+fn recap(meeting: &Meeting, rng: &mut impl Rng) -> String {
+    let leads = match meeting.language {
+        Language::English => ["In short:", "To sum up:", "As agreed above:", "Once more:"],
+        Language::Japanese => {
+            ["以上をまとめる。", "要点は次のとおり。", "上で決めたことを繰り返す。", "もう一度確認する。"]
+        }
+    };
+    let lead = leads.choose(rng).copied().unwrap_or_default();
+    let form = rng.random_range(0..STATEMENTS);
+    paragraph(meeting.language, lead, meeting.actions().map(|action| statement(action, form)))
+}
+
+/// Questions about the actions in random order, each with its answer.
+fn questions(meeting: &Meeting, rng: &mut impl Rng) -> String {
+    let lead = match meeting.language {
+        Language::English => "Questions.",
+        Language::Japanese => "問答。",
+    };
+    let asked: Vec<String> = shuffled(meeting, rng).into_iter().map(|action| question(action, rng)).collect();
+    paragraph(meeting.language, lead, asked.into_iter())
+}
+
+/// A letter to one owner, or to each in the order of the minutes.
+fn letters(meeting: &Meeting, rng: &mut impl Rng) -> String {
+    let chosen: Vec<&Action> = if rng.random_bool(0.5) {
+        meeting.actions().collect()
+    } else {
+        shuffled(meeting, rng).into_iter().take(1).collect()
+    };
+    let letter = |action: &Action| {
+        let (who, what, when) = facts(action);
+        match meeting.language {
+            Language::English => format!("Dear {who}, please {what} by {when}. Thank you!\n"),
+            Language::Japanese => format!("{who}様。{what}を{when}までにお願いします。\n"),
+        }
+    };
+    chosen.into_iter().map(letter).collect()
+}
+
+/// The actions by date.
+fn calendar(meeting: &Meeting) -> String {
+    let mut actions: Vec<&Action> = meeting.actions().collect();
+    actions.sort_by_key(|action| action.due);
+    let lead = match meeting.language {
+        Language::English => "Calendar.",
+        Language::Japanese => "日程。",
+    };
+    let entry = |action: &Action| {
+        let (who, what, when) = facts(action);
+        match meeting.language {
+            Language::English => format!("{when}, {what}, {who}."),
+            Language::Japanese => format!("{when}、{what}、{who}さん。"),
+        }
+    };
+    paragraph(meeting.language, lead, actions.into_iter().map(entry))
+}
+
+/// Two sentences of the minutes, word for word.
+fn quotation(meeting: &Meeting, rng: &mut impl Rng) -> String {
+    let quote = |point: &Point| {
+        let said = point.sentence();
+        match meeting.language {
+            Language::English => format!("We quote: \"{said}\"\n"),
+            Language::Japanese => format!("記録には「{said}」とある。\n"),
+        }
+    };
+    meeting.points.choose_multiple(rng, 2).map(quote).collect()
+}
+
+/// What became of each action.
+fn next_meeting(meeting: &Meeting, rng: &mut impl Rng) -> String {
+    let lead = match meeting.language {
+        Language::English => "At the next meeting we looked back.",
+        Language::Japanese => "次の会議で振り返った。",
+    };
+    let outcome = |action: &Action| {
+        let (who, what, when) = facts(action);
+        match (meeting.language, rng.random_bool(0.5)) {
+            (Language::English, true) => format!("{who} has {}; the deadline was {when}.", action.task.done()),
+            (Language::English, false) => format!("{who} did not {what} by {when}."),
+            (Language::Japanese, true) => format!("{who}さんは{what}を終えた。期限は{when}だった。"),
+            (Language::Japanese, false) => format!("{who}さんの{what}は{when}までに終わらなかった。"),
+        }
+    };
+    let outcomes: Vec<String> = meeting.actions().map(outcome).collect();
+    paragraph(meeting.language, lead, outcomes.into_iter())
+}
+
+/// A table of the actions with its columns in any order but that of the answers.
+fn table(meeting: &Meeting, rng: &mut impl Rng) -> String {
+    let orders = [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    let order = orders.choose(rng).copied().unwrap_or([1, 0, 2]);
+    let (head, open, between, close) = match meeting.language {
+        Language::English => (["who", "what", "when"], "| ", " | ", " |\n"),
+        Language::Japanese => (["担当", "内容", "期限"], "｜", "｜", "｜\n"),
+    };
+    let row = |cells: [&str; 3]| format!("{open}{}{close}", order.map(|at| cells[at]).join(between));
+    let rows = meeting.actions().map(|action| {
+        let (who, what, when) = facts(action);
+        row([who, &what, &when])
+    });
+    row(head) + &rows.collect::<String>()
+}
+
+/// Reminders to two owners.
+fn reminders(meeting: &Meeting, rng: &mut impl Rng) -> String {
+    let reminder = |action: &Action| {
+        let (who, what, when) = facts(action);
+        match meeting.language {
+            Language::English => format!("Reminder to {who}: you have until {when} to {what}.\n"),
+            Language::Japanese => format!("{who}さんへの連絡、{what}の期限は{when}です。\n"),
+        }
+    };
+    shuffled(meeting, rng).into_iter().take(2).map(reminder).collect()
+}
+
+/// All sentences of the minutes, word for word.
+fn copy(meeting: &Meeting, rng: &mut impl Rng) -> String {
+    let name = shuffled(meeting, rng).first().map_or("", |action| action.owner);
+    let said = meeting.paragraph();
+    match meeting.language {
+        Language::English => format!("Copy for {name}.\n{said}\n"),
+        Language::Japanese => format!("{name}さんのための写し。\n{said}\n"),
     }
 }
 
 /// A question about one thing that somebody took on, and its answer.
 fn question(action: &Action, rng: &mut impl Rng) -> String {
-    let language = action.language();
-    let (who, what, when) = (action.owner, action.task.text(), date_text(language, action.due));
-    match (language, rng.random_range(0..5)) {
+    let (who, what, when) = facts(action);
+    match (action.language(), rng.random_range(0..5)) {
         (Language::English, 0) => format!("Who will {what}? {who}. By when? By {when}."),
         (Language::English, 1) => format!("Who has until {when}? {who}."),
         (Language::English, 2) => format!("What did {who} promise? To {what} by {when}."),

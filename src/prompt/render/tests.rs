@@ -135,14 +135,15 @@ fn templates_of_other_families_are_cut_at_the_right_places() {
     let generation = include_str!("../../../tests/templates/generation.jinja");
     // A template that ends no turn, and one whose generation prompt opens a thought that answers do not have.
     let bare = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
-    let opening = CHATML.replace("assistant\\n' }}{% endif", "assistant\\n<think>\\n' }}{% endif");
+    let opening = CHATML.replace("assistant\n' }}{% endif", "assistant\n<think>\n' }}{% endif");
+    assert_ne!(opening, CHATML);
     for (template, expected, end) in [
         (llama, "one<|eot_id|>|two<|eot_id|>", "<|eot_id|>"),
         (gemma, "one<end_of_turn>|two<end_of_turn>", "<end_of_turn>"),
         (think, " one <|im_end|>|<think>\n\n</think>\n\ntwo<|im_end|>", "<|im_end|>"),
         (generation, " one <|im_end|>|two<|im_end|>", "<|im_end|>"),
         (bare, " one |two<eos>", "<eos>"),
-        (opening.as_str(), "one<|im_end|>|two<|im_end|>", "<|im_end|>"),
+        (opening.as_str(), " one <|im_end|>|two<|im_end|>", "<|im_end|>"),
     ] {
         let renderer = renderer(Some(template), "<eos>", Prompt::default());
         let rendered = renderer.render(&chat, TRAIN).unwrap();
@@ -151,6 +152,25 @@ fn templates_of_other_families_are_cut_at_the_right_places() {
         assert_eq!(renderer.end().1, end);
         assert!(renderer.stops().contains(&renderer.tokenizer().id_of("<eos>").unwrap()), "{:?}", renderer.stops());
     }
+}
+
+#[test]
+fn thoughts_and_calls_that_a_template_writes_are_part_of_the_turn() {
+    let think = include_str!("../../../tests/templates/think.jinja");
+    let chat = row(&json!({"messages": [
+        {"role": "user", "content": "a"}, {"role": "assistant", "content": "<think>\nhm\n</think>\n\nb"},
+        {"role": "user", "content": "cat"}, {"role": "assistant", "content": "<think>\nho\n</think>\n\nd"},
+    ]}));
+    let rendered = renderer(Some(think), "<eos>", Prompt::default()).render(&chat, TRAIN).unwrap();
+    assert_eq!(learned(&rendered), "b<|im_end|>|<think>\nho\n</think>\n\nd<|im_end|>", "{}", rendered.text);
+    let llama = include_str!("../../../tests/templates/llama.jinja");
+    let chat = row(&json!({"messages": [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": null, "tool_calls": [{"function": {"name": "w", "arguments": "{\"n\":1}"}}]},
+        {"role": "tool", "content": "12"}, {"role": "assistant", "content": "12."},
+    ]}));
+    let rendered = renderer(Some(llama), "<eos>", Prompt::default()).render(&chat, TRAIN).unwrap();
+    assert_eq!(learned(&rendered), "{\"name\": \"w\", \"parameters\": {\"n\": 1}}<|eot_id|>|12.<|eot_id|>");
 }
 
 #[test]
@@ -253,16 +273,49 @@ const REFERENCE: [(usize, usize, usize, u64); 20] = [
     (950, 70, 21, 0x1e46_0a78_7a13_cf78),
 ];
 
-#[test]
-fn smollm2_rows_are_the_tokens_of_the_reference() {
-    let Some(model) = fixtures::folder("TOGI_HF_SMOLLM2", "../../cache/hf/smollm2") else { return };
-    let Some(shared) = fixtures::folder("TOGI_SHARED", "../shared") else { return };
+/// The tokenizer and template of `SmolLM2`, in a folder that the peers' `gguf_to_hf.py` makes.
+fn smollm2() -> Option<Renderer> {
+    let model = std::env::var_os("TOGI_HF_SMOLLM2").map(std::path::PathBuf::from).filter(|path| path.is_dir());
+    let Some(model) = model else {
+        eprintln!("skipped: TOGI_HF_SMOLLM2 names no folder");
+        return None;
+    };
     let tokenizer = tokenizers::Tokenizer::from_file(model.join("tokenizer.json")).unwrap();
     let template = std::fs::read_to_string(model.join("chat_template.jinja")).unwrap();
     let end = (2, "<|im_end|>".to_owned());
     let special = Special { bos: Some((1, "<|im_start|>".into())), add_bos: false, eos: end, pad: Some(2) };
-    let renderer =
-        Renderer::new(Arc::new(Tokenizer::new(tokenizer)), Some(&template), special, Prompt::default()).unwrap();
+    Renderer::new(Arc::new(Tokenizer::new(tokenizer)), Some(&template), special, Prompt::default()).ok()
+}
+
+/// Conversations with the number of tokens that transformers gives, without and with a generation prompt.
+#[test]
+fn smollm2_conversations_are_those_of_transformers() {
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], [usize; 2]);
+    let Some(renderer) = smollm2() else { return };
+    let lead = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n";
+    let cases: [Case; 4] = [
+        (lead, &[("user", "Hello")], [27, 31]),
+        ("", &[("system", "Be brief."), ("user", "Hi there\n")], [16, 20]),
+        (lead, &[("user", "研ぎとは?"), ("assistant", "刃物を鋭くすること。"), ("user", "なぜ?")], [68, 72]),
+        (lead, &[("user", ""), ("assistant", " leading space")], [34, 38]),
+    ];
+    for (lead, turns, counts) in cases {
+        let messages: Vec<Message> = turns.iter().map(|(role, text)| Message::new(role, *text)).collect();
+        let body = turns.iter().map(|(role, text)| ["<|im_start|>", role, "\n", text, "<|im_end|>\n"].concat());
+        let body: String = body.collect();
+        for (generation, tail) in [(false, ""), (true, "<|im_start|>assistant\n")] {
+            let output = renderer.write_chat(renderer.chat.as_ref().unwrap(), &messages, None, generation).unwrap();
+            assert_eq!(output.text, format!("{lead}{body}{tail}"));
+            let tokens = renderer.tokenizer().encode(&output.text).unwrap().ids.len();
+            assert_eq!(tokens, counts[usize::from(generation)], "{:?}", output.text);
+        }
+    }
+}
+
+#[test]
+fn smollm2_rows_are_the_tokens_of_the_reference() {
+    let Some(renderer) = smollm2() else { return };
+    let Some(shared) = fixtures::folder("TOGI_SHARED", "../shared") else { return };
     assert_eq!(renderer.end(), (2, "<|im_end|>"));
     let rows = record::read(&shared.join("data/nlupp_json_en/train_1000.jsonl")).unwrap();
     assert_eq!((rows.records.len(), rows.errors.len()), (1000, 0));

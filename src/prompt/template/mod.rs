@@ -5,12 +5,13 @@
 //! `json.dumps`, values printed as Python prints them, CRLF read as LF, loop controls, and `{% generation %}` blocks,
 //! which are rewritten to call blocks so that they also yield the character ranges of the assistant's turns.
 //!
-//! A template comes with a model and is untrusted: it can read no file, its steps ([`FUEL`]), its recursion and its
+//! A template comes with a model and is untrusted: it can read no file, its steps, its recursion and its
 //! output are bounded. `strftime_now` gives the moment the template was read, not the moment of each call, so that all
 //! rows of a run carry one date. Knows nothing of records, tokens or masks.
 
 mod python;
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use minijinja::syntax::SyntaxConfig;
@@ -163,6 +164,7 @@ impl std::io::Write for Bounded {
 }
 
 /// Marks what an assistant's block wrote, unless the data itself holds the marks.
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands keyword arguments over by value")]
 fn generation(state: &mut State, options: Kwargs) -> Result<Value, Error> {
     let caller: Value = options.get("caller")?;
     let text = python::text_of(&caller.call(state, &[])?);
@@ -201,19 +203,18 @@ fn open_generation(source: &str) -> String {
             continue;
         };
         let signs = ['-', '+'];
-        match inside.trim_start_matches(signs).trim_end_matches(signs).trim() {
-            word @ ("generation" | "endgeneration") => {
-                let new = if word == "generation" { "call togi_generation()" } else { "endcall" };
-                out.push_str("{%");
-                out.push_str(&inside.replace(word, new));
-                out.push_str("%}");
-                rest = next;
-            }
+        let word = inside.trim_start_matches(signs).trim_end_matches(signs).trim();
+        let new = match word {
+            "generation" => "call togi_generation()",
+            "endgeneration" => "endcall",
             _ => {
                 out.push_str("{%");
                 rest = after;
+                continue;
             }
-        }
+        };
+        let _ = write!(out, "{{%{}%}}", inside.replace(word, new));
+        rest = next;
     }
     out.push_str(rest);
     out

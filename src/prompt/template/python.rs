@@ -110,6 +110,7 @@ fn float(x: f64) -> String {
 
 /// `json.dumps` with the options of transformers' `tojson`: `ensure_ascii` (default false), `indent`, `separators`,
 /// `sort_keys`.
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands keyword arguments over by value")]
 pub(super) fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
     let ascii = options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false);
     let sort = options.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
@@ -169,13 +170,12 @@ impl Json {
                     keys.sort();
                 }
                 self.block('{', '}', depth, &keys, |json, key| {
-                    match key.kind() {
-                        ValueKind::String => json.string(key.as_str().unwrap_or_default()),
-                        _ => {
-                            json.out.push('"');
-                            json.value(key, depth + 1)?;
-                            json.out.push('"');
-                        }
+                    if let Some(text) = key.as_str() {
+                        json.string(text);
+                    } else {
+                        json.out.push('"');
+                        json.value(key, depth + 1)?;
+                        json.out.push('"');
                     }
                     let colon = json.separators.1.clone();
                     json.out.push_str(&colon);

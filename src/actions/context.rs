@@ -1,0 +1,183 @@
+//! Where an action finds things: the project around it, the user's settings, the model, the run a person named.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::{self, Config};
+use crate::job::{Job, JobError};
+use crate::model::weights::{SourceError, hub};
+use crate::project::{ModelRef, Project, ProjectError};
+use crate::prompt::record::{ReadError, Rows, read};
+use crate::prompt::{Prompt, Record, Style};
+use crate::worker::answers::AnswerError;
+use crate::worker::model::{ModelError, Opened};
+use crate::worker::training::TrainingError;
+use crate::worker::{BaseModel, Settings, SettingsError};
+
+/// Why an action was refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ActionError {
+    #[error(transparent)]
+    Project(#[from] ProjectError),
+    #[error(transparent)]
+    Config(#[from] config::SettingsError),
+    #[error(transparent)]
+    Job(#[from] JobError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Training(#[from] TrainingError),
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
+    #[error("cannot {action} {}: {cause}", path.display())]
+    File { action: &'static str, path: PathBuf, cause: std::io::Error },
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// The project and the user's settings.
+pub struct Context {
+    pub project: Project,
+    pub config: Config,
+    model: Option<ModelRef>,
+}
+
+impl Context {
+    /// Finds the project in or above `start`; `model` stands in for the project's own where it is given.
+    ///
+    /// # Errors
+    /// When there is no project, or a settings file is wrong.
+    pub fn find(start: &Path, model: Option<&str>) -> Result<Self, ActionError> {
+        Ok(Self { project: Project::find(start)?, config: Config::load()?, model: model.map(ModelRef::parse) })
+    }
+
+    /// Where the base model lies: a path as it is, a Hub id after fetching what is missing. The first fetch pins the
+    /// revision in `togi.toml`.
+    ///
+    /// # Errors
+    /// When the project names no model, or the Hub does not give it.
+    pub fn base(&mut self, tell: &mut dyn FnMut(hub::Progress)) -> Result<BaseModel, ActionError> {
+        let given = self.model.clone();
+        let asked = given.clone().or_else(|| self.project.model().cloned()).ok_or_else(|| {
+            let file = self.project.settings_path();
+            ActionError::Refused(format!("{} names no model: set path or hub under [model]", file.display()))
+        })?;
+        let (path, name, revision) = match asked {
+            ModelRef::Path(path) => {
+                let path = if given.is_some() { path } else { self.project.root().join(path) };
+                let name = path.display().to_string();
+                (path, name, None)
+            }
+            ModelRef::Hub { id, revision } => {
+                let fetched = hub::fetch(&id, revision.as_deref(), tell)?;
+                if revision.is_none() && given.is_none() {
+                    self.project.pin(&fetched.revision)?;
+                }
+                (fetched.folder, id, Some(fetched.revision))
+            }
+        };
+        let path = path.canonicalize().map_err(|cause| ActionError::File { action: "find the model", path, cause })?;
+        Ok(BaseModel { path: path.display().to_string(), name, revision, identity: String::new() })
+    }
+
+    /// Opens the base model with the project's prompt, without loading weights.
+    ///
+    /// # Errors
+    /// When model or prompt cannot be read.
+    pub fn open(&mut self, tell: &mut dyn FnMut(hub::Progress)) -> Result<(Opened, BaseModel, Prompt), ActionError> {
+        let mut base = self.base(tell)?;
+        let prompt = self.prompt()?;
+        let opened = Opened::open(Path::new(&base.path), prompt.clone())?;
+        opened.source.identity().clone_into(&mut base.identity);
+        Ok((opened, base, prompt))
+    }
+
+    /// The project's prompt.
+    ///
+    /// # Errors
+    /// When its template cannot be read or its style has no such name.
+    pub fn prompt(&self) -> Result<Prompt, ActionError> {
+        let settings = self.project.prompt();
+        let template = match &settings.template {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|cause| ActionError::File {
+                    action: "read the prompt template",
+                    path: path.clone(),
+                    cause,
+                })?;
+                // An editor ends a file with a line break, which is no part of the prompt.
+                let text = text.strip_suffix('\n').unwrap_or(&text);
+                Some(text.strip_suffix('\r').unwrap_or(text).to_owned())
+            }
+            None => None,
+        };
+        let style = match settings.style.as_deref() {
+            None | Some("auto") => Style::Auto,
+            Some("chat") => Style::Chat,
+            Some("plain") => Style::Plain,
+            Some(other) => {
+                let file = self.project.settings_path();
+                let why = format!("{}: prompt.style is {other:?}; it is auto, chat or plain", file.display());
+                return Err(ActionError::Refused(why));
+            }
+        };
+        Ok(Prompt { template, system: settings.system.clone(), examples: Vec::new(), style, chat_template: None })
+    }
+
+    /// The training settings: defaults, then `[train]` of `togi.toml`, then `KEY=VALUE` from the command line, where
+    /// a key may be written `train.rank` or `rank`.
+    ///
+    /// # Errors
+    /// When a key is unknown or a value makes no sense.
+    pub fn settings(&self, set: &[String]) -> Result<Settings, ActionError> {
+        let mut table = self.project.train().clone();
+        for assignment in set {
+            let (key, value) = assignment.split_once('=').ok_or_else(|| {
+                ActionError::Refused(format!("--set {assignment} has no value; write it as --set train.rank=8"))
+            })?;
+            let key = key.trim().strip_prefix("train.").unwrap_or(key.trim());
+            // A value is TOML where it reads as TOML (8, true, 3e-4, ["q_proj"]), else a plain text.
+            let parsed = toml::from_str::<toml::Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
+            let mut parsed = parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()));
+            if let (toml::Value::Integer(n), Some(toml::Value::Float(_))) = (&parsed, default_of(key)) {
+                parsed = toml::Value::Float(*n as f64);
+            }
+            table.insert(key.to_owned(), parsed);
+        }
+        Ok(Settings::from_table(&table)?)
+    }
+
+    /// The run a person named.
+    ///
+    /// # Errors
+    /// When there is no such run.
+    pub fn run(&self, name: &str) -> Result<Job, ActionError> {
+        Ok(Job::find(&self.project.runs_dir(), name)?)
+    }
+}
+
+/// The default of a training setting as TOML has it.
+fn default_of(key: &str) -> Option<toml::Value> {
+    toml::Table::try_from(Settings::default()).ok()?.remove(key)
+}
+
+/// Reads records from a file and refuses it when a line is none.
+///
+/// # Errors
+/// When the file cannot be read; with line and reason where lines are no records.
+pub fn records(path: &Path) -> Result<Vec<Record>, ActionError> {
+    let Rows { records, errors } = read(path)?;
+    if errors.is_empty() {
+        return Ok(records);
+    }
+    let shown: Vec<String> = errors.iter().take(5).map(|e| format!("  {}: {e}", path.display())).collect();
+    let more = errors.len().saturating_sub(5);
+    let rest = if more > 0 { format!("\n  … and {more} more") } else { String::new() };
+    let why = format!("{} lines of {} are no records:\n{}{rest}", errors.len(), path.display(), shown.join("\n"));
+    Err(ActionError::Refused(why))
+}

@@ -1,0 +1,113 @@
+//! Answers for one prompt: of a model, or of base and tuned beside each other.
+
+use serde::Serialize;
+
+use crate::model::weights::hub;
+use crate::prompt::{Kind, Record};
+use crate::worker::answers::{Answering, Limits};
+use crate::worker::model::read_adapter;
+
+use super::adapters::Choice;
+use super::context::{ActionError, Context};
+
+/// An answer, as `togi generate --json` prints it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Generated {
+    pub prompt: String,
+    pub answer: String,
+    /// Tokens of the answer.
+    pub tokens: usize,
+    /// Why it ended.
+    pub stop: String,
+    /// The adapter's identity; none for the base.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
+    pub seconds: f64,
+}
+
+/// Base and tuned, as `togi compare --json` prints them.
+#[derive(Clone, Debug, Serialize)]
+pub struct Compared {
+    pub prompt: String,
+    pub base: String,
+    pub tuned: String,
+    /// The adapter's identity.
+    pub adapter: String,
+    /// Whether the two models' logits differ at the first token of the answer, and by how much at most.
+    pub differs: bool,
+    pub difference: f32,
+    pub seconds: f64,
+}
+
+/// A prompt typed by a person, as a record.
+#[must_use]
+pub fn record_of(prompt: &str) -> Record {
+    let fields = [("prompt".to_owned(), serde_json::Value::String(prompt.to_owned()))].into_iter().collect();
+    Record {
+        id: "prompt".into(),
+        kind: Kind::Pair { fields, answer: None },
+        references: Vec::new(),
+        category: None,
+    }
+}
+
+/// Answers `prompt` with the chosen adapter or the base, telling `see` each piece of text; stops when it returns false.
+///
+/// # Errors
+/// When model, adapter or prompt cannot be read.
+pub fn generate(
+    context: &mut Context,
+    choice: &Choice,
+    prompt: &str,
+    limits: &Limits,
+    tell: &mut dyn FnMut(hub::Progress),
+    see: &mut dyn FnMut(&str) -> bool,
+) -> Result<Generated, ActionError> {
+    let folder = choice.folder(context)?;
+    let (opened, ..) = context.open(tell)?;
+    let decoder = opened.load()?;
+    let adapter = folder.map(|dir| read_adapter(&dir, &decoder)).transpose()?;
+    let started = std::time::Instant::now();
+    let answering = Answering { opened: &opened, decoder: &decoder };
+    let answer = answering.one(&record_of(prompt), adapter.as_ref(), limits, see)?;
+    Ok(Generated {
+        prompt: prompt.to_owned(),
+        tokens: answer.tokens.len(),
+        stop: format!("{:?}", answer.stop).to_lowercase(),
+        answer: answer.text,
+        adapter: adapter.map(|a| a.identity()),
+        seconds: started.elapsed().as_secs_f64(),
+    })
+}
+
+/// Answers `prompt` with base and tuned as two rows of one batch, telling `see` each piece and whether it is tuned.
+///
+/// # Errors
+/// When no adapter is named, or model, adapter or prompt cannot be read.
+pub fn compare(
+    context: &mut Context,
+    choice: &Choice,
+    prompt: &str,
+    limits: &Limits,
+    tell: &mut dyn FnMut(hub::Progress),
+    see: &mut dyn FnMut(bool, &str) -> bool,
+) -> Result<Compared, ActionError> {
+    let folder = choice.folder(context)?.ok_or_else(|| {
+        ActionError::Refused("name the tuned model: --run RUN (or --adapter DIR)".into())
+    })?;
+    let (opened, ..) = context.open(tell)?;
+    let decoder = opened.load()?;
+    let adapter = read_adapter(&folder, &decoder)?;
+    let started = std::time::Instant::now();
+    let answering = Answering { opened: &opened, decoder: &decoder };
+    let both = answering.compare(&record_of(prompt), &adapter, limits, see)?;
+    Ok(Compared {
+        prompt: prompt.to_owned(),
+        base: both.base.text,
+        tuned: both.tuned.text,
+        adapter: both.identity,
+        differs: both.difference > 0.0,
+        difference: both.difference,
+        seconds: started.elapsed().as_secs_f64(),
+    })
+}

@@ -1,0 +1,106 @@
+//! A model as it is used: opened with a prompt, and, when numbers are wanted, loaded with or without an adapter.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::model::decoder::Decoder;
+use crate::model::lora::Adapter;
+use crate::model::peft::{self, AdapterError};
+use crate::model::weights::{Source, SourceError, TensorError};
+use crate::prompt::{Prompt, RenderError, Renderer, Special};
+
+/// Why a model could not be opened or loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error("{}: {cause}", path.display())]
+    Tensor { path: PathBuf, cause: TensorError },
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
+    #[error("the prompt cannot be used with this model: {0}")]
+    Prompt(#[from] RenderError),
+    #[error("{} has no end-of-sequence token, so no answer could be learnt to end; its configuration must name one", .0.display())]
+    NoEnd(PathBuf),
+    #[error("{0}")]
+    Memory(String),
+}
+
+/// A model whose files are open, with the renderer that serves it. No weights are in memory.
+pub struct Opened {
+    pub source: Source,
+    pub renderer: Renderer,
+}
+
+impl Opened {
+    /// Opens the GGUF file or folder `path` and lays `prompt` over its chat template.
+    ///
+    /// # Errors
+    /// When the model cannot be read, has no end token, or the prompt's templates do not parse.
+    pub fn open(path: &Path, prompt: Prompt) -> Result<Self, ModelError> {
+        let source = Source::open(path)?;
+        let tokenizer = Arc::new(source.tokenizer()?.clone());
+        let description = source.description();
+        let named = |id: u32| tokenizer.token(id).map(|text| (id, text));
+        let bos = description
+            .bos
+            .and_then(named)
+            .or_else(|| source.bos_text().and_then(|text| Some((tokenizer.id_of(text)?, text.to_owned()))));
+        let eos = source
+            .eos_text()
+            .and_then(|text| Some((tokenizer.id_of(text)?, text.to_owned())))
+            .or_else(|| description.eos.first().copied().and_then(named))
+            .ok_or_else(|| ModelError::NoEnd(path.to_owned()))?;
+        let special = Special { bos, add_bos: description.bos.is_some(), eos, pad: source.pad() };
+        let renderer = Renderer::new(tokenizer, source.chat_template(), special, prompt)?;
+        Ok(Self { source, renderer })
+    }
+
+    /// Reads the weights into memory, as `f32`.
+    ///
+    /// # Errors
+    /// When there is not enough memory for them, or a tensor cannot be read.
+    pub fn load(&self) -> Result<Decoder, ModelError> {
+        let need = self.source.parameters() as u64 * 4;
+        if let Some(free) = available_bytes().filter(|&free| free < need) {
+            return Err(ModelError::Memory(format!(
+                "{} needs {:.1} GiB in f32 and {:.1} GiB are free; close other programs or choose a smaller model",
+                self.source.name(),
+                gib(need),
+                gib(free)
+            )));
+        }
+        let path = self.source.path().to_owned();
+        Decoder::load(&self.source, self.source.description()).map_err(|cause| ModelError::Tensor { path, cause })
+    }
+
+    /// Tokens at which an answer ends: the renderer's and the model's own.
+    #[must_use]
+    pub fn ends(&self) -> Vec<u32> {
+        let mut ends = self.renderer.stops();
+        ends.extend(self.source.description().eos.iter().filter(|id| !ends.contains(id)).copied().collect::<Vec<_>>());
+        ends
+    }
+}
+
+/// Reads the adapter in `dir` for `decoder`.
+///
+/// # Errors
+/// When it cannot be read or does not fit.
+pub fn read_adapter(dir: &Path, decoder: &Decoder) -> Result<Adapter, ModelError> {
+    Ok(peft::read(dir, decoder)?)
+}
+
+/// Bytes of memory that could be had without swapping; `None` where the system does not say.
+#[must_use]
+pub fn available_bytes() -> Option<u64> {
+    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = info.lines().find(|line| line.starts_with("MemAvailable:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+}
+
+/// Bytes as GiB.
+#[must_use]
+pub fn gib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1u32 << 30)
+}

@@ -1,0 +1,331 @@
+//! A training job from its records to its end.
+//!
+//! [`prepare`] checks everything that can be checked before step 0 and freezes plan and records in a job; [`run`]
+//! reads nothing but that job and the model it names, now or after a kill.
+
+use std::path::Path;
+
+use crate::job::{Control, Job, JobError, Kind as JobKind, Outcome};
+use crate::model::decoder::Decoder;
+use crate::model::weights::TensorError;
+use crate::prompt::{Kind, Mode, Preflight, Prompt, Record, RenderError, preflight};
+use crate::train::batch::Row;
+use crate::train::plan::{BaseModel, Plan};
+use crate::train::settings::{Method, Settings, SettingsError, TooLong};
+use crate::train::trainer::{Data, Event, Summary, TrainError, Trainer};
+
+use super::answers::{Answering, Limits};
+use super::model::{ModelError, Opened, available_bytes, gib};
+
+/// Longest window that is chosen without being asked for, in tokens.
+const LONGEST: usize = 1024;
+
+/// Why a training was refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Job(#[from] JobError),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    #[error("{0}")]
+    Refused(String),
+    #[error("the base model has changed since the run began: {now} is there, the run began on {then}")]
+    OtherBase { then: String, now: String },
+    #[error("a random start failed: {0}")]
+    Random(#[from] TensorError),
+}
+
+/// A job that is ready to run, and what a person should know of it first.
+pub struct Prepared {
+    pub job: Job,
+    pub facts: Facts,
+}
+
+/// What will be trained, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Facts {
+    pub rows: usize,
+    pub valid_rows: usize,
+    /// Records left out because they are longer than the window.
+    pub dropped: Vec<(String, usize)>,
+    pub max_length: usize,
+    pub tokens: usize,
+    pub supervised: usize,
+    pub steps: u64,
+    /// Estimated peak memory in bytes, and what is free.
+    pub needs_bytes: u64,
+    pub free_bytes: Option<u64>,
+}
+
+/// Checks `train` and `valid` for training `base` under `settings`, and freezes them in a new job under `runs`. Without
+/// validation records a share of the training records is held out, all of one prompt together.
+///
+/// # Errors
+/// With the reason and the records concerned where something would go wrong later; nothing is written then.
+#[allow(clippy::too_many_arguments)] // the whole of what a run is frozen from
+pub fn prepare(
+    runs: &Path,
+    opened: &Opened,
+    base: BaseModel,
+    prompt: Prompt,
+    mut settings: Settings,
+    train: Vec<Record>,
+    valid: Vec<Record>,
+    threads: usize,
+) -> Result<Prepared, TrainingError> {
+    if train.is_empty() {
+        return Err(TrainingError::Refused("there is no record to train on".into()));
+    }
+    if settings.method == Method::Lora {
+        settings.lora(opened.source.description())?;
+    }
+    opened.renderer.padding()?;
+    let context = opened.source.description().context;
+    if settings.max_length > context {
+        return Err(TrainingError::Refused(format!(
+            "train.max_length is {} and the model reads at most {context} tokens",
+            settings.max_length
+        )));
+    }
+    let (train, valid) = if valid.is_empty() { hold_out(train, settings.valid, settings.seed) } else { (train, valid) };
+    let look = |records: &[Record], window| preflight(&opened.renderer, records, window, settings.supervise_prompt);
+    // Texts are cut into windows, so only the other kinds bind the window's length.
+    let first = look(&train, usize::MAX);
+    if settings.max_length == 0 {
+        settings.max_length = first.percentile99.max(16).min(LONGEST).min(context);
+        let longest = first.lengths.iter().flatten().copied().max().unwrap_or(0);
+        if longest <= LONGEST.min(context) {
+            // Nothing has to be left out for a few long records that fit anyway.
+            settings.max_length = longest.max(16);
+        }
+    }
+    let window = settings.max_length;
+    let (train, found, mut dropped) = fit(train, first, window, settings.too_long)?;
+    let (valid, _, dropped_valid) = if valid.is_empty() {
+        (valid, Preflight::default(), Vec::new())
+    } else {
+        let found = look(&valid, window);
+        fit(valid, found, window, settings.too_long)?
+    };
+    dropped.extend(dropped_valid);
+
+    let rows = count_rows(&train, &found, window);
+    let steps = Plan::count_steps(&settings, rows);
+    let needs_bytes = estimate(opened, &settings);
+    let free_bytes = available_bytes();
+    if let Some(free) = free_bytes.filter(|&free| free < needs_bytes) {
+        return Err(TrainingError::Refused(format!(
+            "this plan needs about {:.1} GiB and {:.1} GiB are free; lower train.pass_tokens, set \
+             train.checkpointing = true, or choose a smaller model",
+            gib(needs_bytes),
+            gib(free)
+        )));
+    }
+    let plan = Plan {
+        base,
+        steps,
+        evaluate_every: Plan::count_between(&settings, rows),
+        threads,
+        prompt,
+        description: None,
+        settings,
+    };
+    let facts = Facts {
+        rows,
+        valid_rows: valid.len(),
+        dropped,
+        max_length: window,
+        tokens: found.tokens,
+        supervised: found.supervised,
+        steps,
+        needs_bytes,
+        free_bytes,
+    };
+    let mut draft = Job::create(runs, JobKind::Train)?;
+    draft.freeze("train", &train)?.freeze("valid", &valid)?;
+    let job = draft.seal(&plan)?;
+    Ok(Prepared { job, facts })
+}
+
+/// Leaves out or refuses what does not fit, and refuses what would teach nothing.
+fn fit(
+    records: Vec<Record>,
+    found: Preflight,
+    window: usize,
+    too_long: TooLong,
+) -> Result<(Vec<Record>, Preflight, Vec<(String, usize)>), TrainingError> {
+    let list = |items: Vec<String>| {
+        let more = items.len().saturating_sub(5);
+        let shown: Vec<_> = items.into_iter().take(5).collect();
+        let rest = if more > 0 { format!("\n  … and {more} more") } else { String::new() };
+        format!("\n  {}{rest}", shown.join("\n  "))
+    };
+    let troubled: Vec<String> =
+        found.without_supervision.iter().chain(&found.failed).map(|(id, why)| format!("{id}: {why}")).collect();
+    if !troubled.is_empty() {
+        let n = troubled.len();
+        return Err(TrainingError::Refused(format!("{n} records cannot be trained on:{}", list(troubled))));
+    }
+    if let Some(id) = found.end_inside.first() {
+        return Err(TrainingError::Refused(format!(
+            "{} answers hold an end-of-sequence token inside, which would teach the model to stop there: {id} is the first",
+            found.end_inside.len()
+        )));
+    }
+    let long: Vec<(String, usize)> = records
+        .iter()
+        .zip(&found.lengths)
+        .filter(|(record, _)| !matches!(record.kind, Kind::Text { .. }))
+        .filter_map(|(record, length)| Some((record.id.clone(), length.filter(|&n| n > window)?)))
+        .collect();
+    if !long.is_empty() && too_long == TooLong::Stop {
+        let n = long.len();
+        let items = long.iter().map(|(id, tokens)| format!("{id}: {tokens} tokens")).collect();
+        return Err(TrainingError::Refused(format!(
+            "{n} records are longer than the window of {window} tokens, and an answer is never cut:{}\nraise \
+             train.max_length, or leave them out with train.too_long=drop",
+            list(items)
+        )));
+    }
+    let kept = records
+        .into_iter()
+        .zip(&found.lengths)
+        .filter(|(record, length)| {
+            matches!(record.kind, Kind::Text { .. }) || length.is_some_and(|length| length <= window)
+        })
+        .map(|(record, _)| record)
+        .collect::<Vec<_>>();
+    if kept.is_empty() {
+        return Err(TrainingError::Refused(format!("no record fits the window of {window} tokens")));
+    }
+    Ok((kept, found, long))
+}
+
+/// Rows that records give: one each, a text one for each window.
+fn count_rows(records: &[Record], found: &Preflight, window: usize) -> usize {
+    let texts = found.lengths.iter().flatten().map(|&n| n.div_ceil(window)).sum::<usize>();
+    if records.iter().any(|r| matches!(r.kind, Kind::Text { .. })) { texts } else { records.len() }
+}
+
+/// Holds out a share of the records, all records of one prompt on the same side, by a seeded hash of the prompt: the
+/// same records are held out when others are added.
+fn hold_out(records: Vec<Record>, share: f64, seed: u64) -> (Vec<Record>, Vec<Record>) {
+    let limit = (share * f64::from(u32::MAX)) as u32;
+    let (valid, train): (Vec<_>, Vec<_>) = records.iter().cloned().partition(|record| {
+        let key = match &record.kind {
+            Kind::Pair { fields, .. } => serde_json::to_string(fields).unwrap_or_default(),
+            Kind::Chat { messages, .. } => {
+                messages.iter().find(|m| m.role == "user").and_then(|m| m.content.clone()).unwrap_or_default()
+            }
+            Kind::Text { text } => text.clone(),
+        };
+        let mut hash = blake3::Hasher::new();
+        hash.update(&seed.to_le_bytes()).update(key.trim().to_lowercase().as_bytes());
+        let hash = hash.finalize();
+        let [a, b, c, d, ..] = *hash.as_bytes();
+        u32::from_le_bytes([a, b, c, d]) < limit
+    });
+    if train.is_empty() { (records, Vec::new()) } else { (train, valid) }
+}
+
+/// Peak bytes of a training: weights, adapter with its gradient and moments, activations of a pass, logits, optimizer.
+fn estimate(opened: &Opened, settings: &Settings) -> u64 {
+    let d = opened.source.description();
+    let weights = opened.source.parameters();
+    let linears = d.qkv_rows() + 3 * d.hidden + d.heads * d.head_dim + d.mlp_rows() + d.intermediate;
+    let trained = match settings.method {
+        Method::Lora => d.layers * settings.rank * linears,
+        Method::Full => weights,
+    };
+    let rows = settings.pass_tokens.max(settings.max_length);
+    let kept = 2 * d.hidden + d.qkv_rows() + d.heads * d.head_dim + d.mlp_rows() + 7 * settings.rank;
+    let layers = if settings.checkpointing { 1 } else { d.layers };
+    let activations = rows * (layers * kept + d.layers * d.hidden * usize::from(settings.checkpointing));
+    let passing = rows * 3 * (d.mlp_rows() + d.hidden);
+    let logits = (8 << 20).max(16 * d.vocab);
+    4 * (weights + 4 * trained + activations + passing + logits) as u64
+}
+
+/// Carries out a training job, from its beginning or from its newest checkpoint.
+///
+/// # Errors
+/// When the model is not the one the run began on, the job is held by another process, or its directory cannot be
+/// written. A loss that is no number is no error here: the summary says that the run failed, and why.
+pub fn run(
+    job: &Job,
+    resume: bool,
+    control: &Control,
+    watch: &mut (dyn FnMut(Event<'_>) + Send),
+) -> Result<Summary, TrainingError> {
+    let plan: Plan = job.plan()?;
+    let hold = job.hold()?;
+    let listener = control.listen(&hold);
+    if let Err(error) = &listener {
+        watch(Event::Note(&format!("other processes cannot control this run: {error}")));
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(plan.threads).build();
+    let mut work = || -> Result<Summary, TrainingError> {
+        let opened = Opened::open(Path::new(&plan.base.path), plan.prompt.clone())?;
+        if opened.source.identity() != plan.base.identity {
+            let now = opened.source.identity().to_owned();
+            return Err(TrainingError::OtherBase { then: plan.base.identity.clone(), now });
+        }
+        let decoder = opened.load()?;
+        let data = Data {
+            train: rows(&opened, &job.inputs::<Record>("train")?, &plan.settings)?,
+            valid: rows(&opened, &job.inputs::<Record>("valid")?, &plan.settings)?,
+        };
+        let mut samples: Vec<Record> = job.inputs::<Record>("valid")?;
+        samples.retain(|record| !matches!(record.kind, Kind::Text { .. }));
+        samples.truncate(plan.settings.samples);
+        let mut trainer = Trainer::new(&plan, &hold, control.clone(), decoder, data, resume)?;
+        let mut sampler = |decoder: &Decoder, adapter: Option<&super::Adapter>| {
+            let answering = Answering { opened: &opened, decoder };
+            let limits = Limits { max_tokens: 96, ..Limits::default() };
+            let answers = answering.many(&samples, adapter, &limits, &mut |_| true);
+            let answers = answers.unwrap_or_default();
+            samples.iter().map(|r| r.id.clone()).zip(answers.into_iter().map(|a| a.text)).collect()
+        };
+        Ok(trainer.run(&mut sampler, watch)?)
+    };
+    let result = match &pool {
+        Ok(pool) => pool.install(work),
+        Err(_) => work(),
+    };
+    match result {
+        Ok(summary) => {
+            hold.end(summary.outcome, Some(summary.steps), &summary.reason)?;
+            Ok(summary)
+        }
+        Err(error) => {
+            hold.end(Outcome::Failed, None, &error.to_string())?;
+            Err(error)
+        }
+    }
+}
+
+/// Records as rows of the trainer: a pair or chat is one row, a text one for each window.
+fn rows(opened: &Opened, records: &[Record], settings: &Settings) -> Result<Vec<Row>, TrainingError> {
+    use rayon::prelude::*;
+    let mode = Mode::Train { supervise_prompt: settings.supervise_prompt };
+    let rendered: Vec<Vec<Row>> = records
+        .par_iter()
+        .map(|record| {
+            let rendered = opened.renderer.render(record, mode)?;
+            let weights: Vec<f32> = rendered.loss_mask.iter().map(|&on| f32::from(u8::from(on))).collect();
+            let window = match record.kind {
+                Kind::Text { .. } => settings.max_length.max(2),
+                _ => rendered.tokens.len().max(1),
+            };
+            let cut = rendered.tokens.chunks(window).zip(weights.chunks(window));
+            Ok(cut.map(|(t, w)| Row { tokens: t.to_vec(), weights: w.to_vec() }).collect())
+        })
+        .collect::<Result<_, RenderError>>()?;
+    Ok(rendered.into_iter().flatten().filter(|row| row.supervised() > 0).collect())
+}
