@@ -43,12 +43,7 @@ pub struct Compared {
 #[must_use]
 pub fn record_of(prompt: &str) -> Record {
     let fields = [("prompt".to_owned(), serde_json::Value::String(prompt.to_owned()))].into_iter().collect();
-    Record {
-        id: "prompt".into(),
-        kind: Kind::Pair { fields, answer: None },
-        references: Vec::new(),
-        category: None,
-    }
+    Record { id: "prompt".into(), kind: Kind::Pair { fields, answer: None }, references: Vec::new(), category: None }
 }
 
 /// Answers `prompt` with the chosen adapter or the base, telling `see` each piece of text; stops when it returns false.
@@ -92,9 +87,9 @@ pub fn compare(
     tell: &mut dyn FnMut(hub::Progress),
     see: &mut dyn FnMut(bool, &str) -> bool,
 ) -> Result<Compared, ActionError> {
-    let folder = choice.folder(context)?.ok_or_else(|| {
-        ActionError::Refused("name the tuned model: --run RUN (or --adapter DIR)".into())
-    })?;
+    let folder = choice
+        .folder(context)?
+        .ok_or_else(|| ActionError::Refused("name the tuned model: --run RUN (or --adapter DIR)".into()))?;
     let (opened, ..) = context.open(tell)?;
     let decoder = opened.load()?;
     let adapter = read_adapter(&folder, &decoder)?;
