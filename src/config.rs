@@ -113,10 +113,8 @@ impl Config {
         let must_exist = named.is_some();
         match named.or(usual) {
             Some(file) => match fs::read_to_string(&file) {
-                Ok(text) => Self::parse(&file, text),
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => {
-                    Self::parse(&file, String::new())
-                }
+                Ok(text) => Self::parse(&file, &text),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => Self::parse(&file, ""),
                 Err(cause) => Err(SettingsError::Unreadable { file, cause }),
             },
             None => Err(SettingsError::NoHome),
@@ -124,7 +122,7 @@ impl Config {
     }
 
     /// Reads `text` as the settings file `file`.
-    fn parse(file: &Path, text: String) -> Result<Self, SettingsError> {
+    fn parse(file: &Path, text: &str) -> Result<Self, SettingsError> {
         let toml = TomlFile::parse(file, text)?;
         toml.check_root(KEYS)?;
         let within = |key, least: i64, most: i64| match toml.integer("", key)? {
@@ -177,11 +175,11 @@ impl TomlFile {
     /// # Errors
     ///
     /// Where it is no TOML.
-    pub fn parse(file: &Path, text: String) -> Result<Self, SettingsError> {
-        match toml_edit::Document::parse(text.clone()) {
+    pub fn parse(file: &Path, text: &str) -> Result<Self, SettingsError> {
+        match toml_edit::Document::parse(text.to_owned()) {
             Ok(document) => Ok(Self { file: file.to_owned(), document }),
             Err(error) => {
-                let line = line_of(&text, error.span().map_or(0, |span| span.start));
+                let line = line_of(text, error.span().map_or(0, |span| span.start));
                 let reason = error.message().trim().replace('\n', "; ");
                 Err(SettingsError::Syntax { file: file.to_owned(), line, reason })
             }
@@ -219,21 +217,21 @@ impl TomlFile {
     }
 
     fn check_keys(&self, table: &dyn toml_edit::TableLike, name: &str, known: &[&str]) -> Result<(), SettingsError> {
-        for (key, item) in table.iter().filter(|(key, _)| !known.contains(key)) {
+        let unknown = table.iter().find(|(key, _)| !known.contains(key));
+        unknown.map_or(Ok(()), |(key, item)| {
             let what = match (name.is_empty(), item.is_table()) {
                 (true, true) => format!("[{key}]"),
                 (true, false) => key.to_owned(),
                 (false, _) => format!("{key} of [{name}]"),
             };
-            return Err(SettingsError::Unknown {
+            Err(SettingsError::Unknown {
                 file: self.file.clone(),
                 line: self.line(table, key),
                 what,
                 nearest: nearest(key, known).map(str::to_owned),
                 known: known.iter().map(|&key| key.to_owned()).collect(),
-            });
-        }
-        Ok(())
+            })
+        })
     }
 
     /// Returns the string at a key; `None` where the key is missing.
@@ -352,7 +350,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Config, SettingsError> {
-        Config::parse(Path::new("/home/somebody/.config/togi/config.toml"), text.to_owned())
+        Config::parse(Path::new("/home/somebody/.config/togi/config.toml"), text)
     }
 
     #[test]

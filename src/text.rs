@@ -71,17 +71,17 @@ fn is_half_width_kana(c: char) -> bool {
 
 /// Returns whether `c` would move the cursor, turn the direction of the text, or change the width of its neighbours.
 fn is_unruly(c: char) -> bool {
-    match c {
-        '\n' => false,
-        c if c.is_control() => true,
-        // Soft hyphen, Arabic letter mark, Mongolian vowel separator; zero-width space, joiners and marks of direction;
-        // line and paragraph separator, embeddings and overrides; invisible operators and isolates.
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' => true,
-        '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' => true,
-        // Tags, and the supplementary variation selectors.
-        '\u{e0000}'..='\u{e0fff}' => true,
-        _ => false,
-    }
+    let invisible = matches!(
+        c,
+        // Soft hyphen, Arabic letter mark, Mongolian vowel separator.
+        '\u{ad}' | '\u{61c}' | '\u{180e}'
+        // Zero-width space, joiners, marks of direction; line and paragraph separator, embeddings and overrides.
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        // Invisible operators and isolates; variation selectors; byte order mark; annotations; tags and more selectors.
+        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e0fff}'
+    );
+    invisible || c != '\n' && c.is_control()
 }
 
 /// Cuts `text` to at most `cells`, with an ellipsis in the last of them where something is missing.

@@ -15,7 +15,7 @@ use togi::train::optimizer::{AdamW, Moments, clip_factor, norm};
 use togi::train::schedule::{Rate, Schedule};
 use togi::train::step::{Engine, Options, Sink};
 
-/// Measured: logits within 6e-7, gradients within 2e-6. The limits are 1e-3 and 1e-4.
+/// Measured: logits within 1.5e-6, gradients within 4e-6.
 const LOGITS: f64 = 1e-5;
 const GRADIENTS: f64 = 2e-5;
 
@@ -105,8 +105,7 @@ fn same_outputs(
         close(&format!("{prefix}: checksums of row {i}"), &sums, &wanted, LOGITS);
         let last = logits[row.tokens.len() - 2..].concat();
         let wanted = file.get(&format!("{prefix}.logits.{i}"));
-        let error = close(&format!("{prefix}: last logits of row {i}"), &last, &wanted, LOGITS);
-        println!("{prefix} row {i}: logits {error:.1e}");
+        close(&format!("{prefix}: last logits of row {i}"), &last, &wanted, LOGITS);
     }
     let packed = pack(rows, false);
     let loss = Engine::new().evaluate(decoder, adapter, &packed).sum(&packed) / weight(rows);
@@ -118,16 +117,14 @@ fn same_outputs(
 fn same_gradients(adapter: &Adapter, gradient: &[f32], d: &Description, file: &Tensors, prefix: &str) {
     let tensors = adapter.tensors(d);
     assert_eq!(tensors.len(), file.count(prefix), "tensors that have a gradient");
-    let mut worst = 0f64;
     for tensor in tensors {
         let name = seeded::short(&tensor.name);
         let mut wanted = file.get(&format!("{prefix}{name}"));
         if tensor.interleaved {
             wanted = seeded::from_file(&wanted, d, tensor.shape[1]);
         }
-        worst = worst.max(close(&name, &gradient[tensor.range], &wanted, GRADIENTS));
+        close(&name, &gradient[tensor.range], &wanted, GRADIENTS);
     }
-    println!("{prefix} worst gradient {worst:.1e}");
 }
 
 fn agrees_with_transformers_and_peft(name: &str) {
@@ -257,7 +254,7 @@ fn follows_torch(stored: &Value, file: &Tensors) {
     assert!(clipped > 0, "no step was clipped");
     for tensor in adapter.tensors(&decoder.description) {
         let wanted = file.get(&format!("adamw.{decay:?}.{}", seeded::short(&tensor.name)));
-        close(&tensor.name, &adapter.values[tensor.range], &wanted, 1e-3);
+        close(&tensor.name, &adapter.values[tensor.range], &wanted, 1e-4);
     }
 }
 

@@ -73,13 +73,11 @@ impl Job {
     /// Where there is none; the message lists those there are.
     pub fn checkpoint(&self, step: u64) -> Result<Checkpoint, JobError> {
         let mut all = self.checkpoints()?;
-        match all.iter().position(|checkpoint| checkpoint.step == step) {
-            Some(index) => Ok(all.swap_remove(index)),
-            None => {
-                let steps = all.iter().map(|checkpoint| checkpoint.step).collect();
-                Err(JobError::NoCheckpoint { dir: self.dir().to_owned(), step, steps })
-            }
+        if let Some(index) = all.iter().position(|checkpoint| checkpoint.step == step) {
+            return Ok(all.swap_remove(index));
         }
+        let steps = all.iter().map(|checkpoint| checkpoint.step).collect();
+        Err(JobError::NoCheckpoint { dir: self.dir().to_owned(), step, steps })
     }
 
     /// Returns the checkpoint that `best` points to; `None` where none was marked.

@@ -172,7 +172,7 @@ mod tests {
                     job.state().unwrap();
                 }
             });
-            for _ in 0..50 {
+            for _ in 0..10 {
                 // An error would be the looker's lock taken for a holder's.
                 if let Err(error) = job.hold() {
                     done.store(true, std::sync::atomic::Ordering::Relaxed);

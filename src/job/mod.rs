@@ -211,6 +211,24 @@ struct Input<R> {
     row: R,
 }
 
+/// The same without its row.
+#[derive(Deserialize)]
+struct Split<'a> {
+    #[serde(borrow)]
+    split: std::borrow::Cow<'a, str>,
+}
+
+/// `plan.toml` as far as every layout has it.
+#[derive(Deserialize)]
+struct AnyPlanFile {
+    job: AnyHeader,
+}
+
+#[derive(Deserialize)]
+struct AnyHeader {
+    layout: u32,
+}
+
 /// `plan.toml` as a whole.
 #[derive(Serialize, Deserialize)]
 struct PlanFile<P> {
@@ -242,16 +260,8 @@ impl Job {
             read => read.map_err(FileError::on("read", &path))?,
         };
         let dir = fs::canonicalize(dir).map_err(FileError::on("find", dir))?;
-        #[derive(Deserialize)]
-        struct Layout {
-            job: JustLayout,
-        }
-        #[derive(Deserialize)]
-        struct JustLayout {
-            layout: u32,
-        }
         // First of all the layout: the rest of a newer header may well not parse.
-        let Layout { job: JustLayout { layout } } = parse(&path, &text)?;
+        let AnyPlanFile { job: AnyHeader { layout } } = parse(&path, &text)?;
         if layout > LAYOUT {
             return Err(JobError::Newer { path, layout });
         }
@@ -358,11 +368,6 @@ impl Job {
         let bytes = fs::read(&path).map_err(FileError::on("read", &path))?;
         if blake3::hash(&bytes).to_hex().as_str() != self.header.inputs_blake3 {
             return Err(JobError::InputsChanged(path));
-        }
-        #[derive(Deserialize)]
-        struct Split<'a> {
-            #[serde(borrow)]
-            split: std::borrow::Cow<'a, str>,
         }
         let mut rows = Vec::with_capacity(self.header.rows.get(split).copied().unwrap_or(0).min(1 << 20));
         for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {

@@ -75,7 +75,7 @@ impl Tokenizer {
         match &*self.inner {
             Inner::Spm(spm) => spm.encode(text),
             Inner::Library { tokenizer, .. } => {
-                let encoding = tokenizer.encode(text, false).map_err(|e| TokenizerError(e.to_string()))?;
+                let encoding = guarded(|| tokenizer.encode(text, false))?.map_err(|e| TokenizerError(e.to_string()))?;
                 Ok(Encoded {
                     ids: encoding.get_ids().to_vec(),
                     spans: encoding.get_offsets().iter().map(|&(start, end)| start..end).collect(),
@@ -92,7 +92,7 @@ impl Tokenizer {
         match &*self.inner {
             Inner::Spm(spm) => Ok(String::from_utf8_lossy(&spm.decode(ids, skip_special)).into_owned()),
             Inner::Library { tokenizer, .. } => {
-                tokenizer.decode(ids, skip_special).map_err(|e| TokenizerError(e.to_string()))
+                guarded(|| tokenizer.decode(ids, skip_special))?.map_err(|e| TokenizerError(e.to_string()))
             }
         }
     }
@@ -160,6 +160,13 @@ impl Tokenizer {
     fn strips_first_space(&self) -> bool {
         matches!(&*self.inner, Inner::Spm(spm) if spm.adds_space())
     }
+}
+
+/// Calls into the `tokenizers` crate, which panics on vocabularies that contradict themselves in ways nobody has listed.
+/// It holds no lock and no half-made state of ours, so a caught panic is an error like any other.
+fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, TokenizerError> {
+    let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
+    called.map_err(|_| TokenizerError("its rules contradict themselves: the file is damaged; download it again".into()))
 }
 
 #[cfg(test)]

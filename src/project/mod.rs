@@ -156,7 +156,7 @@ impl Project {
             read => read.map_err(FileError::on("read", &path))?,
         };
         let root = fs::canonicalize(dir).map_err(FileError::on("find", dir))?;
-        let file = TomlFile::parse(&path, text)?;
+        let file = TomlFile::parse(&path, &text)?;
         // First of all the version: a newer file may well have keys that this togi does not know.
         let version = file.integer("project", "version")?.unwrap_or(VERSION);
         if version > VERSION {
@@ -263,7 +263,7 @@ impl Project {
     pub fn set(&mut self, table: &str, key: &str, value: impl Into<toml_edit::Value>) -> Result<(), ProjectError> {
         let path = self.settings_path();
         let text = fs::read_to_string(&path).map_err(FileError::on("read", &path))?;
-        let mut document = TomlFile::parse(&path, text)?.into_mut();
+        let mut document = TomlFile::parse(&path, &text)?.into_mut();
         let mut value = value.into();
         let entry = document.entry(table).or_insert_with(toml_edit::table);
         let Some(table) = entry.as_table_like_mut() else {
@@ -280,7 +280,7 @@ impl Project {
             None => drop(table.insert(key, toml_edit::Item::Value(value))),
         }
         let text = document.to_string();
-        TomlFile::parse(&path, text.clone())?.check(KNOWN)?;
+        TomlFile::parse(&path, &text)?.check(KNOWN)?;
         durable::write(&path, text.as_bytes())?;
         *self = Self::open(&self.root)?;
         Ok(())

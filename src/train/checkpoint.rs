@@ -114,6 +114,18 @@ pub fn write_adapter(dir: &Path, adapter: &Adapter, decoder: &Decoder, base: &Ba
 /// # Errors
 /// When the file cannot be written.
 pub fn write_model(dir: &Path, decoder: &Decoder) -> Result<(), CheckpointError> {
+    write_weights(dir, decoder, Dtype::F32)
+}
+
+/// Writes all weights as [`write_model`] does, in `f16`.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_model_f16(dir: &Path, decoder: &Decoder) -> Result<(), CheckpointError> {
+    write_weights(dir, decoder, Dtype::F16)
+}
+
+fn write_weights(dir: &Path, decoder: &Decoder, dtype: Dtype) -> Result<(), CheckpointError> {
     let path = dir.join(MODEL);
     let family = decoder.description.family;
     let offset = families::norm_offset(family);
@@ -127,12 +139,17 @@ pub fn write_model(dir: &Path, decoder: &Decoder) -> Result<(), CheckpointError>
                     *v -= offset;
                 }
             }
-            (name, shape, bytes(&values))
+            let bytes = if dtype == Dtype::F16 {
+                values.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect()
+            } else {
+                bytes(&values)
+            };
+            (name, shape, bytes)
         })
         .collect();
     let views = tensors
         .iter()
-        .map(|(name, shape, b)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), b)?)))
+        .map(|(name, shape, b)| Ok((name.as_str(), TensorView::new(dtype, shape.clone(), b)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|e| error("write", &path, &e))?;
     let metadata = Some([("format".to_owned(), "pt".to_owned())].into());

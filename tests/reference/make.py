@@ -99,6 +99,8 @@ def build(kind, name):
     with torch.no_grad():
         for key, p in model.named_parameters():
             assert not (tied and key == "lm_head.weight")
+            if kind == "gpt_neox" and key == "lm_head.weight":
+                key = "embed_out.weight"  # its name in files
             p.copy_(torch.from_numpy(seeded.values(key, tuple(p.shape), added_one=kind == "gemma3_text")))
     return config, model
 
@@ -198,7 +200,7 @@ def case(name):
         result["peft"] = peft_folder(name, kind, model, rows)
     if name == "llama":
         result["rslora"] = rslora(kind, name, rows, tensors)
-        result["adamw"] = [adamw(kind, name, decay, tensors) for decay in (0.0, 0.01)]
+        result["adamw"] = [adamw(kind, name, decay, tensors) for decay in (0.0, 0.1)]
     save_file(tensors, HERE / f"{name}.safetensors")
     write(HERE / f"{name}.json", result)
     sizes = [(HERE / f"{name}.{end}").stat().st_size for end in ("json", "safetensors")]

@@ -6,6 +6,7 @@
 //! [`assets`] holds the stored files.
 
 pub mod assets;
+pub mod make;
 pub mod pages;
 pub mod pairs;
 pub mod vocabulary;

@@ -1,7 +1,8 @@
 //! A `tokenizer.json`: read by the `tokenizers` crate, looked over first.
 //!
-//! The crate trusts a vocabulary's merges (a merge longer than every token would make it panic), so those are checked
-//! here; and a description needs to know which token is put before a text, which the post-processor says.
+//! The crate trusts what it reads (a merge longer than every token, or an escape that is no character, makes it panic),
+//! so what is known of that is checked here, and what is not known is caught; and a description needs to know which
+//! token is put before a text, which the post-processor says.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +11,7 @@ use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{Tokenizer, TokenizerError};
+use super::{Tokenizer, TokenizerError, guarded};
 
 /// What a `tokenizer.json` says apart from its vocabulary.
 #[derive(Deserialize, Default)]
@@ -68,10 +69,19 @@ fn first_token(processor: &Value) -> Option<u32> {
     }
 }
 
+/// The parts that the crate takes on trust, each as a value of its own so that it is known to be sound JSON.
 #[derive(Deserialize)]
 struct Checked<'a> {
     #[serde(borrow)]
     model: Model<'a>,
+    #[serde(default, rename = "normalizer")]
+    _normalizer: Value,
+    #[serde(default, rename = "pre_tokenizer")]
+    _pre_tokenizer: Value,
+    #[serde(default, rename = "post_processor")]
+    _post_processor: Value,
+    #[serde(default, rename = "decoder")]
+    _decoder: Value,
 }
 
 #[derive(Deserialize)]
@@ -132,9 +142,8 @@ enum Merge<'a> {
 /// When it is no tokenizer, or its merges do not fit its vocabulary.
 pub fn tokenizer(json: &[u8]) -> Result<Tokenizer, TokenizerError> {
     check(json)?;
-    tokenizers::Tokenizer::from_bytes(json)
-        .map(Tokenizer::new)
-        .map_err(|e| TokenizerError(format!("it is not a tokenizer.json: {e}")))
+    let read = guarded(|| tokenizers::Tokenizer::from_bytes(json))?;
+    read.map(Tokenizer::new).map_err(|e| TokenizerError(format!("it is not a tokenizer.json: {e}")))
 }
 
 fn check(json: &[u8]) -> Result<(), TokenizerError> {

@@ -299,4 +299,6 @@ fn fingerprint(hasher: &mut blake3::Hasher, data: &[u8], header: usize, tensors:
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 pub(crate) mod tests;
