@@ -13,6 +13,8 @@ use crate::worker::model::{ModelError, Opened};
 use crate::worker::training::TrainingError;
 use crate::worker::{BaseModel, Settings, SettingsError};
 
+pub use crate::model::weights::hub::Progress as Download;
+
 /// Why an action was refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ActionError {

@@ -4,11 +4,14 @@ use serde::Serialize;
 
 use crate::model::weights::hub;
 use crate::prompt::{Kind, Record};
-use crate::worker::answers::{Answering, Limits};
+use crate::worker::answers::Answering;
 use crate::worker::model::read_adapter;
 
 use super::adapters::Choice;
 use super::context::{ActionError, Context};
+
+pub use crate::worker::Sampling;
+pub use crate::worker::answers::Limits;
 
 /// An answer, as `togi generate --json` prints it.
 #[derive(Clone, Debug, Serialize)]

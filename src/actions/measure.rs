@@ -13,6 +13,8 @@ use crate::worker::scoring::{Measured, measure};
 use super::adapters::Choice;
 use super::context::{ActionError, Context, records};
 
+pub use crate::evaluate::{FieldScore, Interval};
+
 /// What is to be measured.
 #[derive(Clone, Debug, Default)]
 pub struct Request {

@@ -7,9 +7,13 @@ pub mod adapters;
 pub mod bench;
 pub mod context;
 pub mod demo;
+pub mod doctor;
 pub mod generate;
+pub mod init;
 pub mod measure;
+pub mod models;
 pub mod render;
+pub mod runs;
 pub mod train;
 
 pub use context::{ActionError, Context};

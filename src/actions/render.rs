@@ -7,6 +7,8 @@ use crate::prompt::{Mode, Rendered, display};
 
 use super::context::{ActionError, Context, records};
 
+pub use crate::prompt::display::listing;
+
 /// One record's rendering, token by token.
 pub struct Shown {
     pub id: String,

@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::job::{Control, Job};
+use crate::job::State;
 use crate::model::weights::hub;
-use crate::worker::training::{self, Facts, Prepared};
-use crate::worker::{Event, Summary};
+use crate::worker::training::{self, Prepared};
 
 use super::context::{ActionError, Context, records};
+
+pub use crate::job::{Control, Job, Outcome};
+pub use crate::worker::training::Facts;
+pub use crate::worker::{Event, Metrics, Summary};
 
 /// What is to be trained on.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +39,39 @@ pub fn prepare(
     let runs = context.project.runs_dir();
     let Prepared { job, facts } = training::prepare(&runs, &opened, base, prompt, settings, train, valid, threads)?;
     Ok((job, facts))
+}
+
+/// Where a run would go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The step of its newest checkpoint; `None` where it has none and starts again.
+    pub step: Option<u64>,
+    /// Steps in all.
+    pub steps: u64,
+}
+
+/// Finds the run that a person wants to go on with.
+///
+/// # Errors
+/// When there is none of that name, it runs already, or it is finished.
+pub fn resumable(context: &Context, name: &str) -> Result<(Job, Standing), ActionError> {
+    let job = context.run(name)?;
+    if let State::Ended(ending) = job.state()?
+        && ending.outcome == Outcome::Finished
+    {
+        let why = format!("run {} is finished ({}); start a new one with --data", job.name(), ending.reason);
+        return Err(ActionError::Refused(why));
+    }
+    let standing = standing(&job)?;
+    Ok((job, standing))
+}
+
+/// Where a job would go on, for whoever carries it out.
+///
+/// # Errors
+/// When its directory cannot be read.
+pub fn standing(job: &Job) -> Result<Standing, ActionError> {
+    Ok(Standing { step: job.latest_checkpoint()?.map(|c| c.step), steps: super::runs::steps(job)?.unwrap_or(0) })
 }
 
 /// Carries a run out in this process, from its beginning or its newest checkpoint.

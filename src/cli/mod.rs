@@ -1,1 +1,144 @@
-//! (to be written)
+//! The command line: one file a verb, which parses its options, calls one action and prints what that returns.
+//!
+//! Results go to standard output, as text for a person or, with `--json`, as one JSON object a line; progress and prose
+//! go to standard error, so that a pipe carries results only. Exit codes: 0 done, 1 failed, 2 wrongly asked, 130
+//! stopped by a signal. A reader that closes the pipe ends a verb quietly.
+
+mod compare;
+mod doctor;
+mod eval;
+mod export;
+mod generate;
+mod init;
+mod models;
+mod output;
+mod progress;
+mod render;
+mod runs;
+mod train;
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use color_eyre::eyre::Result;
+
+use crate::actions::adapters::Choice;
+use crate::actions::{ActionError, Context};
+use crate::config::Config;
+
+/// Exit code of a verb that a signal stopped.
+const STOPPED: u8 = 130;
+
+/// Tunes a small language model on your own data, on the machine you are logged in to.
+#[derive(Debug, Parser)]
+#[command(version, after_help = FIRST_STEPS)]
+struct Cli {
+    /// The project's folder [default: the current folder, or the nearest above it that is a project]
+    #[arg(long, global = true, value_name = "DIR")]
+    project: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const FIRST_STEPS: &str = "\
+Example:
+  togi init my-desk --model HuggingFaceTB/SmolLM2-135M-Instruct
+  cd my-desk
+  togi train --data train.jsonl
+  togi compare \"a prompt\" --run latest";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Init(init::Init),
+    Train(train::Train),
+    Generate(generate::Generate),
+    Compare(compare::Compare),
+    Eval(eval::Eval),
+    Render(render::Render),
+    Export(export::Export),
+    Runs(runs::Runs),
+    Models(models::Models),
+    Doctor(doctor::Doctor),
+    Worker(worker::Worker),
+}
+
+impl Verb {
+    fn run(&self, place: &Place) -> Result<ExitCode> {
+        match self {
+            Self::Init(verb) => verb.run(),
+            Self::Train(verb) => verb.run(place),
+            Self::Generate(verb) => verb.run(place),
+            Self::Compare(verb) => verb.run(place),
+            Self::Eval(verb) => verb.run(place),
+            Self::Render(verb) => verb.run(place),
+            Self::Export(verb) => verb.run(place),
+            Self::Runs(verb) => verb.run(place),
+            Self::Models(verb) => verb.run(),
+            Self::Doctor(verb) => verb.run(place),
+            Self::Worker(verb) => verb.run(),
+        }
+    }
+}
+
+/// Where the verb is to look for its project.
+struct Place(PathBuf);
+
+impl Place {
+    /// Opens the project, with `model` in place of its own where one is given.
+    fn context(&self, model: &BaseModel) -> Result<Context, ActionError> {
+        Context::find(&self.0, model.model.as_deref())
+    }
+}
+
+/// The option that stands in for the project's model.
+#[derive(Debug, Default, Args)]
+struct BaseModel {
+    /// A GGUF file, a Hugging Face folder or a Hub id, in place of the project's model
+    #[arg(long, value_name = "PATH|HUB_ID")]
+    model: Option<String>,
+}
+
+/// The options that name an adapter.
+#[derive(Debug, Args)]
+struct Tuned {
+    /// A run: its name, `latest`, or with a checkpoint RUN@STEP or RUN@last [the best checkpoint, if none is named]
+    #[arg(long, value_name = "RUN", conflicts_with = "adapter")]
+    run: Option<String>,
+    /// The folder of any PEFT adapter
+    #[arg(long, value_name = "DIR")]
+    adapter: Option<PathBuf>,
+}
+
+impl Tuned {
+    fn choice(&self) -> Choice {
+        Choice { run: self.run.clone(), adapter: self.adapter.clone() }
+    }
+}
+
+/// Parses the command line, carries out its verb and returns the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    // Only the panic hook matters: errors are printed below, without a report's framing.
+    let _ = color_eyre::config::HookBuilder::default().display_env_section(false).theme(plain()).install();
+    let cli = Cli::parse();
+    let place = Place(cli.project.clone().unwrap_or_else(|| PathBuf::from(".")));
+    // Settings that do not parse are told by the verb that needs them.
+    if let Ok(config) = Config::load() {
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(config.threads).build_global();
+    }
+    match cli.verb.run(&place) {
+        Ok(code) => code,
+        Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A panic's report without colours.
+fn plain() -> color_eyre::config::Theme {
+    color_eyre::config::Theme::new()
+}

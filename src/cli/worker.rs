@@ -1,0 +1,64 @@
+//! `togi worker`: carries out a job that lies in a directory, without a terminal.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use clap::Args;
+use color_eyre::eyre::Result;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::STOPPED;
+use crate::actions::train::{self, Control, Job, Outcome};
+use crate::config::Config;
+
+/// Carry out a job's directory, from its newest checkpoint on; its words go to worker.log
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  togi worker runs/2026-11-22-a1 &
+
+SIGTERM writes a checkpoint and ends with exit code 130.")]
+pub struct Worker {
+    /// The job's directory
+    job: PathBuf,
+}
+
+impl Worker {
+    pub fn run(&self) -> Result<ExitCode> {
+        let nice = Config::load()?.nice;
+        let job = train::open(&self.job)?;
+        // Of the calling thread, and so of every thread that it starts from here on. Where the system refuses, the job
+        // is carried out all the same.
+        let _ = rustix::process::nice(nice);
+        let control = Control::new();
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, control.stop_flag())?;
+        }
+        // A terminal that goes away is no reason to stop.
+        signal_hook::flag::register(SIGHUP, Arc::new(AtomicBool::new(false)))?;
+        match carry_out(&job, &control) {
+            Ok(Outcome::Finished) => Ok(ExitCode::SUCCESS),
+            Ok(Outcome::Stopped) => Ok(ExitCode::from(STOPPED)),
+            Ok(Outcome::Failed) => Ok(ExitCode::FAILURE),
+            Err(error) => {
+                log(&job.log_path(), &error.to_string());
+                Err(error)
+            }
+        }
+    }
+}
+
+fn carry_out(job: &Job, control: &Control) -> Result<Outcome> {
+    let resume = train::standing(job)?.step.is_some();
+    Ok(train::run(job, resume, control, &mut |_| {})?.outcome)
+}
+
+/// Appends what ended the job to its log; where even that fails, standard error has it.
+fn log(path: &Path, words: &str) {
+    if let Ok(mut file) = std::fs::OpenOptions::new().append(true).create(true).open(path) {
+        let _ = writeln!(file, "togi: {words}");
+    }
+}
