@@ -15,8 +15,12 @@
 //! - [`job`]: a job's directory: frozen plan, frozen inputs, append-only logs, lock, control.
 //! - [`worker`]: the process that carries out a job.
 //! - [`evaluate`]: metrics, pure functions from texts to numbers.
-//! - [`bench`]: the machine's limits, counted work, measured rates.
+//! - [`mod@bench`]: the machine's limits, counted work, measured rates.
 //! - [`config`], [`text`]: the user's settings; the only place that measures and cuts text for the screen.
+//!
+//! Actions may name all of `model` and `worker`: a verb such as `togi train` or `togi generate` does its work in the
+//! foreground through the very functions that `togi worker` calls. The workbench will reach them through a worker
+//! process only.
 //!
 //! # What holds everywhere
 //!

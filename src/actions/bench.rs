@@ -1,6 +1,7 @@
 //! Measuring machine and model.
 
-use crate::bench::{self, Measured};
+use crate::bench;
+pub use crate::bench::{Measured, Rate};
 use crate::model::weights::hub;
 use crate::worker::Settings;
 

@@ -4,7 +4,9 @@
 //! go to standard error, so that a pipe carries results only. Exit codes: 0 done, 1 failed, 2 wrongly asked, 130
 //! stopped by a signal. A reader that closes the pipe ends a verb quietly.
 
+mod bench;
 mod compare;
+mod demo;
 mod doctor;
 mod eval;
 mod export;
@@ -44,6 +46,7 @@ struct Cli {
 
 const FIRST_STEPS: &str = "\
 Example:
+  togi demo
   togi init my-desk --model HuggingFaceTB/SmolLM2-135M-Instruct
   cd my-desk
   togi train --data train.jsonl
@@ -51,6 +54,7 @@ Example:
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Demo(demo::Demo),
     Init(init::Init),
     Train(train::Train),
     Generate(generate::Generate),
@@ -61,12 +65,14 @@ enum Verb {
     Runs(runs::Runs),
     Models(models::Models),
     Doctor(doctor::Doctor),
+    Bench(bench::Bench),
     Worker(worker::Worker),
 }
 
 impl Verb {
     fn run(&self, place: &Place) -> Result<ExitCode> {
         match self {
+            Self::Demo(verb) => verb.run(),
             Self::Init(verb) => verb.run(),
             Self::Train(verb) => verb.run(place),
             Self::Generate(verb) => verb.run(place),
@@ -77,6 +83,7 @@ impl Verb {
             Self::Runs(verb) => verb.run(place),
             Self::Models(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(place),
+            Self::Bench(verb) => verb.run(place),
             Self::Worker(verb) => verb.run(),
         }
     }

@@ -143,7 +143,7 @@ fn told(summary: &Summary) -> String {
 }
 
 /// Lets the first Ctrl-C (or SIGTERM) ask for a checkpoint and an end, and the second end the process at once.
-fn stop_on_signal(stop: Arc<AtomicBool>, bar: ProgressBar) -> Result<()> {
+pub(super) fn stop_on_signal(stop: Arc<AtomicBool>, bar: ProgressBar) -> Result<()> {
     for signal in [SIGINT, SIGTERM] {
         // In this order: the first signal finds the flag unset and sets it, the second finds it set.
         signal_hook::flag::register_conditional_shutdown(signal, i32::from(STOPPED), Arc::clone(&stop))?;

@@ -1,0 +1,81 @@
+//! `togi bench`: the machine's limits and how near this model comes to them.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use color_eyre::eyre::Result;
+
+use super::output;
+use super::{BaseModel, Place, progress};
+use crate::actions::bench::{self, Measured, Rate};
+
+/// Measure this machine and the project's model on it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  togi bench
+  togi bench --batch 4 --length 256 --json
+
+Compare ratios within one run only: machines are shared, and rates vary by the minute.")]
+pub struct Bench {
+    /// Rows of the training batch
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    batch: usize,
+    /// Tokens of each row; the first half is masked
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    length: usize,
+    /// Runs of each measurement, after one that is not counted
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    runs: usize,
+    #[command(flatten)]
+    base: BaseModel,
+    /// Print the figures as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Bench {
+    pub fn run(&self, place: &Place) -> Result<ExitCode> {
+        let mut context = place.context(&self.base)?;
+        let spinner = progress::spinner("measuring");
+        let found = bench::run(&mut context, self.batch, self.length, self.runs, &mut progress::download(&spinner));
+        spinner.finish_and_clear();
+        let found = found?;
+        if self.json {
+            output::json(&found)?;
+        } else {
+            output::print(&told(&found))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn told(found: &Measured) -> String {
+    let row = |name: &str, rate: &Rate, of: &str| {
+        vec![
+            name.to_owned(),
+            format!("{:.1}", rate.tokens_per_s),
+            format!("{:.1}", rate.median_tokens_per_s),
+            format!("{:.0} % of {of}", 100.0 * rate.fraction),
+            format!("{} MiB", rate.peak_mib),
+        ]
+    };
+    let head = ["", "best", "median", "limit", "peak so far"].map(str::to_owned).to_vec();
+    let training = format!("train {}x{}, tokens/s", found.batch, found.length);
+    let rows = [
+        head,
+        row(&training, &found.train, "GEMM"),
+        row("prompt, tokens/s", &found.prompt, "GEMM"),
+        row("one stream, tokens/s", &found.decode, "reading"),
+        row("base and tuned, steps/s", &found.pair, "reading"),
+    ];
+    format!(
+        "{} on {} threads: GEMM {:.0} GFLOP/s (f32), reading {:.1} GB/s\n{}{:.1} supervised tokens a second in training\n",
+        found.model,
+        found.machine.threads,
+        found.machine.gemm_gflops,
+        found.machine.read_gb_s,
+        output::table(&rows),
+        found.supervised_per_s,
+    )
+}

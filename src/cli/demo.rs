@@ -1,0 +1,173 @@
+//! `togi demo`: the whole loop on the embedded model, with nothing to download.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use color_eyre::eyre::Result;
+
+use super::output::{self, say};
+use super::{STOPPED, progress, train};
+use crate::actions::demo::make::{self, Length};
+use crate::actions::demo::run::{Demonstrated, Seen, run};
+use crate::actions::train::{Control, Event};
+use crate::config::Config;
+use crate::text;
+
+/// Watch a small embedded model learn a task: before, the loss, after
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  togi demo
+  togi demo my-demo               # keeps the project: togi compare … --project my-demo --run latest
+  togi demo --headless --json | jq .exact_tuned
+  togi demo --make made           # trains the embedded base model again, from a random start (an hour or so)")]
+pub struct Demo {
+    /// Where the demo's project is kept [default: a temporary folder that goes with the demo]
+    #[arg(value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Never open a screen
+    #[arg(long)]
+    headless: bool,
+    /// Train the embedded base model again into DIR, with the numbers it was made with
+    #[arg(long, value_name = "DIR", conflicts_with = "dir")]
+    make: Option<PathBuf>,
+    /// Print the figures as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Demo {
+    pub fn run(&self) -> Result<ExitCode> {
+        // There is no screen yet that a terminal could open; the option is what scripts rely on.
+        let _ = self.headless;
+        let control = Control::new();
+        let bar = progress::bar(0, "");
+        train::stop_on_signal(control.stop_flag(), bar.clone())?;
+        if let Some(dir) = &self.make {
+            return self.make(dir, &control, &bar);
+        }
+        let scratch = tempfile::Builder::new().prefix("togi-demo-").tempdir()?;
+        let dir = self.dir.clone().unwrap_or_else(|| scratch.path().join("demo"));
+        let mut curve = Vec::new();
+        let result = run(&dir, &control, &mut |seen| match seen {
+            Seen::Stage(words) => bar.suspend(|| say!("{words}.")),
+            Seen::Answers(done, rows) => {
+                bar.set_length(rows as u64);
+                bar.set_position(done as u64);
+                bar.set_message("answered");
+            }
+            Seen::Training(Event::Metrics(m), steps) => {
+                bar.set_length(steps);
+                bar.set_position(m.step);
+                if let Some(loss) = m.loss {
+                    bar.set_message(format!("loss {loss:.4}"));
+                    curve.push(loss);
+                }
+            }
+            Seen::Training(..) => {}
+        });
+        bar.finish_and_clear();
+        let found = match result {
+            Err(_) if control.is_stopping() => {
+                say!("stopped");
+                return Ok(ExitCode::from(STOPPED));
+            }
+            result => result?,
+        };
+        if self.json {
+            output::json(&found)?;
+        } else {
+            output::print(&told(&found, &curve))?;
+        }
+        if let Some(dir) = &self.dir {
+            say!("the project is in {0}: togi compare \"…\" --project {0} --run latest", dir.display());
+        } else {
+            say!("togi demo DIR keeps the project; togi init makes one for your own data");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn make(&self, dir: &std::path::Path, control: &Control, bar: &indicatif::ProgressBar) -> Result<ExitCode> {
+        let threads = Config::load()?.threads;
+        let made = make::make(dir, Length::default(), threads, control, &mut |event| {
+            if let Event::Metrics(m) = event {
+                bar.set_position(m.step);
+                let loss = m.loss.map(|l| format!("loss {l:.4}")).unwrap_or_default();
+                bar.set_message(format!("{loss}  {} tokens", text::count(m.tokens)));
+                if let Some(valid) = m.valid_loss {
+                    bar.suspend(|| say!("step {}: validation loss {valid:.4}", m.step));
+                }
+            }
+        });
+        bar.finish_and_clear();
+        match made {
+            Err(_) if control.is_stopping() => {
+                say!("to go on: togi demo --make {}", dir.display());
+                Ok(ExitCode::from(STOPPED))
+            }
+            made => {
+                output::print(&format!("{}\n", made?.display()))?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+/// The demo as a person reads it.
+fn told(found: &Demonstrated, curve: &[f64]) -> String {
+    let mut out = String::new();
+    for example in &found.examples {
+        let block = |title: &str, words: &str| {
+            let words = if words.trim().is_empty() { "(nothing)" } else { words.trim() };
+            let lines: Vec<String> =
+                words.lines().flat_map(|l| text::wrap(l, 76)).map(|l| format!("    {l}")).collect();
+            format!("  {title}\n{}\n", lines.join("\n"))
+        };
+        out.push('\n');
+        out.push_str(&block("minutes", &example.minutes));
+        out.push_str(&block("base", &example.before));
+        out.push_str(&block("tuned", &example.after));
+        let verdict = if example.after.trim() == example.gold.trim() { "exactly the gold list" } else { "not the gold list" };
+        out.push_str(&format!("    ({verdict})\n"));
+    }
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    let (low, high) = found.tuned_interval();
+    out.push_str(&format!(
+        "\nloss    {}  {:.3} → {:.3} on held-out pairs\n\
+         exact   base {}, tuned {} (95 %: {low:.1} to {high:.1}), nearest training pair {}; {} held-out pairs\n\
+         time    {} in all, {} of training: {} pairs, {} steps, {:.0} tokens a second, {} parameters\n",
+        sparkline(curve, 32),
+        found.valid_loss_before,
+        found.valid_loss_after,
+        percent(found.exact_base),
+        percent(found.exact_tuned),
+        percent(found.exact_nearest),
+        found.test_rows,
+        text::duration(found.seconds),
+        text::duration(found.training.seconds),
+        found.train_rows,
+        found.training.steps,
+        found.training.tokens_per_s,
+        text::count(found.parameters as u64),
+    ));
+    out
+}
+
+/// A curve as one line of blocks, `width` wide.
+fn sparkline(curve: &[f64], width: usize) -> String {
+    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let finite = || curve.iter().copied().filter(|v| v.is_finite());
+    let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
+    if curve.is_empty() || high <= low {
+        return String::new();
+    }
+    (0..width.min(curve.len()))
+        .map(|i| {
+            let (from, to) = (i * curve.len() / width, ((i + 1) * curve.len() / width).max(i * curve.len() / width + 1));
+            let part = &curve[from.min(curve.len() - 1)..to.min(curve.len())];
+            let mean = part.iter().sum::<f64>() / part.len().max(1) as f64;
+            BLOCKS[(((mean - low) / (high - low) * 7.0).round() as usize).min(7)]
+        })
+        .collect()
+}
