@@ -78,13 +78,17 @@ fn model(dir: &Path) {
     let mut vocab: serde_json::Map<String, Value> =
         letters.iter().zip(1..).map(|(c, i)| (c.to_string(), json!(i))).collect();
     vocab.insert("<eos>".into(), json!(0));
+    vocab.insert("<pad>".into(), json!(257));
+    let special = |id: u32, content: &str| {
+        json!({ "id": id, "content": content, "single_word": false, "lstrip": false,
+        "rstrip": false, "normalized": false, "special": true })
+    };
     let byte_level = json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true });
     let tokenizer = json!({
         "version": "1.0",
         "truncation": null,
         "padding": null,
-        "added_tokens": [{ "id": 0, "content": "<eos>", "single_word": false, "lstrip": false, "rstrip": false,
-            "normalized": false, "special": true }],
+        "added_tokens": [special(0, "<eos>"), special(257, "<pad>")],
         "normalizer": null,
         "pre_tokenizer": byte_level,
         "post_processor": null,
@@ -97,7 +101,7 @@ fn model(dir: &Path) {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "hidden_size": 32,
         "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 2,
         "head_dim": 8, "max_position_embeddings": 256, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
-        "tie_word_embeddings": true, "vocab_size": 257, "eos_token_id": 0, "bos_token_id": null,
+        "tie_word_embeddings": true, "vocab_size": 258, "eos_token_id": 0, "bos_token_id": null,
         "attention_bias": false, "mlp_bias": false, "torch_dtype": "float32",
     });
     fs::write(dir.join("config.json"), config.to_string()).unwrap();
@@ -290,12 +294,13 @@ fn ctrl_c_keeps_a_checkpoint_and_the_run_goes_on_from_there() {
     let desk = Desk::with_project();
     let settings = ["steps=1000000", "epochs=0", "batch=2", "valid=0", "patience=0", "evaluations=1"];
     let set: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
-    let child = endless(&desk, &[&["--project", "p", "train", "--data", "train.jsonl"], &set[..]].concat());
+    let mut child = endless(&desk, &[&["--project", "p", "train", "--data", "train.jsonl"], &set[..]].concat());
     let run = loop {
-        let runs: Vec<_> = fs::read_dir(desk.path("p/runs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let runs = fs::read_dir(desk.path("p/runs")).unwrap().map(|entry| entry.unwrap().path());
         if let Some(run) = runs.into_iter().find(|run| run.join("metrics.jsonl").exists()) {
             break run;
         }
+        assert_eq!(child.try_wait().unwrap(), None, "it ended by itself");
         std::thread::sleep(Duration::from_millis(5));
     };
     let metrics = run.join("metrics.jsonl");
