@@ -1,6 +1,8 @@
 //! Inference against transformers: the same tokens, greedily, on tiny checkpoints of every family and, where their
 //! files are there, on two real models; adapters that PEFT saved.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers of tests: what fails here fails the test
+
 mod common;
 
 use std::path::PathBuf;

@@ -58,9 +58,9 @@ fn checkpoint(job: &Job, step: Option<&str>) -> Result<PathBuf, ActionError> {
 /// # Errors
 /// When `out` holds one already, or a file cannot be copied.
 pub fn export_peft(context: &Context, choice: &Choice, out: &Path) -> Result<PathBuf, ActionError> {
-    let from = choice.folder(context)?.ok_or_else(|| {
-        ActionError::Refused("name what to export: --run RUN (or --adapter DIR)".into())
-    })?;
+    let from = choice
+        .folder(context)?
+        .ok_or_else(|| ActionError::Refused("name what to export: --run RUN (or --adapter DIR)".into()))?;
     let file = |action, path: &Path| {
         let path = path.to_owned();
         move |cause| ActionError::File { action, path, cause }

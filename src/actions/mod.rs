@@ -4,6 +4,7 @@
 //! [`worker`](crate::worker). It never prints: it returns what a verb prints and a pane shows.
 
 pub mod adapters;
+pub mod bench;
 pub mod context;
 pub mod demo;
 pub mod doctor;

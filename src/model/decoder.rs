@@ -155,7 +155,11 @@ impl Fused {
             if linear == Linear::QueryKeyValue {
                 weight = split_heads(&weight, description, fused.inputs);
             }
-            if fused.members.len() == 1 { fused.weight = weight } else { fused.weight.extend_from_slice(&weight) }
+            if fused.members.len() == 1 {
+                fused.weight = weight
+            } else {
+                fused.weight.extend_from_slice(&weight)
+            }
             if biased {
                 let mut bias = source.tensor(Slot::Bias(layer, linear), &[rows])?;
                 if linear == Linear::QueryKeyValue {
@@ -351,10 +355,9 @@ impl TensorSource for RandomStart<'_> {
         let spread = match slot {
             Slot::Weight(_, Linear::Output | Linear::Down) => 0.02 / (2.0 * self.description.layers as f32).sqrt(),
             Slot::Weight(..) | Slot::Embedding | Slot::Head => 0.02,
-            Slot::Bias(..)
-            | Slot::FinalNormBias
-            | Slot::AttentionNormBias(_)
-            | Slot::MlpNormBias(_) => return Ok(vec![0.0; n]),
+            Slot::Bias(..) | Slot::FinalNormBias | Slot::AttentionNormBias(_) | Slot::MlpNormBias(_) => {
+                return Ok(vec![0.0; n]);
+            }
             _ => return Ok(vec![1.0; n]),
         };
         let name = format!("{slot:?}");

@@ -236,9 +236,8 @@ pub fn read(dir: &Path, decoder: &Decoder) -> Result<Adapter, AdapterError> {
 
 /// Little-endian floats as `f32`; `None` for any other type.
 fn floats(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
-    let halves = |convert: fn([u8; 2]) -> f32| {
-        bytes.chunks_exact(2).filter_map(|c| c.try_into().ok()).map(convert).collect()
-    };
+    let halves =
+        |convert: fn([u8; 2]) -> f32| bytes.chunks_exact(2).filter_map(|c| c.try_into().ok()).map(convert).collect();
     match dtype {
         Dtype::F32 => Some(bytes.chunks_exact(4).filter_map(|c| c.try_into().ok()).map(f32::from_le_bytes).collect()),
         Dtype::F16 => Some(halves(|b| half::f16::from_le_bytes(b).to_f32())),

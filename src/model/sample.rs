@@ -90,7 +90,11 @@ impl Sampler {
         sampling.check()?;
         let mut rng = ChaCha8Rng::seed_from_u64(sampling.seed);
         rng.set_stream(stream);
-        Ok(Self { sampling: sampling.clone(), rng, seen: prompt.iter().copied().collect() })
+        let mut sampler = Self { sampling: sampling.clone(), rng, seen: std::collections::BTreeSet::new() };
+        if sampler.penalises() {
+            sampler.seen.extend(prompt);
+        }
+        Ok(sampler)
     }
 
     /// Chooses the next token from the logits of all, `[vocab]`.
@@ -99,14 +103,21 @@ impl Sampler {
     /// When no logit is a number to choose by.
     pub fn choose(&mut self, logits: &[f32]) -> Result<u32, SampleError> {
         let token = if self.sampling.temperature == 0.0 { self.likeliest(logits)? } else { self.draw(logits)? };
-        self.seen.insert(token);
+        if self.penalises() {
+            self.seen.insert(token);
+        }
         Ok(token)
+    }
+
+    /// Whether seen tokens matter.
+    fn penalises(&self) -> bool {
+        (self.sampling.repetition_penalty - 1.0).abs() > 0.0
     }
 
     /// The logit after the repetition penalty.
     fn penalised(&self, token: u32, logit: f32) -> f32 {
         let penalty = self.sampling.repetition_penalty;
-        if penalty == 1.0 || !self.seen.contains(&token) {
+        if !self.seen.contains(&token) {
             logit
         } else if logit < 0.0 {
             logit * penalty

@@ -58,8 +58,20 @@ impl Saved {
     pub fn free(self, pool: &mut Pool) {
         let [a, b, c, d] = self.u;
         for buffer in [
-            self.x, self.qkv, self.lse, self.attended, self.kept_x, self.kept_attended, self.middle, self.mlp_in,
-            self.raw_attention, self.raw_mlp, a, b, c, d,
+            self.x,
+            self.qkv,
+            self.lse,
+            self.attended,
+            self.kept_x,
+            self.kept_attended,
+            self.middle,
+            self.mlp_in,
+            self.raw_attention,
+            self.raw_mlp,
+            a,
+            b,
+            c,
+            d,
         ] {
             pool.give(buffer);
         }
@@ -83,9 +95,7 @@ impl Pass<'_> {
 
     fn adapted(&self, layer: usize, product: Product) -> Option<Adapted<'_>> {
         let adapter = self.adapter?;
-        let dropout = self.dropout.and_then(|(p, [a, b, c])| {
-            Dropout::new(p, &[a, b, c, layer as u64, product as u64])
-        });
+        let dropout = self.dropout.and_then(|(p, [a, b, c])| Dropout::new(p, &[a, b, c, layer as u64, product as u64]));
         Some(Adapted {
             product: adapter.product(layer, product)?,
             values: &adapter.values,
@@ -132,7 +142,14 @@ impl Pass<'_> {
 
     /// Runs block `layer` on `x`, `[rows, hidden]`. Where `keep` names rows, only those go on after attention and the
     /// result is `[keep, hidden]`. Without `save` nothing but `x` is kept.
-    pub fn forward(&self, layer: usize, x: Vec<f32>, keep: Option<&[u32]>, save: bool, pool: &mut Pool) -> (Vec<f32>, Saved) {
+    pub fn forward(
+        &self,
+        layer: usize,
+        x: Vec<f32>,
+        keep: Option<&[u32]>,
+        save: bool,
+        pool: &mut Pool,
+    ) -> (Vec<f32>, Saved) {
         let (d, block, rows) = (self.d(), &self.decoder.blocks[layer], self.rows());
         let (hidden, wide) = (d.hidden, d.heads * d.head_dim);
         let mut saved = Saved::default();
@@ -150,7 +167,11 @@ impl Pass<'_> {
         let mut attended = pool.take(rows * wide);
         saved.lse = pool.take(rows * d.heads);
         attention::forward(self.shape(layer), self.segments, &qkv, &mut attended, &mut saved.lse);
-        if d.qk_norm { pool.give(qkv) } else { saved.qkv = qkv }
+        if d.qk_norm {
+            pool.give(qkv)
+        } else {
+            saved.qkv = qkv
+        }
         saved.attended = attended;
         saved.x = x;
         if let Some(keep) = keep {
@@ -170,8 +191,7 @@ impl Pass<'_> {
     fn second_half(&self, layer: usize, rows: usize, gathered: bool, saved: &mut Saved, pool: &mut Pool) -> Vec<f32> {
         let (d, block) = (self.d(), &self.decoder.blocks[layer]);
         let hidden = d.hidden;
-        let (x, attended) =
-            if gathered { (&saved.kept_x, &saved.kept_attended) } else { (&saved.x, &saved.attended) };
+        let (x, attended) = if gathered { (&saved.kept_x, &saved.kept_attended) } else { (&saved.x, &saved.attended) };
 
         let mut middle = pool.take(rows * hidden);
         saved.u[1] =
@@ -250,7 +270,17 @@ impl Pass<'_> {
         );
         let dm = through.as_ref().unwrap_or(&dy);
         let adapted = self.adapted(layer, Product::Down);
-        linear::backward(&block.down, adapted, kept, &act, &saved.u[3], dm, Some(&mut d_act), sinks!(Product::Down), pool);
+        linear::backward(
+            &block.down,
+            adapted,
+            kept,
+            &act,
+            &saved.u[3],
+            dm,
+            Some(&mut d_act),
+            sinks!(Product::Down),
+            pool,
+        );
         pool.give(act);
         pool.give(through.unwrap_or_default());
         activation::backward(d.activation, d.gated_mlp, &mut saved.mlp_in, d.intermediate, &d_act);
@@ -261,7 +291,17 @@ impl Pass<'_> {
         let mut dh = pool.take(kept * hidden);
         let adapted = self.adapted(layer, Product::MlpIn);
         let d_in = &saved.mlp_in;
-        linear::backward(&block.mlp_in, adapted, kept, &h, &saved.u[2], d_in, Some(&mut dh), sinks!(Product::MlpIn), pool);
+        linear::backward(
+            &block.mlp_in,
+            adapted,
+            kept,
+            &h,
+            &saved.u[2],
+            d_in,
+            Some(&mut dh),
+            sinks!(Product::MlpIn),
+            pool,
+        );
         if let Some(full) = full.as_deref_mut() {
             norm::backward_weights(d.norm, normed, &dh, &mut full.mlp_norm);
         }

@@ -27,7 +27,14 @@ pub struct Sinks<'a> {
 
 /// `y`, `[rows, outputs]`, from `x`, `[rows, inputs]`. Returns `x A^T`, `[rows, ranks]`, which the backward needs;
 /// empty without an adapter.
-pub fn forward(fused: &Fused, adapted: Option<Adapted<'_>>, rows: usize, x: &[f32], y: &mut [f32], pool: &mut Pool) -> Vec<f32> {
+pub fn forward(
+    fused: &Fused,
+    adapted: Option<Adapted<'_>>,
+    rows: usize,
+    x: &[f32],
+    y: &mut [f32],
+    pool: &mut Pool,
+) -> Vec<f32> {
     let (inputs, outputs) = (fused.inputs, fused.outputs);
     let x_view = Mat::full(x, rows, inputs);
     gemm(1.0, x_view, Mat::full(&fused.weight, outputs, inputs).t(), 0.0, MatMut::full(y, rows, outputs));

@@ -94,10 +94,8 @@ impl Moments {
 /// The Euclidean norm, summed in a fixed order in `f64` so that a resumed run finds the same number.
 #[must_use]
 pub fn norm(gradient: &[f32]) -> f64 {
-    let parts: Vec<f64> = gradient
-        .par_chunks(CHUNK)
-        .map(|part| part.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>())
-        .collect();
+    let parts: Vec<f64> =
+        gradient.par_chunks(CHUNK).map(|part| part.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>()).collect();
     parts.iter().sum::<f64>().sqrt()
 }
 

@@ -122,7 +122,11 @@ impl Engine {
         for layer in 0..=last {
             let save = sink.is_some() && !options.recompute;
             let (y, saved) = pass.forward(layer, x, keep(layer), save, pool);
-            if sink.is_some() { kept.push(saved) } else { saved.free(pool) }
+            if sink.is_some() {
+                kept.push(saved)
+            } else {
+                saved.free(pool)
+            }
             x = y;
         }
 
@@ -142,8 +146,7 @@ impl Engine {
         };
         let mut dh = pool.take(count * hidden);
         let head_sink = full.as_deref_mut().map(|f| if d.tied { &mut f.embedding } else { &mut f.head });
-        let gradients =
-            linear_ce::Gradients { hidden: &mut dh, head: head_sink.map(Vec::as_mut_slice) };
+        let gradients = linear_ce::Gradients { hidden: &mut dh, head: head_sink.map(Vec::as_mut_slice) };
         linear_cross_entropy(&h, hidden, decoder.head(), targets, &mut losses.each, Some(gradients), logits);
         pool.give(h);
         if let Some(full) = full.as_deref_mut() {

@@ -233,7 +233,11 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// When the job's directory cannot be written.
-    pub fn run(&mut self, sampler: &mut Sampler<'_>, watch: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<Summary, TrainError> {
+    pub fn run(
+        &mut self,
+        sampler: &mut Sampler<'_>,
+        watch: &mut (dyn FnMut(Event<'_>) + Send),
+    ) -> Result<Summary, TrainError> {
         let steps = self.plan.steps;
         let rate = self.plan.settings.rate(steps);
         if self.state.step == 0 && !self.data.valid.is_empty() {
@@ -399,14 +403,17 @@ impl<'a> Trainer<'a> {
             steps: self.plan.steps,
             loss: metrics.loss,
             checkpoint: None,
-            seconds_left: (self.state.step > 0)
-                .then(|| self.state.seconds / self.state.step as f64 * left as f64),
+            seconds_left: (self.state.step > 0).then(|| self.state.seconds / self.state.step as f64 * left as f64),
         });
         watch(Event::Metrics(&metrics));
         Ok(())
     }
 
-    fn sample(&mut self, sampler: &mut Sampler<'_>, watch: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<(), TrainError> {
+    fn sample(
+        &mut self,
+        sampler: &mut Sampler<'_>,
+        watch: &mut (dyn FnMut(Event<'_>) + Send),
+    ) -> Result<(), TrainError> {
         let adapter = match &self.trained {
             Trained::Adapter(adapter) => Some(adapter),
             Trained::Full(_) => None,

@@ -35,7 +35,7 @@ fn scale(name: &str) -> f32 {
     let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
     if is_norm(name) {
         0.25
-    } else if name.ends_with(".bias") {
+    } else if name.rsplit('.').next() == Some("bias") {
         0.125
     } else if name.starts_with("lora_A.") {
         0.25

@@ -19,6 +19,12 @@ pub const PAIRS: [usize; 3] = [200, 40, 200];
 /// The tokenizer, as `tokenizer.json`.
 pub const TOKENIZER: &str = include_str!("../../../assets/demo/tokenizer.json");
 
+/// The base model's configuration, as `config.json`.
+pub const CONFIG: &str = include_str!("../../../assets/demo/config.json");
+
+/// The base model's weights, `f16` safetensors; `togi demo --make DIR` makes them again.
+pub const MODEL: &[u8] = include_bytes!("../../../assets/demo/model.safetensors");
+
 /// The training pairs, JSON lines.
 pub const TRAIN: &str = include_str!("../../../assets/demo/train.jsonl");
 

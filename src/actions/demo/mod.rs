@@ -9,6 +9,7 @@ pub mod assets;
 pub mod make;
 pub mod pages;
 pub mod pairs;
+pub mod run;
 pub mod vocabulary;
 mod words;
 pub mod world;

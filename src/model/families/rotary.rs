@@ -68,7 +68,7 @@ pub(super) fn from_gguf(keys: &Keys) -> Result<RotaryScaling, FamilyError> {
     let named = keys.text("rope.scaling.type").map(str::to_owned);
     match (named.as_deref().unwrap_or(if factor.is_some() { "linear" } else { "none" }), factor) {
         ("none", _) | ("linear", None) => Ok(RotaryScaling::None),
-        ("linear", Some(factor)) if factor <= 0.0 || factor == 1.0 => Ok(RotaryScaling::None),
+        ("linear", Some(factor)) if factor <= 0.0 || (factor - 1.0).abs() < 1e-9 => Ok(RotaryScaling::None),
         ("linear", Some(factor)) => Ok(RotaryScaling::Linear { factor }),
         (other, _) => {
             Err(FamilyError(format!("its rotary scaling {other:?} is not supported (none, linear and Llama 3's are)")))

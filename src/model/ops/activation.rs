@@ -5,9 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::simd::{
-    gelu_erf, gelu_erf_slope, gelu_tanh, gelu_tanh_slope, silu, silu_slope,
-};
+use super::simd::{gelu_erf, gelu_erf_slope, gelu_tanh, gelu_tanh_slope, silu, silu_slope};
 use crate::model::description::Activation;
 use crate::multiversion;
 

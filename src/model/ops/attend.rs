@@ -94,7 +94,9 @@ pub fn attend(shape: Shape, sequences: &[Sequence<'_>], qkv: &[f32], out: &mut [
     let work: usize = tasks.iter().map(|t| t.queries.len() * t.keys.len()).sum();
     if work < 1 << 15 {
         let mut scratch = (Vec::new(), Vec::new());
-        tasks.iter().for_each(|task| run(&mut scratch, task));
+        for task in &tasks {
+            run(&mut scratch, task);
+        }
     } else {
         tasks.par_iter().for_each_init(|| (Vec::new(), Vec::new()), run);
     }

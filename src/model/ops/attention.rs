@@ -174,9 +174,7 @@ pub fn forward(shape: Shape, segments: &[Segment], qkv: &[f32], out: &mut [f32],
             let at = (segment.start + first) * narrow + head * dim;
             let v = view(qkv, segment.start, own, wide, shape.value(group), dim);
             // SAFETY: this task alone writes this head's columns of this segment's rows.
-            gemm_here(1.0, Mat::new(&scores[before..], n, own, width), v, 0.0, unsafe {
-                out.view(at, n, dim, narrow)
-            });
+            gemm_here(1.0, Mat::new(&scores[before..], n, own, width), v, 0.0, unsafe { out.view(at, n, dim, narrow) });
             if let Some(p) = prefix {
                 let v = view(qkv, p.start, p.len, wide, shape.value(group), dim);
                 // SAFETY: as above.
@@ -251,7 +249,8 @@ pub fn backward(
                         let lse = lse[row * shape.heads + head];
                         softmax_backward(p, ds, shape.first(position), position + 1, lse, along, shape.scale);
                     }
-                    let (own_p, own_ds) = (Mat::new(&p[before..], n, own, width), Mat::new(&ds[before..], n, own, width));
+                    let (own_p, own_ds) =
+                        (Mat::new(&p[before..], n, own, width), Mat::new(&ds[before..], n, own, width));
                     let q_at = (segment.start + first) * wide + head * dim;
                     // The first product of all into these rows overwrites: of each head for q, of the group's first
                     // head for k and v, whose later blocks reach further than the earlier ones did.

@@ -57,13 +57,7 @@ impl<'a> Mat<'a> {
     /// The transpose.
     #[must_use]
     pub fn t(self) -> Self {
-        Self {
-            rows: self.cols,
-            cols: self.rows,
-            row_stride: self.col_stride,
-            col_stride: self.row_stride,
-            ..self
-        }
+        Self { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
     }
 
     /// A view from raw parts.
@@ -206,9 +200,8 @@ mod tests {
     fn products_of_all_orientations_match_the_definition() {
         let (m, n, k) = (37, 53, 29);
         let (a, b) = (pattern(m * k, 1), pattern(k * n, 2));
-        let transposed = |x: &[f32], r: usize, c: usize| -> Vec<f32> {
-            (0..r * c).map(|i| x[(i % r) * c + i / r]).collect()
-        };
+        let transposed =
+            |x: &[f32], r: usize, c: usize| -> Vec<f32> { (0..r * c).map(|i| x[(i % r) * c + i / r]).collect() };
         let (at, bt) = (transposed(&a, m, k), transposed(&b, k, n));
         let start = pattern(m * n, 3);
         for (left, right) in [

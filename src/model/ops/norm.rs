@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::simd::dot;
+use super::simd::{dot, sum};
 use crate::model::description::Norm;
 use crate::multiversion;
 
@@ -103,6 +103,13 @@ multiversion! {
     /// `sum(a[i] * b[i])`.
     pub fn inner<S>(a: &[f32], b: &[f32]) -> f32 {
         dot::<S>(a, b)
+    }
+}
+
+multiversion! {
+    /// `sum(a[i])`.
+    pub fn total<S>(a: &[f32]) -> f32 {
+        sum::<S>(a)
     }
 }
 

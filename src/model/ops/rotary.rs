@@ -72,8 +72,7 @@ pub fn frequencies(rotary: &Rotary) -> Vec<f32> {
                     } else if wavelength < context / high_freq_factor {
                         plain
                     } else {
-                        let smooth =
-                            (context / wavelength - low_freq_factor) / (high_freq_factor - low_freq_factor);
+                        let smooth = (context / wavelength - low_freq_factor) / (high_freq_factor - low_freq_factor);
                         (1.0 - smooth) * plain / factor + smooth * plain
                     }
                 }

@@ -1,12 +1,13 @@
 //! Tokens against llama.cpp's, spans against the text, streams against the whole.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Deserialize;
 
 use super::Tokenizer;
 use crate::model::weights::Source;
+use crate::model::weights::gguf::Header;
 use crate::model::weights::tests::{model_file, model_folder};
 
 const MODELS: [(&str, &str); 2] =
@@ -24,6 +25,12 @@ const TEXTS: [&str; 9] = [
     " ",
     "\u{1}\u{7f}",
 ];
+
+/// The tokenizer of a GGUF file that need not hold a model.
+fn vocabulary(path: &Path) -> Tokenizer {
+    let data = std::fs::read(path).unwrap();
+    super::gguf::tokenizer(&Header::parse(&data).unwrap(), &data).unwrap()
+}
 
 fn load(file: &str) -> Option<Tokenizer> {
     let path = model_file(file)?;
@@ -132,8 +139,8 @@ fn tokens_are_llama_cpps_on_tricky_texts() {
     }
 }
 
-/// `TOGI_TOKENS` names a folder with `lines.txt` and what `peer_llama.py --tokens` says of it: `smollm2.ids`,
-/// `gemma3.ids`, a JSON list of ids a line. Lines in which a special token is written are passed over: that script reads
+/// `TOGI_TOKENS` names a folder with `lines.txt` and, for each `NAME.gguf` in it (a vocabulary is enough), what
+/// `peer_llama.py --tokens` says of the lines: `NAME.ids`, a JSON list of ids a line. Lines in which a special token is written are passed over: that script reads
 /// them as plain text.
 #[test]
 fn tokens_are_llama_cpps_on_many_lines() {
@@ -142,9 +149,13 @@ fn tokens_are_llama_cpps_on_many_lines() {
         return;
     };
     let lines = std::fs::read_to_string(folder.join("lines.txt")).unwrap();
-    for (name, file) in MODELS {
-        let Some(tokenizer) = load(file) else { continue };
-        let ids = std::fs::read_to_string(folder.join(format!("{name}.ids"))).unwrap();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "gguf"));
+    assert!(!files.is_empty(), "{} has no .gguf", folder.display());
+    for path in files {
+        let name = path.file_stem().unwrap().to_string_lossy();
+        let tokenizer = vocabulary(&path);
+        let ids = std::fs::read_to_string(path.with_extension("ids")).unwrap();
         let (mut same, mut all) = (0, 0);
         let mut first = None;
         let start = Instant::now();
@@ -158,7 +169,7 @@ fn tokens_are_llama_cpps_on_many_lines() {
             if ours == ids {
                 same += 1;
             } else {
-                first.get_or_insert_with(|| line.to_owned());
+                first.get_or_insert_with(|| (line.to_owned(), ours, ids));
             }
         }
         println!("{name}: {same} of {all} lines in {:?}", start.elapsed());

@@ -125,7 +125,9 @@ impl Folder {
                 | Slot::KeyNorm(_)
         );
         if norm && offset != 0.0 {
-            values.iter_mut().for_each(|w| *w += offset);
+            for w in &mut values {
+                *w += offset;
+            }
         }
         Ok(values)
     }

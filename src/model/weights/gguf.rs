@@ -273,6 +273,7 @@ impl List {
     }
 
     /// The elements as texts out of the file `data` the list was read from; `None` if they are no texts.
+    #[must_use]
     pub fn texts<'a>(&self, data: &'a [u8]) -> Option<Vec<&'a str>> {
         if self.kind != Kind::Text {
             return None;

@@ -106,3 +106,19 @@ fn half_split(interleaved: &[f32], head_dim: usize, width: usize) -> Vec<f32> {
     });
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_become_halves_within_each_head() {
+        // Two heads of four rows, two wide: head 0 holds x0 y0 x1 y1, head 1 the same plus ten.
+        let rows = [0.0, 0.5, 2.0, 2.5, 1.0, 1.5, 3.0, 3.5];
+        let stored: Vec<f32> = rows.iter().copied().chain(rows.iter().map(|x| x + 10.0)).collect();
+        let expected = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5];
+        let expected: Vec<f32> = expected.iter().copied().chain(expected.iter().map(|x| x + 10.0)).collect();
+        assert_eq!(half_split(&stored, 4, 2), expected);
+        assert_eq!(half_split(&[0.0, 2.0, 1.0, 3.0], 4, 1), [0.0, 1.0, 2.0, 3.0]);
+    }
+}

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
@@ -147,6 +148,12 @@ fn cached(cache: &Path, id: &str, revision: &str) -> Option<Fetched> {
     (plain && whole(&folder)).then_some(Fetched { folder, revision: commit })
 }
 
+/// Which shard has which tensor.
+#[derive(serde::Deserialize)]
+struct Index {
+    weight_map: HashMap<String, String>,
+}
+
 /// Whether a folder has a configuration, a tokenizer and every weight file.
 fn whole(folder: &Path) -> bool {
     let has = |name: &str| folder.join(name).is_file();
@@ -156,10 +163,6 @@ fn whole(folder: &Path) -> bool {
     if has("model.safetensors") {
         return true;
     }
-    #[derive(serde::Deserialize)]
-    struct Index {
-        weight_map: HashMap<String, String>,
-    }
     let index = std::fs::read(folder.join("model.safetensors.index.json")).ok();
     let index = index.and_then(|json| serde_json::from_slice::<Index>(&json).ok());
     index.is_some_and(|index| {
@@ -168,7 +171,7 @@ fn whole(folder: &Path) -> bool {
     })
 }
 
-/// Hub ids are `name` or `owner/name` of letters, digits, `-`, `_` and `.` (huggingface_hub, `validate_repo_id`).
+/// Hub ids are `name` or `owner/name` of letters, digits, `-`, `_` and `.` (`huggingface_hub`, `validate_repo_id`).
 fn check_id(id: &str) -> Result<(), SourceError> {
     let part = |part: &str| {
         !part.is_empty()
@@ -236,15 +239,25 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     error.to_string()
 }
 
+/// What has been reported so far.
+#[derive(Default)]
+struct Reported {
+    progress: Progress,
+    /// Of each file the bytes that came, and whether it is whole.
+    files: HashMap<String, (u64, bool)>,
+    /// Bytes of the files that come together, by Xet.
+    batch: u64,
+}
+
 /// Adds up what the files of a download report.
 struct Reporter {
     sender: Sender<Progress>,
-    state: std::sync::Mutex<(Progress, HashMap<String, (u64, bool)>, u64)>,
+    state: Mutex<Reported>,
 }
 
 impl Reporter {
     fn new(sender: Sender<Progress>) -> Self {
-        Self { sender, state: std::sync::Mutex::default() }
+        Self { sender, state: Mutex::default() }
     }
 }
 
@@ -252,7 +265,7 @@ impl ProgressHandler for Reporter {
     fn on_progress(&self, event: &ProgressEvent) {
         let ProgressEvent::Download(event) = event else { return };
         let Ok(mut state) = self.state.lock() else { return };
-        let (progress, files, batch) = &mut *state;
+        let Reported { progress, files, batch } = &mut *state;
         match event {
             DownloadEvent::Start { total_files, total_bytes } => {
                 (progress.files, progress.bytes) = (*total_files, *total_bytes);

@@ -60,7 +60,7 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    fn broken(path: &Path, reason: impl ToString) -> Self {
+    fn broken(path: &Path, reason: impl std::fmt::Display) -> Self {
         Self::Broken { path: path.to_owned(), reason: reason.to_string() }
     }
 

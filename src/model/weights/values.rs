@@ -71,3 +71,36 @@ fn turn<const N: usize>(bytes: &[u8], count: usize, one: impl Fn([u8; N]) -> f32
     });
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_float_type_is_read() {
+        let wanted = [1.0, -0.5, 0.0, 384.0];
+        let f32s: Vec<u8> = wanted.iter().flat_map(|x: &f32| x.to_le_bytes()).collect();
+        let f16s: Vec<u8> = wanted.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect();
+        let bf16s: Vec<u8> = wanted.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect();
+        for (bytes, kind) in [(f32s, Dtype::F32), (f16s, Dtype::F16), (bf16s, Dtype::BF16)] {
+            assert_eq!(from_float(&bytes, kind, 4).unwrap(), wanted);
+            assert!(from_float(&bytes, kind, 3).is_err() && from_float(&bytes[1..], kind, 4).is_err());
+        }
+        assert!(from_float(&[0; 8], Dtype::I64, 1).unwrap_err().contains("I64"));
+    }
+
+    #[test]
+    fn blocks_become_scale_times_quant_across_chunks() {
+        // Q8_0: a half-precision scale and 32 signed bytes. More blocks than one chunk holds.
+        let blocks = CHUNK / 32 + 3;
+        let mut bytes = Vec::new();
+        for block in 0..blocks {
+            bytes.extend(f16::from_f32(if block % 2 == 0 { 0.5 } else { 2.0 }).to_le_bytes());
+            bytes.extend((0..32u8).map(|i| i.wrapping_sub(16)));
+        }
+        let values = from_ggml(&bytes, GgmlDType::Q8_0, blocks * 32).unwrap();
+        assert_eq!((values[0], values[31], values[32]), (-8.0, 7.5, -32.0));
+        assert_eq!(values[(blocks - 1) * 32..], values[..32]);
+        assert!(from_ggml(&bytes[..33], GgmlDType::Q8_0, 32).unwrap_err().contains("Q8_0"));
+    }
+}
