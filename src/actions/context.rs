@@ -151,6 +151,7 @@ impl Context {
             }
             table.insert(key.to_owned(), parsed);
         }
+        check_keys(&table)?;
         Ok(Settings::from_table(&table)?)
     }
 
@@ -161,6 +162,18 @@ impl Context {
     pub fn run(&self, name: &str) -> Result<Job, ActionError> {
         Ok(Job::find(&self.project.runs_dir(), name)?)
     }
+}
+
+/// Refuses a training setting that there is none of, with the one that may have been meant.
+fn check_keys(table: &toml::Table) -> Result<(), ActionError> {
+    let known = toml::Table::try_from(Settings::default()).unwrap_or_default();
+    let known: Vec<&str> = known.keys().map(String::as_str).collect();
+    let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) else { return Ok(()) };
+    let hint = match config::nearest(key, &known) {
+        Some(name) => format!("did you mean train.{name}?"),
+        None => format!("there are {}", known.join(", ")),
+    };
+    Err(ActionError::Refused(format!("train.{key} is not a setting; {hint}")))
 }
 
 /// The default of a training setting as TOML has it.

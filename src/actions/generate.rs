@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::model::generate::Stop;
 use crate::model::weights::hub;
 use crate::prompt::{Kind, Record};
 use crate::worker::answers::Answering;
@@ -20,7 +21,7 @@ pub struct Generated {
     pub answer: String,
     /// Tokens of the answer.
     pub tokens: usize,
-    /// Why it ended.
+    /// Why it ended: `end` token, `stop` text, `length`, `context` or `cancelled`.
     pub stop: String,
     /// The adapter's identity; none for the base.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,11 +72,22 @@ pub fn generate(
     Ok(Generated {
         prompt: prompt.to_owned(),
         tokens: answer.tokens.len(),
-        stop: format!("{:?}", answer.stop).to_lowercase(),
+        stop: word(&answer.stop).to_owned(),
         answer: answer.text,
         adapter: adapter.map(|a| a.identity()),
         seconds: started.elapsed().as_secs_f64(),
     })
+}
+
+/// Why an answer ended, in one word.
+fn word(stop: &Stop) -> &'static str {
+    match stop {
+        Stop::End(_) => "end",
+        Stop::Text(_) => "stop",
+        Stop::Length => "length",
+        Stop::Context => "context",
+        Stop::Cancelled => "cancelled",
+    }
 }
 
 /// Answers `prompt` with base and tuned as two rows of one batch, telling `see` each piece and whether it is tuned.

@@ -113,7 +113,7 @@ impl Columns {
             out.push_str(&row("base", "with the adapter"));
         }
         if self.drawn > 0 {
-            out.push_str(&format!("\x1b[{}A\r\x1b[J", self.drawn));
+            out.extend(["\x1b[", &self.drawn.to_string(), "A\r\x1b[J"]);
         }
         let rows: Vec<String> = (self.settled..left.len().max(right.len()))
             .map(|i| row(left.get(i).map_or("", |l| l), right.get(i).map_or("", |r| r)))
@@ -128,5 +128,82 @@ impl Columns {
         self.settled += done.len();
         self.drawn = shown.len();
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A screen that knows line ends and the one sequence that goes up and clears.
+    #[derive(Default)]
+    struct Screen(Vec<String>);
+
+    impl Screen {
+        /// Writes; returns how many rows were gone back over.
+        fn write(&mut self, mut text: &str) -> usize {
+            let mut up = 0;
+            while !text.is_empty() {
+                if let Some(rest) = text.strip_prefix("\x1b[") {
+                    let (rows, rest) = rest.split_once("A\r\x1b[J").unwrap();
+                    up = rows.parse().unwrap();
+                    self.0.truncate(self.0.len() - up);
+                    text = rest;
+                } else {
+                    let (line, rest) = text.split_once('\n').unwrap();
+                    self.0.push(line.to_owned());
+                    text = rest;
+                }
+            }
+            up
+        }
+    }
+
+    #[test]
+    fn two_texts_grow_side_by_side_and_end_whole() {
+        let (base, tuned) =
+            ("one two three four five six\nseven", "研ぎ澄まされた刃を、毎日すこしずつ研いでいく。おわり");
+        let mut columns = Columns::new((5, 28));
+        let mut screen = Screen::default();
+        let mut left = base.chars();
+        let mut right = tuned.chars();
+        // The shorter text ends early; the other goes on alone.
+        loop {
+            let (l, r) = (left.next(), right.next());
+            for (side, piece) in [(false, l), (true, r)] {
+                if let Some(piece) = piece {
+                    columns.push(side, &piece.to_string());
+                    assert!(screen.write(&columns.draw(false)) < 5, "never back over what has left the screen");
+                }
+            }
+            if l.is_none() && r.is_none() {
+                break;
+            }
+        }
+        screen.write(&columns.draw(true));
+        let rows: Vec<(&str, &str)> = screen.0.iter().filter_map(|row| row.split_once(" │ ")).collect();
+        assert_eq!(rows.len(), screen.0.len());
+        assert_eq!(rows[0].0.trim(), "base");
+        let whole = |side: Vec<&str>| side.join("").split_whitespace().collect::<String>();
+        let joined = |text: &str| text.split_whitespace().collect::<String>();
+        assert_eq!(whole(rows[1..].iter().map(|r| r.0).collect()), joined(base));
+        assert_eq!(whole(rows[1..].iter().map(|r| r.1).collect()), joined(tuned));
+        assert!(rows.iter().all(|r| text::width(r.0) == 12 && text::width(r.1) <= 16), "{rows:?}");
+    }
+
+    #[test]
+    fn nothing_is_called_tuned_that_changes_nothing() {
+        let mut both = Compared {
+            prompt: String::new(),
+            base: "a".into(),
+            tuned: "a".into(),
+            adapter: "f00d".into(),
+            differs: false,
+            difference: 0.0,
+            seconds: 0.0,
+        };
+        assert!(!heading(&both).contains("tuned") && heading(&both).contains("f00d"));
+        both.differs = true;
+        assert!(heading(&both).contains("tuned"));
     }
 }

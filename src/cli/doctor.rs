@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 use color_eyre::eyre::Result;
 
-use super::output;
 use super::Place;
+use super::output;
 use crate::actions::doctor::{Findings, doctor};
 use crate::text;
 
@@ -37,10 +37,8 @@ impl Doctor {
 }
 
 fn told(found: &Findings) -> String {
-    let mut lines = vec![
-        format!("togi       {}", found.version),
-        format!("device     {}, {} vectors", found.device, found.simd),
-    ];
+    let mut lines =
+        vec![format!("togi       {}", found.version), format!("device     {}, {} vectors", found.device, found.simd)];
     lines.extend(found.threads.map(|threads| format!("threads    {threads}")));
     lines.extend(found.memory_free.map(|free| format!("memory     {} free", text::bytes(free))));
     if let Some(path) = &found.config {

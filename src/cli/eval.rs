@@ -99,7 +99,9 @@ fn table(found: &Evaluated) -> String {
     push("answers that are JSON", r.json_base.map(percent), r.json_tuned.map(percent));
     let fields: BTreeSet<&String> = r.fields_base.keys().chain(r.fields_tuned.keys()).collect();
     for field in fields {
-        let f1 = |scores: &std::collections::BTreeMap<String, _>| scores.get(field).map(|s: &measure::FieldScore| percent(s.f1));
+        let f1 = |scores: &std::collections::BTreeMap<String, _>| {
+            scores.get(field).map(|s: &measure::FieldScore| percent(s.f1))
+        };
         push(&format!("F1 of {field}"), f1(&r.fields_base), f1(&r.fields_tuned));
     }
     push("loss (nats a token)", r.loss_base.map(number), r.loss_tuned.map(number));

@@ -1,6 +1,6 @@
 //! `togi generate`: one prompt, one answer, streamed.
 
-use std::io::{Read, stdin};
+use std::io::{IsTerminal, Read, stdin};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -83,6 +83,9 @@ pub fn prompt(given: Option<&str>) -> Result<String> {
     let prompt = match given {
         Some(prompt) if prompt != "-" => prompt.to_owned(),
         _ => {
+            if stdin().is_terminal() {
+                say!("reading the prompt from here; Ctrl-D ends it");
+            }
             let mut text = String::new();
             stdin().read_to_string(&mut text).wrap_err("the prompt on standard input cannot be read")?;
             let text = text.strip_suffix('\n').unwrap_or(&text);

@@ -26,7 +26,11 @@ pub struct Init {
 impl Init {
     pub fn run(&self) -> Result<ExitCode> {
         let project = actions::init::init(&self.dir, &self.model)?;
-        say!("{} is a project now; its settings are in {}", project.root().display(), project.settings_path().display());
+        say!(
+            "{} is a project now; its settings are in {}",
+            project.root().display(),
+            project.settings_path().display()
+        );
         say!("next: togi train --project {} --data train.jsonl", self.dir.display());
         Ok(ExitCode::SUCCESS)
     }

@@ -64,21 +64,22 @@ pub fn terminal() -> Option<(usize, usize)> {
     Some((usual(size.ws_row, 24), usual(size.ws_col, 80)))
 }
 
-/// Lays out rows of cells as columns, the first to the left and the others to the right.
+/// Lays out rows of cells as columns under the first row, their heads: numbers to the right, words to the left.
 pub fn table(rows: &[Vec<String>]) -> String {
     use crate::text::width;
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> =
-        (0..columns).map(|c| rows.iter().filter_map(|r| r.get(c)).map(|t| width(t)).max().unwrap_or(0)).collect();
+    let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column));
+    let numeric = |cell: &String| cell.is_empty() || cell.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    let layout: Vec<(usize, bool)> = (0..columns)
+        .map(|c| (cells(c).map(|cell| width(cell)).max().unwrap_or(0), cells(c).skip(1).all(numeric)))
+        .collect();
     let mut out = String::new();
     for row in rows {
         let mut line = String::new();
-        for (column, (cell, &wide)) in row.iter().zip(&widths).enumerate() {
+        for (cell, &(wide, right)) in row.iter().zip(&layout) {
             let space = " ".repeat(wide.saturating_sub(width(cell)));
-            match column {
-                0 => line.extend([cell.as_str(), &space]),
-                _ => line.extend(["  ", &space, cell]),
-            }
+            let (before, after) = if right { (space.as_str(), "") } else { ("", space.as_str()) };
+            line.extend([before, cell, after, "  "]);
         }
         out.push_str(line.trim_end());
         out.push('\n');

@@ -38,7 +38,7 @@ pub struct Train {
     #[arg(long, value_name = "train.KEY=VALUE", conflicts_with = "resume")]
     set: Vec<String>,
     /// Go on with a run that was stopped or killed, exactly where its newest checkpoint is
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", conflicts_with = "model")]
     resume: Option<String>,
     #[command(flatten)]
     base: BaseModel,
@@ -128,7 +128,8 @@ fn told(summary: &Summary) -> String {
         .best
         .map(|(loss, step)| format!(", lowest validation loss {loss:.4} at step {step}"))
         .unwrap_or_default();
-    let loss = if summary.loss.is_finite() { format!("  last loss {:.4}{best}\n", summary.loss) } else { String::new() };
+    let loss =
+        if summary.loss.is_finite() { format!("  last loss {:.4}{best}\n", summary.loss) } else { String::new() };
     format!(
         "run {}: {}\n  {} steps on {} rows in {}: {:.0} tokens a second, {:.0} of them supervised; at most {} MiB\n{loss}",
         summary.run,

@@ -44,8 +44,8 @@ impl Worker {
             Ok(Outcome::Stopped) => Ok(ExitCode::from(STOPPED)),
             Ok(Outcome::Failed) => Ok(ExitCode::FAILURE),
             Err(error) => {
-                log(&job.log_path(), &error.to_string());
-                Err(error)
+                log(&job.log_path(), &error.to_string())?;
+                Ok(ExitCode::FAILURE)
             }
         }
     }
@@ -56,9 +56,8 @@ fn carry_out(job: &Job, control: &Control) -> Result<Outcome> {
     Ok(train::run(job, resume, control, &mut |_| {})?.outcome)
 }
 
-/// Appends what ended the job to its log; where even that fails, standard error has it.
-fn log(path: &Path, words: &str) {
-    if let Ok(mut file) = std::fs::OpenOptions::new().append(true).create(true).open(path) {
-        let _ = writeln!(file, "togi: {words}");
-    }
+/// Appends what ended the job to its log, the one place where a worker's words are looked for.
+fn log(path: &Path, words: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path)?;
+    writeln!(file, "togi: {words}")
 }

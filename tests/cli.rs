@@ -1,0 +1,333 @@
+//! The binary as a person or a script uses it, on a tiny random model.
+
+#![allow(clippy::unwrap_used)] // what a test cannot have fails it
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command as Process, Stdio};
+use std::time::{Duration, Instant};
+
+use assert_cmd::Command;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use togi::model::decoder::Decoder;
+use togi::model::families;
+use togi::train::checkpoint::write_model;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+
+/// A folder with a model, records and room for projects.
+struct Desk(TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self(TempDir::new().unwrap());
+        fs::write(desk.path("config.toml"), "threads = 1\nnice = 0\n").unwrap();
+        model(&desk.path("model"));
+        let row = |i: usize, word: &str| json!({ "id": format!("r{i}"), "instruction": format!("say {word}"), "output": format!("{{\"said\": \"{word}\"}}") });
+        let words = ["ka", "ki", "ku", "ke", "ko", "研ぎ", "sa", "shi"];
+        let rows: String = words.iter().enumerate().map(|(i, w)| row(i, w).to_string() + "\n").collect();
+        fs::write(desk.path("train.jsonl"), &rows).unwrap();
+        let first: String = rows.lines().take(3).map(|line| line.to_owned() + "\n").collect();
+        fs::write(desk.path("test.jsonl"), first).unwrap();
+        desk
+    }
+
+    /// A desk with a project `p` on it.
+    fn with_project() -> Self {
+        let desk = Self::new();
+        desk.togi(&["init", "p", "--model", "model"]).assert().code(0);
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn togi(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::cargo_bin("togi").unwrap();
+        command.current_dir(self.0.path()).env("TOGI_CONFIG", self.path("config.toml")).args(arguments);
+        command
+    }
+
+    /// Runs a verb in the project and returns its standard output and standard error.
+    fn run(&self, arguments: &[&str], code: i32) -> (String, String) {
+        let out = self.togi(&[&["--project", "p"], arguments].concat()).output().unwrap();
+        let [stdout, stderr] = [out.stdout, out.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        assert_eq!(out.status.code(), Some(code), "{arguments:?}\n{stdout}\n{stderr}");
+        (stdout, stderr)
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let (stdout, _) = self.run(arguments, 0);
+        assert_eq!(stdout.lines().count(), 1, "one object on one line: {stdout}");
+        serde_json::from_str(&stdout).unwrap()
+    }
+
+    /// Trains four steps and returns the summary.
+    fn train(&self) -> Value {
+        let few = ["--set", "train.steps=4", "--set", "batch=2", "--set", "learning_rate=0.05"];
+        self.json(&[&["train", "--data", "train.jsonl", "--valid", "test.jsonl", "--json"][..], &few].concat())
+    }
+}
+
+/// A Llama of two layers over single bytes, as a Hugging Face folder.
+fn model(dir: &Path) {
+    fs::create_dir_all(dir).unwrap();
+    let mut letters: Vec<char> = ByteLevel::alphabet().into_iter().collect();
+    letters.sort_unstable();
+    let mut vocab: serde_json::Map<String, Value> =
+        letters.iter().zip(1..).map(|(c, i)| (c.to_string(), json!(i))).collect();
+    vocab.insert("<eos>".into(), json!(0));
+    vocab.insert("<pad>".into(), json!(257));
+    let special = |id: u32, content: &str| {
+        json!({ "id": id, "content": content, "single_word": false, "lstrip": false,
+        "rstrip": false, "normalized": false, "special": true })
+    };
+    let byte_level = json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true });
+    let tokenizer = json!({
+        "version": "1.0",
+        "truncation": null,
+        "padding": null,
+        "added_tokens": [special(0, "<eos>"), special(257, "<pad>")],
+        "normalizer": null,
+        "pre_tokenizer": byte_level,
+        "post_processor": null,
+        "decoder": byte_level,
+        "model": { "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "vocab": vocab, "merges": [] },
+    });
+    fs::write(dir.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let config = json!({
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "hidden_size": 32,
+        "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 2,
+        "head_dim": 8, "max_position_embeddings": 256, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+        "tie_word_embeddings": true, "vocab_size": 258, "eos_token_id": 0, "bos_token_id": null,
+        "attention_bias": false, "mlp_bias": false, "torch_dtype": "float32",
+    });
+    fs::write(dir.join("config.json"), config.to_string()).unwrap();
+    let description = families::from_config(config.as_object().unwrap()).unwrap();
+    write_model(dir, &Decoder::random(&description, 7).unwrap()).unwrap();
+}
+
+#[test]
+fn every_verb_helps_with_an_example() {
+    let desk = Desk::new();
+    let verbs =
+        ["init", "train", "generate", "compare", "eval", "render", "export", "runs", "models", "doctor", "worker"];
+    let general = desk.togi(&["--help"]).assert().code(0);
+    let general = String::from_utf8(general.get_output().stdout.clone()).unwrap();
+    for verb in verbs {
+        assert!(general.lines().any(|line| line.trim_start().starts_with(verb)), "{verb} in {general}");
+        let out = desk.togi(&[verb, "--help"]).assert().code(0);
+        let help = String::from_utf8(out.get_output().stdout.clone()).unwrap();
+        assert!(help.contains(&format!("Example:\n  togi {verb}")), "{help}");
+    }
+    desk.togi(&["export", "peft", "--help"]).assert().code(0).stdout(predicates::str::contains("Example:"));
+    desk.togi(&["trian"]).assert().code(2).stderr(predicates::str::contains("'train'"));
+    desk.togi(&["train"]).assert().code(2);
+}
+
+#[test]
+fn what_is_wrong_is_said_in_one_message() {
+    let desk = Desk::with_project();
+    let cases: [(&[&str], &[&str]); 9] = [
+        (&["train", "--data", "train.jsonl", "--set", "train.rnk=3"], &["train.rnk", "did you mean train.rank?"]),
+        (&["train", "--data", "train.jsonl", "--set", "rank=0"], &["train.rank = 0", "between 1 and 4096"]),
+        (&["train", "--data", "nowhere.jsonl"], &["nowhere.jsonl"]),
+        (&["train", "--resume", "a9"], &["there is no run \"a9\""]),
+        (&["generate", "x", "--run", "a9"], &["there is no run \"a9\""]),
+        (&["generate", "x", "--adapter", "model"], &["adapter_config.json"]),
+        (&["generate", "x", "--model", "./nothing"], &["nothing"]),
+        (&["compare", "x"], &["--run RUN"]),
+        (&["render", "--data", "train.jsonl", "--row", "9"], &["rows 1 to 8", "no row 9"]),
+    ];
+    for (arguments, parts) in cases {
+        let (stdout, stderr) = desk.run(arguments, 1);
+        assert_eq!(stdout, "", "{arguments:?}");
+        assert!(stderr.starts_with("togi: ") && !stderr.contains("Backtrace"), "{stderr}");
+        for part in parts {
+            assert!(stderr.contains(part), "{arguments:?}: {part:?} in {stderr}");
+        }
+    }
+    desk.togi(&["runs"]).assert().code(1).stderr(predicates::str::contains("there is no togi.toml"));
+    desk.togi(&["init", "p", "--model", "model"]).assert().code(1).stderr(predicates::str::contains("already"));
+    desk.run(&["eval", "--data", "test.jsonl", "--skip-base"], 2);
+    desk.run(&["generate", "x", "--run", "a", "--adapter", "b"], 2);
+}
+
+#[test]
+fn the_doctor_sees_machine_settings_and_project() {
+    let desk = Desk::with_project();
+    let found = desk.json(&["doctor", "--json"]);
+    assert_eq!((found["device"].as_str(), found["threads"].as_u64()), (Some("cpu"), Some(1)));
+    assert!(found["model"]["parameters"].as_u64().unwrap() > 10_000);
+    assert_eq!(found["problems"], json!([]));
+    // Without a project nothing is wrong.
+    desk.togi(&["doctor"]).assert().code(0).stdout(predicates::str::contains("none here or above"));
+    fs::remove_file(desk.path("model/model.safetensors")).unwrap();
+    let (told, _) = desk.run(&["doctor"], 1);
+    assert!(told.contains("problem"), "{told}");
+    fs::write(desk.path("config.toml"), "thread = 1\n").unwrap();
+    let (told, _) = desk.run(&["doctor"], 1);
+    assert!(told.contains("did you mean threads?"), "{told}");
+    let (_, stderr) = desk.run(&["runs"], 1);
+    assert!(stderr.contains("did you mean threads?"), "{stderr}");
+}
+
+#[test]
+fn the_catalogue_is_listed_and_a_closed_pipe_is_no_failure() {
+    let desk = Desk::new();
+    let out = desk.togi(&["models", "--json"]).output().unwrap();
+    let models: Vec<Value> =
+        String::from_utf8(out.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let smol = models.iter().find(|m| m["id"] == "HuggingFaceTB/SmolLM2-135M-Instruct").unwrap();
+    assert_eq!((smol["runs"].as_bool(), smol["gated"].as_bool()), (Some(true), Some(false)));
+    assert_eq!(smol["bytes"].as_u64(), smol["parameters"].as_u64().map(|n| n * 4));
+    desk.togi(&["models"]).assert().code(0).stdout(predicates::str::contains("HuggingFaceTB/SmolLM2-135M-Instruct"));
+
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut quiet = Process::new(assert_cmd::cargo::cargo_bin("togi"));
+    let out = quiet.arg("models").stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!((out.status.code(), String::from_utf8(out.stderr).unwrap().as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_record_is_shown_as_the_model_reads_it() {
+    let desk = Desk::with_project();
+    let shown = desk.json(&["render", "--data", "train.jsonl", "--row", "1", "--json"]);
+    let tokens = shown["tokens"].as_array().unwrap();
+    let learned: String =
+        tokens.iter().filter(|t| t["supervised"] == true).map(|t| t["text"].as_str().unwrap()).collect();
+    assert_eq!(learned, "{\"said\": \"ka\"}<eos>");
+    assert_eq!(shown["supervised"].as_u64().unwrap() as usize, learned.len() - "<eos>".len() + 1);
+    let (listing, _) = desk.run(&["render", "--data", "train.jsonl", "--row", "1"], 0);
+    assert_eq!(listing.lines().count(), tokens.len());
+    assert!(listing.lines().next().unwrap().contains(". \"s\""), "{listing}");
+}
+
+#[test]
+fn from_pairs_to_a_tuned_model_and_out_of_the_house() {
+    let desk = Desk::with_project();
+    let trained = desk.train();
+    for field in ["seconds", "tokens_per_s", "supervised_per_s", "tokens", "supervised", "peak_mib"] {
+        assert!(trained[field].as_f64().is_some_and(|n| n > 0.0), "{field} in {trained}");
+    }
+    assert_eq!((trained["rows"].as_u64(), trained["steps"].as_u64()), (Some(8), Some(4)));
+    assert_eq!(trained["outcome"], "finished");
+    let run = trained["run"].as_str().unwrap();
+
+    let (table, _) = desk.run(&["runs"], 0);
+    let line = table.lines().find(|line| line.starts_with(run)).unwrap();
+    assert!(line.contains("finished") && line.contains("4/4"), "{table}");
+    let listed = desk.json(&["runs", "--json"]);
+    assert_eq!((listed["run"].as_str(), listed["step"].as_u64()), (Some(run), Some(4)));
+    assert_eq!(listed["best"], trained["best"]);
+    let (_, stderr) = desk.run(&["train", "--resume", "latest"], 1);
+    assert!(stderr.contains("is finished"), "{stderr}");
+
+    let ask = ["generate", "say ka", "--max-tokens", "12", "--run", "latest"];
+    let (streamed, _) = desk.run(&ask, 0);
+    let whole = desk.json(&[&ask[..], &["--json"]].concat());
+    assert_eq!(streamed.trim_end_matches('\n'), whole["answer"].as_str().unwrap().trim_end_matches('\n'));
+    assert!(whole["tokens"].as_u64().unwrap() <= 12 && whole["adapter"].is_string());
+    let piped = desk.togi(&["--project", "p", "generate", "-", "--max-tokens", "12", "--run", "latest"]);
+    let piped = { piped }.write_stdin("say ka\n").output().unwrap();
+    assert_eq!(String::from_utf8(piped.stdout).unwrap(), streamed);
+
+    let ask = ["compare", "say ka", "--max-tokens", "12", "--run", "latest"];
+    let both = desk.json(&[&ask[..], &["--json"]].concat());
+    assert_eq!(both["differs"], true);
+    assert_eq!(both["tuned"], whole["answer"], "a row of two is the row alone");
+    let (blocks, _) = desk.run(&ask, 0);
+    let at = |part: &str| blocks.find(part).unwrap_or_else(|| panic!("{part} in {blocks}"));
+    assert!(at("# base\n") < at(&format!("# tuned by adapter {}", both["adapter"].as_str().unwrap())));
+
+    let test = ["eval", "--data", "test.jsonl", "--max-tokens", "12", "--json"];
+    let by_run = desk.json(&[&test[..], &["--run", run, "--answers", "answers.jsonl"]].concat());
+    assert_eq!(by_run["test_rows"].as_u64(), Some(3));
+    for field in ["exact_base", "exact_tuned", "loss_base", "loss_tuned", "perplexity_tuned", "bits_per_byte_tuned"] {
+        assert!(by_run[field].is_number(), "{field} in {by_run}");
+    }
+    assert_ne!(by_run["loss_base"], by_run["loss_tuned"]);
+    assert_eq!(fs::read_to_string(desk.path("answers.jsonl")).unwrap().lines().count(), 3);
+    let (table, _) = desk.run(&["eval", "--data", "test.jsonl", "--max-tokens", "4", "--run", run, "--skip-base"], 0);
+    assert!(table.contains("tuned") && !table.contains("base") && table.contains("95 % interval"), "{table}");
+
+    desk.run(&["export", "peft", "adapter", "--run", run], 0);
+    desk.run(&["export", "peft", "adapter", "--run", run], 1);
+    let by_adapter = desk.json(&[&test[..], &["--adapter", "adapter"]].concat());
+    let timing = ["seconds", "generated_per_s"];
+    let figures = |found: &Value| {
+        let mut found = found.as_object().unwrap().clone();
+        found.retain(|key, _| !timing.contains(&key.as_str()));
+        found
+    };
+    assert_eq!(figures(&by_run), figures(&by_adapter));
+}
+
+/// A training that would never end.
+fn endless(desk: &Desk, arguments: &[&str]) -> Child {
+    let mut command = Process::new(assert_cmd::cargo::cargo_bin("togi"));
+    command.current_dir(desk.0.path()).env("TOGI_CONFIG", desk.path("config.toml")).args(arguments);
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits until the log has `lines` lines, interrupts the process, and returns its exit code and standard error.
+fn interrupt(mut child: Child, metrics: &Path, lines: usize, signal: rustix::process::Signal) -> (Option<i32>, String) {
+    let started = Instant::now();
+    let count = || fs::read_to_string(metrics).unwrap_or_default().lines().count();
+    while count() < lines {
+        assert!(started.elapsed() < Duration::from_secs(30), "no steps");
+        assert_eq!(child.try_wait().unwrap(), None, "it ended by itself");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+    let out = child.wait_with_output().unwrap();
+    (out.status.code(), String::from_utf8(out.stderr).unwrap())
+}
+
+#[test]
+fn ctrl_c_keeps_a_checkpoint_and_the_run_goes_on_from_there() {
+    use rustix::process::Signal;
+    let desk = Desk::with_project();
+    let settings = ["steps=1000000", "epochs=0", "batch=2", "valid=0", "patience=0", "evaluations=1"];
+    let set: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let mut child = endless(&desk, &[&["--project", "p", "train", "--data", "train.jsonl"], &set[..]].concat());
+    let run = loop {
+        let runs = fs::read_dir(desk.path("p/runs")).unwrap().map(|entry| entry.unwrap().path());
+        if let Some(run) = runs.into_iter().find(|run| run.join("metrics.jsonl").exists()) {
+            break run;
+        }
+        assert_eq!(child.try_wait().unwrap(), None, "it ended by itself");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let metrics = run.join("metrics.jsonl");
+    let (code, stderr) = interrupt(child, &metrics, 3, Signal::INT);
+    let name = run.file_name().unwrap().to_str().unwrap();
+    assert_eq!(code, Some(130), "{stderr}");
+    assert!(stderr.contains(&format!("togi train --resume {name}")), "{stderr}");
+    let listed = desk.json(&["runs", "--json"]);
+    assert_eq!(listed["state"], "stopped");
+    let first = listed["step"].as_u64().unwrap();
+    assert!(first >= 3);
+
+    // Then by a worker, and so that a person's terminal sees none of it.
+    let child = endless(&desk, &["worker", run.to_str().unwrap()]);
+    let (code, stderr) = interrupt(child, &metrics, first as usize + 2, Signal::TERM);
+    assert_eq!((code, stderr.as_str()), (Some(130), ""));
+    let second = desk.json(&["runs", "--json"])["step"].as_u64().unwrap();
+    assert!(second >= first + 2);
+
+    let child = endless(&desk, &["--project", "p", "train", "--resume", "latest"]);
+    let (code, stderr) = interrupt(child, &metrics, second as usize + 2, Signal::INT);
+    assert_eq!(code, Some(130), "{stderr}");
+    assert!(stderr.contains(&format!("going on after step {second} of 1000000")), "{stderr}");
+    let steps: Vec<u64> = fs::read_to_string(&metrics)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["step"].as_u64().unwrap())
+        .collect();
+    assert!(steps.iter().copied().eq(1..=steps.len() as u64), "each step once, in order: {steps:?}");
+}
