@@ -4,7 +4,16 @@ fn main() {
     let control = togi::job::Control::new();
     let t0 = std::time::Instant::now();
     let out = togi::actions::demo::make::make(std::path::Path::new(&a[1]), length, 2, &control, &mut |e| match e {
-        togi::worker::Event::Metrics(m) if m.valid_loss.is_some() || m.step % 50 == 1 => eprintln!("{:.0}s step {} loss {:?} valid {:?} tok {} ({:.0}/s) norm {:?}", t0.elapsed().as_secs_f64(), m.step, m.loss, m.valid_loss, m.tokens, m.tokens as f64 / m.seconds, m.gradient_norm),
+        togi::worker::Event::Metrics(m) if m.valid_loss.is_some() || m.step % 50 == 1 => eprintln!(
+            "{:.0}s step {} loss {:?} valid {:?} tok {} ({:.0}/s) norm {:?}",
+            t0.elapsed().as_secs_f64(),
+            m.step,
+            m.loss,
+            m.valid_loss,
+            m.tokens,
+            m.tokens as f64 / m.seconds,
+            m.gradient_norm
+        ),
         togi::worker::Event::Note(n) => eprintln!("{n}"),
         _ => {}
     });
