@@ -1,7 +1,7 @@
 //! Text to tokens and back, whatever file the vocabulary came from.
 //!
 //! A `tokenizer.json`, and the byte-level vocabularies of GGUF files, run on the `tokenizers` crate; SentencePiece
-//! vocabularies of GGUF files run on [`spm`], which merges by score as llama.cpp does. Both recognise special tokens
+//! vocabularies of GGUF files run on code of our own, which merges by score as llama.cpp does. Both recognise special tokens
 //! that are written out in a text and add none of their own: who wants a begin token asks `prompt` for it.
 
 pub mod gguf;

@@ -5,9 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::job::Control;
-use crate::model::description::{
-    Activation, Description, Family, Norm, Rotary, RotaryScaling,
-};
+use crate::model::description::{Activation, Description, Family, Norm, Rotary, RotaryScaling};
 use crate::prompt::{Kind, Prompt, Record, Style};
 use crate::worker::making::{self, MakeError, Precision};
 use crate::worker::model::Opened;
@@ -127,8 +125,7 @@ pub fn make(
         let mut pages: Vec<Record> = pretraining_text(SEED, length.pages).enumerate().map(page).collect();
         let held = pages.split_off(pages.len() - (pages.len() / 10).min(256));
         let settings = settings(length);
-        let Prepared { job, .. } =
-            training::prepare(&runs, &opened, base, prompt, settings, pages, held, threads)?;
+        let Prepared { job, .. } = training::prepare(&runs, &opened, base, prompt, settings, pages, held, threads)?;
         (job, false)
     };
     let summary = training::run(&job, resume, control, watch)?;

@@ -53,7 +53,9 @@ impl Maker {
     fn words(&mut self, key: &str, words: &[String]) {
         let mut value = 8u32.to_le_bytes().to_vec();
         value.extend((words.len() as u64).to_le_bytes());
-        words.iter().for_each(|word| text(&mut value, word));
+        for word in words {
+            text(&mut value, word);
+        }
         self.entry(key, 9, &value);
     }
 
@@ -77,7 +79,9 @@ impl Maker {
     fn info(&mut self, name: &str, shape: &[u64], kind: u32, offset: u64) {
         text(&mut self.infos, name);
         self.infos.extend((shape.len() as u32).to_le_bytes());
-        shape.iter().rev().for_each(|d| self.infos.extend(d.to_le_bytes()));
+        for d in shape.iter().rev() {
+            self.infos.extend(d.to_le_bytes());
+        }
         self.infos.extend(kind.to_le_bytes());
         self.infos.extend(offset.to_le_bytes());
         self.tensor_count += 1;
@@ -324,6 +328,9 @@ fn hostile_files_cut_anywhere_say_that_they_are_cut() {
     }
 }
 
+/// What is said of a header, and what was done to it.
+type Lie<'a> = (&'a str, &'a dyn Fn(&mut Maker));
+
 /// What each kind of lie in a header is called.
 #[test]
 fn hostile_headers_are_refused_for_what_is_wrong_with_them() {
@@ -332,7 +339,7 @@ fn hostile_headers_are_refused_for_what_is_wrong_with_them() {
         change(&mut maker);
         use_bytes(&maker.bytes()).unwrap_err()
     };
-    let cases: [(&str, &dyn Fn(&mut Maker)); 13] = [
+    let cases: [Lie; 13] = [
         ("dimensions", &|m| m.info("x", &[1, 1, 1, 1, 1], 0, 0)),
         ("dimensions", &|m| m.info("x", &[], 0, 0)),
         ("impossible dimension", &|m| m.info("x", &[0, 4], 0, 0)),
