@@ -128,7 +128,8 @@ fn told(found: &Demonstrated, curve: &[f64]) -> String {
         out.push_str(&block("minutes", &example.minutes));
         out.push_str(&block("base", &example.before));
         out.push_str(&block("tuned", &example.after));
-        let verdict = if example.after.trim() == example.gold.trim() { "exactly the gold list" } else { "not the gold list" };
+        let verdict =
+            if example.after.trim() == example.gold.trim() { "exactly the gold list" } else { "not the gold list" };
         out.push_str(&format!("    ({verdict})\n"));
     }
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
@@ -164,7 +165,8 @@ fn sparkline(curve: &[f64], width: usize) -> String {
     }
     (0..width.min(curve.len()))
         .map(|i| {
-            let (from, to) = (i * curve.len() / width, ((i + 1) * curve.len() / width).max(i * curve.len() / width + 1));
+            let (from, to) =
+                (i * curve.len() / width, ((i + 1) * curve.len() / width).max(i * curve.len() / width + 1));
             let part = &curve[from.min(curve.len() - 1)..to.min(curve.len())];
             let mean = part.iter().sum::<f64>() / part.len().max(1) as f64;
             BLOCKS[(((mean - low) / (high - low) * 7.0).round() as usize).min(7)]

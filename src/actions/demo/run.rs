@@ -109,11 +109,7 @@ pub fn unpack(dir: &Path) -> Result<Project, ActionError> {
 ///
 /// # Errors
 /// When a file cannot be written, or the training is stopped or fails.
-pub fn run(
-    dir: &Path,
-    control: &Control,
-    see: &mut (dyn FnMut(Seen<'_>) + Send),
-) -> Result<Demonstrated, ActionError> {
+pub fn run(dir: &Path, control: &Control, see: &mut (dyn FnMut(Seen<'_>) + Send)) -> Result<Demonstrated, ActionError> {
     let started = Instant::now();
     unpack(dir)?;
     let mut context = Context::find(dir, None)?;
