@@ -112,8 +112,10 @@ fn model(dir: &Path) {
 #[test]
 fn every_verb_helps_with_an_example() {
     let desk = Desk::new();
-    let verbs =
-        ["init", "train", "generate", "compare", "eval", "render", "export", "runs", "models", "doctor", "worker"];
+    let verbs = [
+        "demo", "init", "train", "generate", "compare", "eval", "render", "export", "runs", "models", "doctor",
+        "bench", "worker",
+    ];
     let general = desk.togi(&["--help"]).assert().code(0);
     let general = String::from_utf8(general.get_output().stdout.clone()).unwrap();
     for verb in verbs {
