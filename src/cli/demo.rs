@@ -45,7 +45,7 @@ impl Demo {
         let bar = progress::bar(0, "");
         train::stop_on_signal(control.stop_flag(), bar.clone())?;
         if let Some(dir) = &self.make {
-            return self.make(dir, &control, &bar);
+            return Self::make(dir, &control, &bar);
         }
         let scratch = tempfile::Builder::new().prefix("togi-demo-").tempdir()?;
         let dir = self.dir.clone().unwrap_or_else(|| scratch.path().join("demo"));
@@ -88,7 +88,7 @@ impl Demo {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn make(&self, dir: &std::path::Path, control: &Control, bar: &indicatif::ProgressBar) -> Result<ExitCode> {
+    fn make(dir: &std::path::Path, control: &Control, bar: &indicatif::ProgressBar) -> Result<ExitCode> {
         let threads = Config::load()?.threads;
         let made = make::make(dir, Length::default(), threads, control, &mut |event| {
             if let Event::Metrics(m) = event {
@@ -116,6 +116,7 @@ impl Demo {
 
 /// The demo as a person reads it.
 fn told(found: &Demonstrated, curve: &[f64]) -> String {
+    use std::fmt::Write as _;
     let mut out = String::new();
     for example in &found.examples {
         let block = |title: &str, words: &str| {
@@ -130,11 +131,12 @@ fn told(found: &Demonstrated, curve: &[f64]) -> String {
         out.push_str(&block("tuned", &example.after));
         let verdict =
             if example.after.trim() == example.gold.trim() { "exactly the gold list" } else { "not the gold list" };
-        out.push_str(&format!("    ({verdict})\n"));
+        let _ = writeln!(out, "    ({verdict})");
     }
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     let (low, high) = found.tuned_interval();
-    out.push_str(&format!(
+    let _ = write!(
+        out,
         "\nloss    {}  {:.3} → {:.3} on held-out pairs\n\
          exact   base {}, tuned {} (95 %: {low:.1} to {high:.1}), nearest training pair {}; {} held-out pairs\n\
          time    {} in all, {} of training: {} pairs, {} steps, {:.0} tokens a second, {} parameters\n",
@@ -151,7 +153,7 @@ fn told(found: &Demonstrated, curve: &[f64]) -> String {
         found.training.steps,
         found.training.tokens_per_s,
         text::count(found.parameters as u64),
-    ));
+    );
     out
 }
 

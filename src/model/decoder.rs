@@ -156,9 +156,9 @@ impl Fused {
                 weight = split_heads(&weight, description, fused.inputs);
             }
             if fused.members.len() == 1 {
-                fused.weight = weight
+                fused.weight = weight;
             } else {
-                fused.weight.extend_from_slice(&weight)
+                fused.weight.extend_from_slice(&weight);
             }
             if biased {
                 let mut bias = source.tensor(Slot::Bias(layer, linear), &[rows])?;

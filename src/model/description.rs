@@ -72,6 +72,7 @@ pub enum Activation {
 }
 
 /// Everything the decoder needs to know about a model apart from its weights.
+#[allow(clippy::struct_excessive_bools)] // each is a switch of its own in the checkpoints' configurations
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Description {
     pub family: Family,

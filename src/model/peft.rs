@@ -34,6 +34,7 @@ pub enum AdapterError {
 }
 
 /// `adapter_config.json`, in PEFT's names.
+#[allow(clippy::struct_excessive_bools)] // PEFT's own switches
 #[derive(Debug, Serialize, Deserialize)]
 struct Config {
     peft_type: String,

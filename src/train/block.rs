@@ -168,9 +168,9 @@ impl Pass<'_> {
         saved.lse = pool.take(rows * d.heads);
         attention::forward(self.shape(layer), self.segments, &qkv, &mut attended, &mut saved.lse);
         if d.qk_norm {
-            pool.give(qkv)
+            pool.give(qkv);
         } else {
-            saved.qkv = qkv
+            saved.qkv = qkv;
         }
         saved.attended = attended;
         saved.x = x;
@@ -227,7 +227,7 @@ impl Pass<'_> {
 
     /// From the gradient of the block's result, `[kept rows, hidden]`, to that of its input, `[rows, hidden]`. Adds to
     /// the adapter's flat gradient, and to `full` in full-parameter training. Without `need_dx` the result is empty.
-    #[allow(clippy::too_many_arguments)] // a block's backward with both kinds of sink
+    #[allow(clippy::too_many_arguments, clippy::too_many_lines)] // a block's backward, product by product in one order
     pub fn backward(
         &self,
         layer: usize,

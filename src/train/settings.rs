@@ -29,6 +29,7 @@ pub enum Method {
 }
 
 /// The `[train]` table of `togi.toml`, and what `--set train.KEY=VALUE` changes.
+#[allow(clippy::struct_excessive_bools)] // independent switches that a person sets by name
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {

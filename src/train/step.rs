@@ -123,9 +123,9 @@ impl Engine {
             let save = sink.is_some() && !options.recompute;
             let (y, saved) = pass.forward(layer, x, keep(layer), save, pool);
             if sink.is_some() {
-                kept.push(saved)
+                kept.push(saved);
             } else {
-                saved.free(pool)
+                saved.free(pool);
             }
             x = y;
         }

@@ -55,7 +55,7 @@ impl Answering<'_> {
     ) -> Result<Answer, AnswerError> {
         let prompt = self.opened.renderer.render(record, Mode::Generate)?;
         let ends = self.opened.ends();
-        let request = self.request(&prompt.tokens, &ends, adapter, limits);
+        let request = Self::request(&prompt.tokens, &ends, adapter, limits);
         let mut answers = Generator::new(self.decoder, self.opened.renderer.tokenizer())
             .run(&[request], &mut |event| if let Event::Text { text, .. } = event { see(text) } else { true })?;
         Ok(answers.remove(0))
@@ -75,7 +75,7 @@ impl Answering<'_> {
     ) -> Result<Comparison, AnswerError> {
         let prompt = self.opened.renderer.render(record, Mode::Generate)?;
         let ends = self.opened.ends();
-        let request = self.request(&prompt.tokens, &ends, None, limits);
+        let request = Self::request(&prompt.tokens, &ends, None, limits);
         Ok(Generator::new(self.decoder, self.opened.renderer.tokenizer()).compare(&request, adapter, &mut |event| {
             if let Event::Text { request, text } = event { see(request == 1, text) } else { true }
         })?)
@@ -99,7 +99,7 @@ impl Answering<'_> {
         };
         let prompts = records.iter().map(render).collect::<Result<Vec<_>, _>>()?;
         let ends = self.opened.ends();
-        let requests: Vec<_> = prompts.iter().map(|p| self.request(&p.tokens, &ends, adapter, limits)).collect();
+        let requests: Vec<_> = prompts.iter().map(|p| Self::request(&p.tokens, &ends, adapter, limits)).collect();
         let mut done = 0;
         let mut generator = Generator::new(self.decoder, self.opened.renderer.tokenizer());
         Ok(generator.run(&requests, &mut |event| {
@@ -112,7 +112,6 @@ impl Answering<'_> {
     }
 
     fn request<'r>(
-        &self,
         prompt: &'r [u32],
         ends: &'r [u32],
         adapter: Option<&'r Adapter>,

@@ -98,7 +98,7 @@ pub fn prepare(
     // Texts are cut into windows, so only the other kinds bind the window's length.
     let first = look(&train, usize::MAX);
     if settings.max_length == 0 {
-        settings.max_length = first.percentile99.max(16).min(LONGEST).min(context);
+        settings.max_length = first.percentile99.max(16).min(LONGEST.min(context));
         let longest = first.lengths.iter().flatten().copied().max().unwrap_or(0);
         if longest <= LONGEST.min(context) {
             // Nothing has to be left out for a few long records that fit anyway.
@@ -153,13 +153,11 @@ pub fn prepare(
     Ok(Prepared { job, facts })
 }
 
+/// Records that fit, what was found of all, and which were left out with their lengths.
+type Fitting = (Vec<Record>, Preflight, Vec<(String, usize)>);
+
 /// Leaves out or refuses what does not fit, and refuses what would teach nothing.
-fn fit(
-    records: Vec<Record>,
-    found: Preflight,
-    window: usize,
-    too_long: TooLong,
-) -> Result<(Vec<Record>, Preflight, Vec<(String, usize)>), TrainingError> {
+fn fit(records: Vec<Record>, found: Preflight, window: usize, too_long: TooLong) -> Result<Fitting, TrainingError> {
     let list = |items: Vec<String>| {
         let more = items.len().saturating_sub(5);
         let shown: Vec<_> = items.into_iter().take(5).collect();

@@ -127,6 +127,7 @@ impl<'a> MatMut<'a> {
 ///
 /// # Panics
 /// When the shapes do not fit: a mistake of the calling kernel.
+#[allow(clippy::needless_pass_by_value)] // an exclusive view is used up
 pub fn gemm_here(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: MatMut<'_>) {
     assert!(a.rows == c.rows && b.cols == c.cols && a.cols == b.rows, "matrix product of unlike shapes");
     if c.rows == 0 || c.cols == 0 {
@@ -167,6 +168,7 @@ pub fn gemm(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: MatMut<'_>) {
     split(parts, alpha, a, b, beta, c);
 }
 
+#[allow(clippy::needless_pass_by_value)] // an exclusive view is used up
 fn split(parts: usize, alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: MatMut<'_>) {
     // Whole tiles of 16 go to each side, so that no thread is left with a ragged sliver.
     const TILE: usize = 16;

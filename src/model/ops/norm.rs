@@ -115,6 +115,7 @@ multiversion! {
 
 /// Mean and reciprocal standard deviation of a row.
 #[inline(always)]
+#[allow(clippy::inline_always)] // compiled for the wider vectors of the kernels that call it
 fn layer_statistics(x: &[f32], eps: f32) -> (f32, f32) {
     let width = x.len() as f32;
     let mean = x.iter().sum::<f32>() / width;

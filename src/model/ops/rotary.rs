@@ -37,7 +37,7 @@ impl Table {
     /// Number of positions the table covers.
     #[must_use]
     pub fn len(&self) -> usize {
-        if self.half == 0 { 0 } else { self.cos.len() / self.half }
+        self.cos.len().checked_div(self.half).unwrap_or(0)
     }
 
     /// Whether the table covers no position.
