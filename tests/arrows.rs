@@ -286,7 +286,7 @@ fn a_wrong_arrow_is_found_wherever_it_stands() {
         ("prompt", "use crate::model;"),
         ("prompt", "use crate::model::*;"),
         ("prompt", "use crate::model::{tokenizer::Tokenizer, decoder};"),
-        ("actions", "use crate::worker::serve;"),
+        ("actions", "use crate::train::plan::Plan;"),
         ("cli", "fn f() { crate::job::send() }"),
         ("main", "fn main() { togi::job::run() }"),
         ("brandnew", "use crate::model::Decoder;"),

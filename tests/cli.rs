@@ -333,3 +333,102 @@ fn ctrl_c_keeps_a_checkpoint_and_the_run_goes_on_from_there() {
         .collect();
     assert!(steps.iter().copied().eq(1..=steps.len() as u64), "each step once, in order: {steps:?}");
 }
+
+/// The newest run's folder.
+fn newest_run(desk: &Desk) -> PathBuf {
+    let mut runs: Vec<PathBuf> = fs::read_dir(desk.path("p/runs")).unwrap().map(|e| e.unwrap().path()).collect();
+    runs.sort();
+    runs.pop().unwrap()
+}
+
+/// What a resumed run must repeat of each step: loss, rate and gradient norm.
+fn course(run: &Path) -> Vec<[Value; 5]> {
+    fs::read_to_string(run.join("metrics.jsonl"))
+        .unwrap()
+        .lines()
+        .map(|line| {
+            let row: Value = serde_json::from_str(line).unwrap();
+            ["step", "loss", "learning_rate", "gradient_norm", "valid_loss"].map(|key| row[key].clone())
+        })
+        .collect()
+}
+
+#[test]
+fn a_run_that_is_killed_and_resumed_ends_in_the_same_bytes() {
+    let desk = Desk::with_project();
+    // Dropout on, several rows a step, evaluations with checkpoints every second step.
+    let settings = [
+        "--set",
+        "train.epochs=75",
+        "--set",
+        "batch=2",
+        "--set",
+        "dropout=0.1",
+        "--set",
+        "evaluations=2",
+        "--set",
+        "patience=0",
+        "--set",
+        "samples=1",
+    ];
+    let arguments = [&["train", "--data", "train.jsonl", "--valid", "test.jsonl", "--json"][..], &settings].concat();
+    desk.run(&arguments, 0);
+    let whole = newest_run(&desk);
+
+    let mut process = Process::new(assert_cmd::cargo::cargo_bin("togi"));
+    process.current_dir(desk.0.path()).env("TOGI_CONFIG", desk.path("config.toml"));
+    process.args(["--project", "p"]).args(&arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = process.spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    let killed = loop {
+        assert!(Instant::now() < until, "the run came to no checkpoint within a minute");
+        let run = newest_run(&desk);
+        let checkpoints = fs::read_dir(run.join("checkpoints")).map_or(0, Iterator::count);
+        let lines = fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |text| text.lines().count());
+        if run != whole && checkpoints > 0 && lines > 20 {
+            child.kill().unwrap();
+            break run;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    child.wait().unwrap();
+    assert!(course(&killed).len() < course(&whole).len(), "it was killed before its end");
+    // A line that the kill cut short is no obstacle.
+    let metrics = killed.join("metrics.jsonl");
+    let mut text = fs::read_to_string(&metrics).unwrap();
+    text.push_str("{\"step\": 9");
+    fs::write(&metrics, text).unwrap();
+    // Nor is the training file, which may be anything by now.
+    fs::write(desk.path("train.jsonl"), "gone").unwrap();
+    desk.run(&["train", "--resume", killed.file_name().unwrap().to_str().unwrap(), "--json"], 0);
+
+    assert_eq!(course(&whole), course(&killed));
+    for file in ["adapter_model.safetensors", "optimizer.safetensors", "adapter_config.json"] {
+        let of = |run: &Path| fs::read(run.join("checkpoints/step-000300").join(file)).unwrap();
+        assert!(of(&whole) == of(&killed), "{file} differs between the whole and the resumed run");
+    }
+    let samples = |run: &Path| fs::read_to_string(run.join("samples.jsonl")).unwrap();
+    assert_eq!(samples(&whole), samples(&killed));
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_run_with_a_reason_and_a_good_checkpoint() {
+    let desk = Desk::with_project();
+    let settings = [
+        "--set",
+        "learning_rate=1e30",
+        "--set",
+        "schedule=constant",
+        "--set",
+        "clip=0",
+        "--set",
+        "warmup_steps=1",
+        "--set",
+        "batch=2",
+    ];
+    let arguments = [&["train", "--data", "train.jsonl", "--valid", "test.jsonl"][..], &settings].concat();
+    let (stdout, stderr) = desk.run(&arguments, 1);
+    assert!(stderr.contains("is not a number") && stderr.contains("lower learning rate"), "{stdout}\n{stderr}");
+    let status = fs::read_to_string(newest_run(&desk).join("status.toml")).unwrap();
+    assert!(status.contains("failed"), "{status}");
+}
