@@ -379,7 +379,7 @@ fn a_run_that_is_killed_and_resumed_ends_in_the_same_bytes() {
     process.current_dir(desk.0.path()).env("TOGI_CONFIG", desk.path("config.toml"));
     process.args(["--project", "p"]).args(&arguments).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = process.spawn().unwrap();
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_mins(1);
     let killed = loop {
         assert!(Instant::now() < until, "the run came to no checkpoint within a minute");
         let run = newest_run(&desk);
