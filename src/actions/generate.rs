@@ -43,10 +43,14 @@ pub struct Compared {
     pub seconds: f64,
 }
 
-/// A prompt typed by a person, as a record.
+/// A prompt typed by a person, as a record: the text, or, where it is a JSON object of texts, its fields, for a project
+/// whose prompt template wants several.
 #[must_use]
 pub fn record_of(prompt: &str) -> Record {
-    let fields = [("prompt".to_owned(), serde_json::Value::String(prompt.to_owned()))].into_iter().collect();
+    let typed = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(prompt).ok();
+    let fields = typed
+        .filter(|fields| !fields.is_empty() && fields.values().all(serde_json::Value::is_string))
+        .unwrap_or_else(|| [("prompt".to_owned(), serde_json::Value::String(prompt.to_owned()))].into_iter().collect());
     Record { id: "prompt".into(), kind: Kind::Pair { fields, answer: None }, references: Vec::new(), category: None }
 }
 
@@ -120,4 +124,23 @@ pub fn compare(
         difference: both.difference,
         seconds: started.elapsed().as_secs_f64(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typed_object_gives_fields_and_anything_else_is_the_prompt() {
+        let fields = |prompt: &str| match record_of(prompt).kind {
+            Kind::Pair { fields, .. } => serde_json::Value::Object(fields),
+            _ => serde_json::Value::Null,
+        };
+        let typed = r#"{"instruction": "To do:", "input": "Aiko will order the chairs."}"#;
+        assert_eq!(fields(typed)["instruction"], "To do:");
+        assert_eq!(fields(typed)["input"], "Aiko will order the chairs.");
+        for text in ["Say hello.", "{}", "{\"n\": 3}", "{not json}"] {
+            assert_eq!(fields(text), serde_json::json!({ "prompt": text }));
+        }
+    }
 }

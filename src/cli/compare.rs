@@ -16,7 +16,10 @@ use crate::text;
 #[command(after_help = "\
 Example:
   togi compare \"Name three rivers.\" --run latest
-  togi compare \"Name three rivers.\" --adapter ./my-adapter --temperature 0.8 --seed 7 --json")]
+  togi compare \"Name three rivers.\" --adapter ./my-adapter --temperature 0.8 --seed 7 --json
+
+Where the project has a prompt template of its own, give its fields as a JSON object:
+  togi compare '{\"instruction\": \"To do:\", \"input\": \"Ben will order the chairs.\"}' --run latest")]
 pub struct Compare {
     /// The prompt; - or nothing reads it from standard input
     prompt: Option<String>,

@@ -81,7 +81,11 @@ impl Demo {
             output::print(&told(&found, &curve))?;
         }
         if let Some(dir) = &self.dir {
-            say!("the project is in {0}: togi compare \"…\" --project {0} --run latest", dir.display());
+            say!("the project is in {}; on minutes of your own:", dir.display());
+            say!(
+                "  togi compare '{{\"instruction\": \"To do:\", \"input\": \"Choir, 3 May. Ben will order the chairs by 9 May.\\n\"}}' --project {} --run latest",
+                dir.display()
+            );
         } else {
             say!("togi demo DIR keeps the project; togi init makes one for your own data");
         }
