@@ -209,6 +209,55 @@ fn a_record_is_shown_as_the_model_reads_it() {
 }
 
 #[test]
+fn the_demo_turns_a_model_that_cannot_list_into_one_that_can() {
+    let desk = Desk::new();
+    let out = desk.togi(&["demo", "shown", "--headless", "--json"]).output().unwrap();
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+    let found: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let share = |key: &str| found[key].as_f64().unwrap();
+    assert!(share("exact_base") < 0.05 && share("exact_nearest") < 0.2 && share("exact_tuned") > 0.9, "{found}");
+    assert!(share("valid_loss_after") < share("valid_loss_before") && share("seconds") > 0.0);
+    assert_eq!((found["test_rows"].as_u64(), found["train_rows"].as_u64()), (Some(200), Some(200)));
+    // The folder that stays is a project like any other, and says the same.
+    let eval = ["eval", "--run", "latest@last", "--data", "shown/data/test.jsonl", "--json", "--project", "shown"];
+    let again: Value = serde_json::from_slice(&desk.togi(&eval).output().unwrap().stdout).unwrap();
+    assert_eq!(again["exact_tuned"], found["exact_tuned"]);
+    assert_eq!(again["exact_base"], found["exact_base"]);
+}
+
+#[test]
+fn examples_of_the_project_stand_before_every_question_and_are_not_learned() {
+    let desk = Desk::with_project();
+    let text = |shown: &Value, learned: bool| -> String {
+        let tokens = shown["tokens"].as_array().unwrap().iter();
+        tokens.filter(|t| !learned || t["supervised"] == true).map(|t| t["text"].as_str().unwrap()).collect()
+    };
+    let render = ["render", "--data", "train.jsonl", "--row", "1", "--json"];
+    let before = desk.json(&render);
+    let settings = fs::read_to_string(desk.path("p/togi.toml")).unwrap();
+    let settings = settings.replace("[prompt]", "[prompt]\nexamples = \"prompts/shown.jsonl\"");
+    fs::write(desk.path("p/togi.toml"), settings).unwrap();
+    let shown = |rows: &[Value]| {
+        let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+        fs::write(desk.path("p/prompts/shown.jsonl"), lines).unwrap();
+    };
+    shown(&[json!({"instruction": "say wa", "output": "わ!"}), json!({"instruction": "say wo", "output": "wo!"})]);
+    let after = desk.json(&render);
+    let whole = text(&after, false);
+    let places: Vec<usize> = ["say wa", "わ!", "say wo", "wo!"].iter().map(|part| whole.find(part).unwrap()).collect();
+    assert!(places.is_sorted(), "{whole}");
+    assert!(whole.ends_with(&text(&before, false)), "{whole}");
+    assert_eq!(text(&after, true), text(&before, true));
+
+    shown(&[json!({"instruction": "say wa"})]);
+    let (_, stderr) = desk.run(&render, 1);
+    assert!(stderr.contains("prompt.examples") || stderr.contains("shown.jsonl"), "{stderr}");
+    fs::remove_file(desk.path("p/prompts/shown.jsonl")).unwrap();
+    let (_, stderr) = desk.run(&render, 1);
+    assert!(stderr.contains("shown.jsonl"), "{stderr}");
+}
+
+#[test]
 fn from_pairs_to_a_tuned_model_and_out_of_the_house() {
     let desk = Desk::with_project();
     let trained = desk.train();

@@ -102,7 +102,7 @@ impl Context {
     /// The project's prompt.
     ///
     /// # Errors
-    /// When its template cannot be read or its style has no such name.
+    /// When its template or its examples cannot be read, or its style has no such name.
     pub fn prompt(&self) -> Result<Prompt, ActionError> {
         let settings = self.project.prompt();
         let template = match &settings.template {
@@ -128,7 +128,8 @@ impl Context {
                 return Err(ActionError::Refused(why));
             }
         };
-        Ok(Prompt { template, system: settings.system.clone(), examples: Vec::new(), style, chat_template: None })
+        let examples = settings.examples.as_deref().map(records).transpose()?.unwrap_or_default();
+        Ok(Prompt { template, system: settings.system.clone(), examples, style, chat_template: None })
     }
 
     /// The training settings: defaults, then `[train]` of `togi.toml`, then `KEY=VALUE` from the command line, where

@@ -28,7 +28,7 @@ pub const VERSION: i64 = 1;
 const KNOWN: &[(&str, Keys)] = &[
     ("project", Keys::Only(&["name", "version"])),
     ("model", Keys::Only(&["path", "hub", "revision"])),
-    ("prompt", Keys::Only(&["template", "system", "style"])),
+    ("prompt", Keys::Only(&["template", "system", "examples", "style"])),
     ("train", Keys::Any),
 ];
 
@@ -101,6 +101,8 @@ pub struct PromptSettings {
     pub template: Option<PathBuf>,
     /// The system text.
     pub system: Option<String>,
+    /// A file of pairs shown before every question, absolute.
+    pub examples: Option<PathBuf>,
     /// The name of a way to render without a template of its own; the names are the prompt's.
     pub style: Option<String>,
 }
@@ -182,6 +184,7 @@ impl Project {
         let prompt = PromptSettings {
             template: file.string("prompt", "template")?.map(|path| root.join(path)),
             system: file.string("prompt", "system")?,
+            examples: file.string("prompt", "examples")?.map(|path| root.join(path)),
             style: file.string("prompt", "style")?,
         };
         let train = file.table("train")?;
@@ -338,6 +341,8 @@ version = {VERSION}
 # template = "prompts/default.jinja"
 # Text that is put before every prompt as the system's.
 # system = ""
+# Pairs with their answers, shown before every question (few-shot); in any layout that togi train reads.
+# examples = "prompts/examples.jsonl"
 # How to render without a template: "chat" (the model's own chat template) or "plain".
 # style = "chat"
 
