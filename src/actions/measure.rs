@@ -14,6 +14,7 @@ use super::adapters::Choice;
 use super::context::{ActionError, Context, records};
 
 pub use crate::evaluate::{FieldScore, Interval};
+pub use crate::worker::scoring::Stage;
 
 /// What is to be measured.
 #[derive(Clone, Debug, Default)]
@@ -39,10 +40,11 @@ struct AnswerLine<'a> {
     answer: Option<&'a str>,
 }
 
-/// Which of the two is at work, and how many rows of all are done.
+/// Which of the two is at work at what, and how many rows of all are done.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     pub tuned: bool,
+    pub stage: Stage,
     pub done: usize,
     pub rows: usize,
 }
@@ -85,8 +87,8 @@ pub fn evaluate(
     let started = std::time::Instant::now();
     let mut one = |tuned: bool| {
         let adapter = if tuned { adapter.as_ref() } else { None };
-        let rows = test.len();
-        measure(&opened, &decoder, adapter, &test, &limits, window, &mut |done| see(Progress { tuned, done, rows }))
+        let see = &mut |stage, done, rows| see(Progress { tuned, stage, done, rows });
+        measure(&opened, &decoder, adapter, &test, &limits, window, see)
     };
     let base = if request.skip_base { None } else { Some(one(false)?) };
     let tuned = if adapter.is_some() { Some(one(true)?) } else { None };

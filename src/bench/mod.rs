@@ -13,9 +13,9 @@ use crate::model::kv_cache::KvCache;
 use crate::model::lora::{Adapter, LoraConfig};
 use crate::model::ops::gemm::{Mat, MatMut, gemm};
 use crate::train::batch::{Packed, Row};
+use crate::train::metrics::memory_mib;
 use crate::train::optimizer::{AdamW, Moments};
 use crate::train::step::{Engine, Options, Sink};
-use crate::train::trainer::memory_mib;
 
 /// The machine's limits.
 #[derive(Clone, Debug, Serialize)]

@@ -9,7 +9,7 @@ use color_eyre::eyre::Result;
 
 use super::output::{self, say};
 use super::{BaseModel, Place, Tuned, progress};
-use crate::actions::measure::{self, Evaluated, Interval, Request};
+use crate::actions::measure::{self, Evaluated, Interval, Request, Stage};
 use crate::text;
 
 /// Measure base and tuned model on test records
@@ -61,7 +61,12 @@ impl Eval {
             spinner.finish_and_clear();
             bar.set_length(p.rows as u64);
             bar.set_position(p.done as u64);
-            bar.set_message(if p.tuned { "answers of the tuned model" } else { "answers of the base model" });
+            bar.set_message(match (p.stage, p.tuned) {
+                (Stage::Likelihood, false) => "likelihood under the base model",
+                (Stage::Likelihood, true) => "likelihood under the tuned model",
+                (Stage::Answers, false) => "answers of the base model",
+                (Stage::Answers, true) => "answers of the tuned model",
+            });
             true
         });
         spinner.finish_and_clear();

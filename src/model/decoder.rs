@@ -326,12 +326,6 @@ impl Decoder {
         }
         all
     }
-
-    /// Bytes the weights take.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.description.parameters() * size_of::<f32>()
-    }
 }
 
 /// The inverse of [`split_heads`]; an empty slice stays empty.
@@ -352,9 +346,11 @@ struct RandomStart<'a> {
 impl TensorSource for RandomStart<'_> {
     fn tensor(&self, slot: Slot, shape: &[usize]) -> Result<Vec<f32>, TensorError> {
         let n = shape.iter().product();
+        // Nguyen & Salazar 2019: sqrt(2 / 5h).
+        let spread = (2.0 / (5.0 * self.description.hidden as f32)).sqrt();
         let spread = match slot {
-            Slot::Weight(_, Linear::Output | Linear::Down) => 0.02 / (2.0 * self.description.layers as f32).sqrt(),
-            Slot::Weight(..) | Slot::Embedding | Slot::Head => 0.02,
+            Slot::Weight(_, Linear::Output | Linear::Down) => spread / (2.0 * self.description.layers as f32).sqrt(),
+            Slot::Weight(..) | Slot::Embedding | Slot::Head => spread,
             Slot::Bias(..) | Slot::FinalNormBias | Slot::AttentionNormBias(_) | Slot::MlpNormBias(_) => {
                 return Ok(vec![0.0; n]);
             }

@@ -147,7 +147,8 @@ pub fn write(adapter: &Adapter, decoder: &Decoder, base: &Base, dir: &Path) -> R
     safetensors::serialize_to_file(views, metadata, &path).map_err(|e| file("write", &path)(&e))
 }
 
-fn le_bytes(values: &[f32]) -> Vec<u8> {
+/// The numbers as safetensors holds them.
+pub(crate) fn le_bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 

@@ -15,6 +15,24 @@ pub struct Row {
 }
 
 impl Row {
+    /// A tokenised text as rows of at most `window` tokens (at least 2), each predicted where `mask` says so. A row
+    /// begins with the last token of the one before, so every token but the text's first is predicted once.
+    pub fn windows(tokens: &[u32], mask: &[bool], window: usize) -> impl Iterator<Item = Self> {
+        let window = window.max(2);
+        (0..Self::count_windows(tokens.len(), window)).map(move |i| {
+            let start = i * (window - 1);
+            let end = start.saturating_add(window).min(tokens.len());
+            let weights = mask[start..end].iter().map(|&on| f32::from(u8::from(on))).collect();
+            Self { tokens: tokens[start..end].to_vec(), weights }
+        })
+    }
+
+    /// Number of rows that [`windows`](Self::windows) cuts `tokens` tokens into.
+    #[must_use]
+    pub fn count_windows(tokens: usize, window: usize) -> usize {
+        tokens.saturating_sub(1).div_ceil(window.max(2) - 1)
+    }
+
     /// Number of tokens that are predicted and counted.
     #[must_use]
     pub fn supervised(&self) -> usize {
@@ -126,4 +144,24 @@ pub fn micro_batches<'a>(rows: &[&'a Row], budget: usize) -> Vec<Vec<&'a Row>> {
         }
     }
     packs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_predict_every_token_but_the_first_once() {
+        for (length, window) in [(1, 4), (2, 4), (4, 4), (5, 4), (7, 4), (8, 4), (100, 7), (9, usize::MAX)] {
+            let tokens: Vec<u32> = (0..length).collect();
+            let mask: Vec<bool> = tokens.iter().map(|t| t % 3 != 1).collect();
+            let rows: Vec<Row> = Row::windows(&tokens, &mask, window).collect();
+            assert_eq!(rows.len(), Row::count_windows(tokens.len(), window));
+            assert!(rows.iter().all(|row| (2..=window).contains(&row.tokens.len())));
+            let predicted: Vec<u32> = rows.iter().flat_map(|row| row.tokens[1..].to_vec()).collect();
+            assert_eq!(predicted, tokens[1..]);
+            let weighed: Vec<bool> = rows.iter().flat_map(|row| row.weights[1..].to_vec()).map(|w| w > 0.0).collect();
+            assert_eq!(weighed, mask[1..]);
+        }
+    }
 }

@@ -14,6 +14,7 @@ use crate::model::ops::norm::{self, Heads};
 use crate::model::ops::pool::Pool;
 use crate::model::ops::rotary::{self, Table};
 
+use super::batch::Packed;
 use super::linear::{self, Adapted, Sinks};
 
 /// What all blocks of a pass share.
@@ -28,6 +29,20 @@ pub struct Pass<'a> {
     pub local_table: Option<&'a Table>,
     /// Probability and key words of the adapters' dropout; `None` outside training.
     pub dropout: Option<(f32, [u64; 3])>,
+}
+
+impl<'a> Pass<'a> {
+    /// A pass over a pack with the rotary tables of global and, where they differ, local layers.
+    pub fn of(
+        decoder: &'a Decoder,
+        adapter: Option<&'a Adapter>,
+        packed: &'a Packed,
+        (table, local_table): (&'a Table, Option<&'a Table>),
+        dropout: Option<(f32, [u64; 3])>,
+    ) -> Self {
+        let (positions, segments) = (packed.positions.as_slice(), packed.segments.as_slice());
+        Self { decoder, adapter, positions, segments, table, local_table, dropout }
+    }
 }
 
 /// What a block's forward leaves for its backward. Rows are all packed rows before the attention's output, and the

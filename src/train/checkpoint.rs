@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::decoder::Decoder;
 use crate::model::families;
 use crate::model::lora::Adapter;
-use crate::model::peft::{self, AdapterError, Base};
+use crate::model::peft::{self, AdapterError, Base, le_bytes};
 
 use super::optimizer::Moments;
 
@@ -55,10 +55,6 @@ fn error(action: &'static str, path: &Path, cause: &dyn std::fmt::Display) -> Ch
     CheckpointError::File { action, path: path.to_owned(), cause: cause.to_string() }
 }
 
-fn bytes(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|v| v.to_le_bytes()).collect()
-}
-
 fn numbers(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks_exact(4).filter_map(|c| c.try_into().ok()).map(f32::from_le_bytes).collect()
 }
@@ -69,7 +65,7 @@ fn numbers(bytes: &[u8]) -> Vec<f32> {
 /// When a file cannot be written.
 pub fn write_progress(dir: &Path, moments: &Moments, state: &State) -> Result<(), CheckpointError> {
     let path = dir.join(OPTIMIZER);
-    let (first, second) = (bytes(&moments.first), bytes(&moments.second));
+    let (first, second) = (le_bytes(&moments.first), le_bytes(&moments.second));
     let view = |b| TensorView::new(Dtype::F32, vec![moments.first.len()], b).map_err(|e| error("write", &path, &e));
     let metadata = Some([("updates".to_owned(), moments.updates.to_string())].into());
     safetensors::serialize_to_file([("first", view(&first)?), ("second", view(&second)?)], metadata, &path)
@@ -142,7 +138,7 @@ fn write_weights(dir: &Path, decoder: &Decoder, dtype: Dtype) -> Result<(), Chec
             let bytes = if dtype == Dtype::F16 {
                 values.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect()
             } else {
-                bytes(&values)
+                le_bytes(&values)
             };
             (name, shape, bytes)
         })

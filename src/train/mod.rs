@@ -4,7 +4,7 @@
 //! - [`batch`]: packing rows without padding, shared beginnings once.
 //! - [`linear`], [`block`], [`step`]: the explicit forward and backward.
 //! - [`optimizer`], [`schedule`]: AdamW, clipping, the learning rate.
-//! - [`checkpoint`], [`trainer`]: what a run keeps, and the loop.
+//! - [`checkpoint`], [`metrics`], [`trainer`]: what a run keeps, what it reports, and the loop.
 //!
 //! Knows the model, the renderer and the job's directory; knows nothing of projects, stores or screens.
 
@@ -12,6 +12,7 @@ pub mod batch;
 pub mod block;
 pub mod checkpoint;
 pub mod linear;
+pub mod metrics;
 pub mod optimizer;
 pub mod plan;
 pub mod schedule;

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::description::Description;
 use crate::prompt::Prompt;
 
 use super::settings::Settings;
@@ -11,7 +10,7 @@ use super::settings::Settings;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BaseModel {
-    /// Path of the GGUF file or the folder, absolute; `random` for a random start.
+    /// Path of the GGUF file or the folder, absolute.
     pub path: String,
     /// What a person called it: a Hub id, or the path again.
     pub name: String,
@@ -35,9 +34,6 @@ pub struct Plan {
     /// Worker threads: the order of sums, and with it exact resume, depends on them.
     pub threads: usize,
     pub prompt: Prompt,
-    /// The shape of the model, for a random start.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<Description>,
 }
 
 impl Plan {

@@ -104,15 +104,8 @@ impl Engine {
         let Some(table) = table.as_ref() else { return losses };
         let d = &decoder.description;
         let hidden = d.hidden;
-        let pass = Pass {
-            decoder,
-            adapter,
-            positions: &packed.positions,
-            segments: &packed.segments,
-            table,
-            local_table: local_table.as_ref(),
-            dropout: options.dropout,
-        };
+        let tables = (table, local_table.as_ref());
+        let pass = Pass::of(decoder, adapter, packed, tables, options.dropout);
 
         let mut x = pool.take(packed.tokens.len() * hidden);
         embed(decoder, &packed.tokens, &mut x);
@@ -182,15 +175,7 @@ impl Engine {
         let Self { pool, table, local_table, .. } = self;
         let Some(table) = table.as_ref() else { return Vec::new() };
         let d = &decoder.description;
-        let pass = Pass {
-            decoder,
-            adapter,
-            positions: &packed.positions,
-            segments: &packed.segments,
-            table,
-            local_table: local_table.as_ref(),
-            dropout: None,
-        };
+        let pass = Pass::of(decoder, adapter, packed, (table, local_table.as_ref()), None);
         let mut x = pool.take(packed.tokens.len() * d.hidden);
         embed(decoder, &packed.tokens, &mut x);
         for layer in 0..decoder.blocks.len() {

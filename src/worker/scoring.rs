@@ -14,6 +14,15 @@ use super::model::Opened;
 /// Tokens of one pass over gold answers.
 const PASS: usize = 2048;
 
+/// What of the test records is being measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// How likely the gold answers are.
+    Likelihood,
+    /// The model's own answers.
+    Answers,
+}
+
 /// What one system did on the test records.
 #[derive(Clone, Debug)]
 pub struct Measured {
@@ -27,8 +36,8 @@ pub struct Measured {
     pub seconds: f64,
 }
 
-/// Answers and scores `records` with `adapter` or the base alone. `see` learns how many answers are done and may stop
-/// it by returning false.
+/// Answers and scores `records` with `adapter` or the base alone. `see` learns how many records of how many a stage has
+/// done, and may stop it by returning false: what is missing then counts as unanswered.
 ///
 /// # Errors
 /// When a record cannot be rendered or read.
@@ -39,15 +48,16 @@ pub fn measure(
     records: &[Record],
     limits: &Limits,
     window: usize,
-    see: &mut dyn FnMut(usize) -> bool,
+    see: &mut dyn FnMut(Stage, usize, usize) -> bool,
 ) -> Result<Measured, AnswerError> {
-    let likelihood = likelihood(opened, decoder, adapter, records, window)?;
+    let likelihood = likelihood(opened, decoder, adapter, records, window, see)?;
     let asking: Vec<Record> = records.iter().filter(|r| !matches!(r.kind, Kind::Text { .. })).cloned().collect();
     if asking.is_empty() {
         return Ok(Measured { scores: None, likelihood, answers: Vec::new(), generated: 0, seconds: 0.0 });
     }
     let started = std::time::Instant::now();
-    let answers = Answering { opened, decoder }.many(&asking, adapter, limits, see)?;
+    let mut answered = |done| see(Stage::Answers, done, asking.len());
+    let answers = Answering { opened, decoder }.many(&asking, adapter, limits, &mut answered)?;
     let seconds = started.elapsed().as_secs_f64();
     let generated = answers.iter().map(|a| a.tokens.len()).sum();
     let answers: Vec<String> = answers.into_iter().map(|a| a.text.trim().to_owned()).collect();
@@ -65,6 +75,7 @@ fn likelihood(
     adapter: Option<&Adapter>,
     records: &[Record],
     window: usize,
+    see: &mut dyn FnMut(Stage, usize, usize) -> bool,
 ) -> Result<Likelihood, AnswerError> {
     let mut rows = Vec::new();
     let mut bytes = 0;
@@ -81,18 +92,21 @@ fn likelihood(
             Kind::Text { text } => text.len(),
             _ => record.answer().map_or(0, str::len),
         };
-        let weights: Vec<f32> = rendered.loss_mask.iter().map(|&on| f32::from(u8::from(on))).collect();
-        let cut = if text { window.max(2) } else { rendered.tokens.len().max(1) };
-        let parts = rendered.tokens.chunks(cut).zip(weights.chunks(cut));
-        rows.extend(parts.map(|(t, w)| Row { tokens: t.to_vec(), weights: w.to_vec() }));
+        let window = if text { window } else { usize::MAX };
+        rows.extend(Row::windows(&rendered.tokens, &rendered.loss_mask, window));
     }
     let mut engine = Engine::new();
     let mut sum = Likelihood { nats: 0.0, tokens: 0, bytes };
     let rows: Vec<&Row> = rows.iter().collect();
-    for rows in micro_batches(&rows, PASS) {
-        let packed = Packed::new(&rows, true);
+    let mut done = 0;
+    for part in micro_batches(&rows, PASS) {
+        let packed = Packed::new(&part, true);
         sum.nats += engine.evaluate(decoder, adapter, &packed).sum(&packed);
         sum.tokens += packed.predicting.len();
+        done += part.len();
+        if !see(Stage::Likelihood, done, rows.len()) {
+            break;
+        }
     }
     Ok(sum)
 }

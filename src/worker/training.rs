@@ -10,9 +10,10 @@ use crate::model::decoder::Decoder;
 use crate::model::weights::TensorError;
 use crate::prompt::{Kind, Mode, Preflight, Prompt, Record, RenderError, preflight};
 use crate::train::batch::Row;
+use crate::train::metrics::Summary;
 use crate::train::plan::{BaseModel, Plan};
 use crate::train::settings::{Method, Settings, SettingsError, TooLong};
-use crate::train::trainer::{Data, Event, Summary, TrainError, Trainer};
+use crate::train::trainer::{Data, Event, TrainError, Trainer};
 
 use super::answers::{Answering, Limits};
 use super::model::{ModelError, Opened, available_bytes, gib};
@@ -127,15 +128,7 @@ pub fn prepare(
             gib(free)
         )));
     }
-    let plan = Plan {
-        base,
-        steps,
-        evaluate_every: Plan::count_between(&settings, rows),
-        threads,
-        prompt,
-        description: None,
-        settings,
-    };
+    let plan = Plan { base, steps, evaluate_every: Plan::count_between(&settings, rows), threads, prompt, settings };
     let facts = Facts {
         rows,
         valid_rows: valid.len(),
@@ -207,7 +200,7 @@ fn fit(records: Vec<Record>, found: Preflight, window: usize, too_long: TooLong)
 
 /// Rows that records give: one each, a text one for each window.
 fn count_rows(records: &[Record], found: &Preflight, window: usize) -> usize {
-    let texts = found.lengths.iter().flatten().map(|&n| n.div_ceil(window)).sum::<usize>();
+    let texts = found.lengths.iter().flatten().map(|&n| Row::count_windows(n, window)).sum::<usize>();
     if records.iter().any(|r| matches!(r.kind, Kind::Text { .. })) { texts } else { records.len() }
 }
 
@@ -275,11 +268,11 @@ pub fn run(
             return Err(TrainingError::OtherBase { then: plan.base.identity.clone(), now });
         }
         let decoder = opened.load()?;
+        let mut samples: Vec<Record> = job.inputs("valid")?;
         let data = Data {
             train: rows(&opened, &job.inputs::<Record>("train")?, &plan.settings)?,
-            valid: rows(&opened, &job.inputs::<Record>("valid")?, &plan.settings)?,
+            valid: rows(&opened, &samples, &plan.settings)?,
         };
-        let mut samples: Vec<Record> = job.inputs::<Record>("valid")?;
         samples.retain(|record| !matches!(record.kind, Kind::Text { .. }));
         samples.truncate(plan.settings.samples);
         let mut trainer = Trainer::new(&plan, &hold, control.clone(), decoder, data, resume)?;
@@ -316,13 +309,8 @@ fn rows(opened: &Opened, records: &[Record], settings: &Settings) -> Result<Vec<
         .par_iter()
         .map(|record| {
             let rendered = opened.renderer.render(record, mode)?;
-            let weights: Vec<f32> = rendered.loss_mask.iter().map(|&on| f32::from(u8::from(on))).collect();
-            let window = match record.kind {
-                Kind::Text { .. } => settings.max_length.max(2),
-                _ => rendered.tokens.len().max(1),
-            };
-            let cut = rendered.tokens.chunks(window).zip(weights.chunks(window));
-            Ok(cut.map(|(t, w)| Row { tokens: t.to_vec(), weights: w.to_vec() }).collect())
+            let window = if matches!(record.kind, Kind::Text { .. }) { settings.max_length } else { usize::MAX };
+            Ok(Row::windows(&rendered.tokens, &rendered.loss_mask, window).collect())
         })
         .collect::<Result<_, RenderError>>()?;
     Ok(rendered.into_iter().flatten().filter(|row| row.supervised() > 0).collect())

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::gemm::{Mat, MatMut, gemm_here};
 use super::norm::inner;
-use super::simd::exp;
+use super::simd::{exp, exponentials};
 use crate::multiversion;
 
 /// A stretch of packed rows that belongs to one sequence.
@@ -89,30 +89,7 @@ multiversion! {
         row[..first].fill(0.0);
         row[end..].fill(0.0);
         let seen = &mut row[first..end];
-        let mut highest = [f32::MIN; 16];
-        let whole = seen.len() / 16 * 16;
-        for chunk in seen[..whole].chunks_exact(16) {
-            for l in 0..16 {
-                highest[l] = highest[l].max(chunk[l]);
-            }
-        }
-        let mut top = highest.iter().fold(f32::MIN, |a, &b| a.max(b));
-        for &x in &seen[whole..] {
-            top = top.max(x);
-        }
-        let mut sums = [0f32; 16];
-        let (body, tail) = seen.split_at_mut(whole);
-        for chunk in body.chunks_exact_mut(16) {
-            for l in 0..16 {
-                chunk[l] = exp::<S>(chunk[l] - top);
-                sums[l] += chunk[l];
-            }
-        }
-        let mut sum: f32 = sums.iter().sum();
-        for x in tail {
-            *x = exp::<S>(*x - top);
-            sum += *x;
-        }
+        let (top, sum) = exponentials::<S>(seen);
         let inverse = 1.0 / sum;
         for x in seen.iter_mut() {
             *x *= inverse;

@@ -35,6 +35,36 @@ pub fn exp<S: Simd>(x: f32) -> f32 {
     if x > HIGH { f32::INFINITY } else { y }
 }
 
+/// Turns each `x` of the slice into `e^(x - top)`, `top` being the greatest, and returns `top` and their sum: the first
+/// half of a softmax, and a log-sum-exp as `top + ln(sum)`.
+#[inline(always)]
+pub fn exponentials<S: Simd>(xs: &mut [f32]) -> (f32, f32) {
+    let (body, tail) = xs.split_at_mut(xs.len() / 16 * 16);
+    let mut highest = [f32::MIN; 16];
+    for chunk in body.chunks_exact(16) {
+        for l in 0..16 {
+            highest[l] = highest[l].max(chunk[l]);
+        }
+    }
+    let mut top = highest.iter().fold(f32::MIN, |a, &b| a.max(b));
+    for &x in tail.iter() {
+        top = top.max(x);
+    }
+    let mut sums = [0f32; 16];
+    for chunk in body.chunks_exact_mut(16) {
+        for l in 0..16 {
+            chunk[l] = exp::<S>(chunk[l] - top);
+            sums[l] += chunk[l];
+        }
+    }
+    let mut sum: f32 = sums.iter().sum();
+    for x in tail {
+        *x = exp::<S>(*x - top);
+        sum += *x;
+    }
+    (top, sum)
+}
+
 /// `1 / (1 + e^-x)`.
 #[inline(always)]
 #[must_use]

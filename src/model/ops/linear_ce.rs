@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::gemm::{Mat, MatMut, gemm};
-use super::simd::exp;
+use super::simd::exponentials;
 use crate::multiversion;
 
 /// Logits held at once, in floats (32 MiB), but never fewer than 16 rows of them.
@@ -32,31 +32,8 @@ pub struct Gradients<'a> {
 multiversion! {
     /// Negative log-likelihood of `target`; turns the row into `weight * (softmax - onehot)` where `keep`.
     fn nll<S>(row: &mut [f32], target: usize, weight: f32, keep: bool) -> f32 {
-        let whole = row.len() / 16 * 16;
-        let mut highest = [f32::MIN; 16];
-        for chunk in row[..whole].chunks_exact(16) {
-            for l in 0..16 {
-                highest[l] = highest[l].max(chunk[l]);
-            }
-        }
-        let mut top = highest.iter().fold(f32::MIN, |a, &b| a.max(b));
-        for &x in &row[whole..] {
-            top = top.max(x);
-        }
         let wanted = row[target];
-        let mut sums = [0f32; 16];
-        let (body, tail) = row.split_at_mut(whole);
-        for chunk in body.chunks_exact_mut(16) {
-            for l in 0..16 {
-                chunk[l] = exp::<S>(chunk[l] - top);
-                sums[l] += chunk[l];
-            }
-        }
-        let mut sum: f32 = sums.iter().sum();
-        for x in tail {
-            *x = exp::<S>(*x - top);
-            sum += *x;
-        }
+        let (top, sum) = exponentials::<S>(row);
         if keep {
             let factor = weight / sum;
             for x in row.iter_mut() {

@@ -35,10 +35,4 @@ impl Pool {
             self.free.push(buffer);
         }
     }
-
-    /// Bytes held for later.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.free.iter().map(|buffer| buffer.capacity() * size_of::<f32>()).sum()
-    }
 }

@@ -15,7 +15,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 pub use super::elementary::{
-    erf, exp, gelu_erf, gelu_erf_slope, gelu_tanh, gelu_tanh_slope, sigmoid, silu, silu_slope,
+    erf, exp, exponentials, gelu_erf, gelu_erf_slope, gelu_tanh, gelu_tanh_slope, sigmoid, silu, silu_slope,
 };
 
 /// How wide the machine's vectors are.
