@@ -73,10 +73,15 @@ fn write(dir: &Path, decoder: &Decoder, tokenizer: &str, precision: Precision) -
 
 /// `config.json` of a Llama-like model.
 fn config(d: &Description, precision: Precision) -> Result<String, MakeError> {
-    let (Family::Llama, Norm::Rms { eps }) = (d.family, d.norm) else { return Err(MakeError::Family(d.family)) };
+    let (architecture, kind, eps) = match (d.family, d.norm) {
+        (Family::Llama, Norm::Rms { eps }) => ("LlamaForCausalLM", "llama", eps),
+        (Family::Qwen2, Norm::Rms { eps }) => ("Qwen2ForCausalLM", "qwen2", eps),
+        (Family::Qwen3, Norm::Rms { eps }) => ("Qwen3ForCausalLM", "qwen3", eps),
+        _ => return Err(MakeError::Family(d.family)),
+    };
     let config = json!({
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
+        "architectures": [architecture],
+        "model_type": kind,
         "vocab_size": d.vocab,
         "hidden_size": d.hidden,
         "num_hidden_layers": d.layers,

@@ -27,15 +27,32 @@ pub struct Length {
 
 impl Default for Length {
     fn default() -> Self {
-        Self { pages: 40_000, epochs: 1 }
+        Self { pages: 64_000, epochs: 1 }
     }
+}
+
+/// The field of a record that holds a page's minutes.
+const MINUTES: &str = "minutes";
+
+/// A page as a record. The model learns to write the whole of one page in five, minutes included; of the others it learns
+/// what stands behind the minutes, which it can know, and is not distracted by what nobody could foresee. Finding things
+/// in the minutes is learned in half the tokens so.
+fn record((index, text): (usize, String)) -> Record {
+    let kind = match text.split_once("\n\n") {
+        Some((minutes, behind)) if index % 5 != 0 => {
+            let field = (MINUTES.to_owned(), format!("{minutes}\n\n").into());
+            Kind::Pair { fields: [field].into_iter().collect(), answer: Some(behind.to_owned()) }
+        }
+        _ => Kind::Text { text },
+    };
+    Record { id: format!("page-{index}"), kind, references: Vec::new(), category: None }
 }
 
 /// The base model's shape.
 #[must_use]
 pub fn description() -> Description {
     Description {
-        family: Family::Llama,
+        family: Family::Qwen3,
         vocab: VOCABULARY,
         hidden: 192,
         layers: 4,
@@ -45,7 +62,7 @@ pub fn description() -> Description {
         intermediate: 512,
         context: 512,
         norm: Norm::Rms { eps: 1e-5 },
-        qk_norm: false,
+        qk_norm: true,
         post_norms: false,
         parallel_residual: false,
         qkv_bias: false,
@@ -111,18 +128,13 @@ pub fn make(
     } else {
         making::start(&start, &description, TOKENIZER, SEED).map_err(made)?;
         let start = start.canonicalize().map_err(|cause| ActionError::File { action: "find", path: start, cause })?;
-        let prompt = Prompt { style: Style::Plain, ..Prompt::default() };
+        let template = Some(format!("{{{{ {MINUTES} }}}}"));
+        let prompt = Prompt { template, style: Style::Plain, ..Prompt::default() };
         let opened = Opened::open(&start, prompt.clone())?;
         let path = start.display().to_string();
         let identity = opened.source.identity().to_owned();
         let base = BaseModel { name: path.clone(), path, revision: None, identity };
-        let page = |(i, text): (usize, String)| Record {
-            id: format!("page-{i}"),
-            kind: Kind::Text { text },
-            references: Vec::new(),
-            category: None,
-        };
-        let mut pages: Vec<Record> = pretraining_text(SEED, length.pages).enumerate().map(page).collect();
+        let mut pages: Vec<Record> = pretraining_text(SEED, length.pages).enumerate().map(record).collect();
         let held = pages.split_off(pages.len() - (pages.len() / 10).min(256));
         let settings = settings(length);
         let Prepared { job, .. } = training::prepare(&runs, &opened, base, prompt, settings, pages, held, threads)?;
@@ -135,4 +147,42 @@ pub fn make(
     let last = job.latest_checkpoint()?.ok_or_else(|| ActionError::Refused("the run left no checkpoint".into()))?;
     making::finish(&out, &last.dir, &description, TOKENIZER, Precision::F16).map_err(made)?;
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_made_model_has_learned_and_is_the_same_each_time() {
+        let make_one = || {
+            let dir = tempfile::tempdir().expect("a folder");
+            let mut losses = Vec::new();
+            let made = make(dir.path(), Length { pages: 48, epochs: 2 }, 1, &Control::new(), &mut |event| {
+                if let Event::Metrics(m) = event {
+                    losses.extend(m.loss);
+                }
+            });
+            let made = made.expect("a model is made");
+            Opened::open(&made, Prompt::default()).expect("it opens").load().expect("its weights load");
+            (losses, std::fs::read(made.join("model.safetensors")).expect("its weights are there"))
+        };
+        let (losses, weights) = make_one();
+        assert!(losses.len() > 8 && losses[losses.len() - 1] < losses[0] - 0.5, "{losses:?}");
+        let (again, same) = make_one();
+        assert!(losses == again && weights == same, "the same seed makes the same model");
+    }
+
+    #[test]
+    fn most_pages_teach_only_what_stands_behind_their_minutes() {
+        let records: Vec<Record> = pretraining_text(1, 50).enumerate().map(record).collect();
+        let whole = records.iter().filter(|r| matches!(r.kind, Kind::Text { .. })).count();
+        assert_eq!(whole, 10);
+        for (record, page) in records.iter().zip(pretraining_text(1, 50)) {
+            if let Kind::Pair { fields, answer } = &record.kind {
+                let minutes = fields.get(MINUTES).and_then(|m| m.as_str()).expect("minutes");
+                assert_eq!(format!("{minutes}{}", answer.as_deref().unwrap_or_default()), page);
+            }
+        }
+    }
 }

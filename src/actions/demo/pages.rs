@@ -1,15 +1,16 @@
 //! The pages that the demo's base model is pre-trained on: minutes, and what people write after them.
 //!
-//! Behind the minutes stand three or four sections that tell the same facts again: a recap, questions with their answers, a
-//! letter, a calendar, a quotation, a copy, the next meeting's opening. To continue such a page one has to find in the minutes
-//! who does what by when, and so the model learns to copy and to keep facts together. No page has the answers' own form
-//! or the words that ask for them: the base model continues minutes, and it takes tuning to make it list.
+//! Behind the minutes stand three sections that tell the same facts again, each line behind the number of its point: a recap,
+//! questions with their answers, letters, a table, a quotation, a copy, the next meeting's opening. To continue such a
+//! page one has to find in the minutes who does what by when, and so the model learns to copy and to keep facts
+//! together. No page has the answers' own form or the words that ask for them: the base model continues minutes, and it
+//! takes tuning to make it list.
 
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::world::{Action, Language, Meeting, Point, STATEMENTS, Share, World, date_text, statement};
+use super::world::{Action, Language, Meeting, STATEMENTS, Share, World, date_text, line, statement};
 
 /// The pages of a seed: page `i` is the same whatever the number of pages.
 pub fn pretraining_text(seed: u64, pages: usize) -> impl Iterator<Item = String> {
@@ -24,23 +25,19 @@ pub fn pretraining_text(seed: u64, pages: usize) -> impl Iterator<Item = String>
 /// Draws one page.
 pub fn page(world: &World, rng: &mut impl Rng) -> String {
     let language = Language::ALL.choose(rng).copied().unwrap_or(Language::English);
-    let meeting = world.meeting(language, Share::Train, rng);
+    let meeting = world.meeting(language, Share::Page, rng);
     let mut text = meeting.minutes();
     let mut kinds = Section::ALL;
     kinds.shuffle(rng);
-    let sections = rng.random_range(3..=4);
-    // A copy says everything once more word for word, which is where a model first learns to copy: half of the pages.
-    if let Some(at) = kinds.iter().position(|kind| *kind == Section::Copy)
-        && rng.random_bool(0.3)
-    {
-        kinds.swap(0, at);
-    }
-    for kind in kinds.iter().take(sections) {
+    for kind in kinds.iter().take(SECTIONS) {
         text.push('\n');
         text.push_str(&kind.write(&meeting, rng));
     }
     text
 }
+
+/// Number of sections of a page.
+const SECTIONS: usize = 3;
 
 /// What can stand behind the minutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +45,6 @@ enum Section {
     Recap,
     Questions,
     Letters,
-    Calendar,
     Quotation,
     NextMeeting,
     Table,
@@ -57,11 +53,10 @@ enum Section {
 }
 
 impl Section {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 8] = [
         Self::Recap,
         Self::Questions,
         Self::Letters,
-        Self::Calendar,
         Self::Quotation,
         Self::NextMeeting,
         Self::Table,
@@ -74,12 +69,11 @@ impl Section {
             Self::Recap => recap(meeting, rng),
             Self::Questions => questions(meeting, rng),
             Self::Letters => letters(meeting, rng),
-            Self::Calendar => calendar(meeting),
             Self::Quotation => quotation(meeting, rng),
             Self::NextMeeting => next_meeting(meeting, rng),
             Self::Table => table(meeting, rng),
             Self::Reminders => reminders(meeting, rng),
-            Self::Copy => copy(meeting, rng),
+            Self::Copy => copy(meeting),
         }
     }
 }
@@ -89,11 +83,22 @@ fn facts(action: &Action) -> (&'static str, String, String) {
     (action.owner, action.task.text(), date_text(action.language(), action.due))
 }
 
-/// The actions in random order.
-fn shuffled<'a>(meeting: &'a Meeting, rng: &mut impl Rng) -> Vec<&'a Action> {
-    let mut actions: Vec<&Action> = meeting.actions().collect();
+/// The numbered actions, in random order.
+fn shuffled<'a>(meeting: &'a Meeting, rng: &mut impl Rng) -> Vec<(usize, &'a Action)> {
+    let mut actions: Vec<_> = meeting.numbered_actions().collect();
     actions.shuffle(rng);
     actions
+}
+
+/// A lead on a line of its own, and a numbered line for each of `actions`.
+fn listed<'a>(
+    meeting: &Meeting,
+    lead: &str,
+    actions: impl IntoIterator<Item = (usize, &'a Action)>,
+    mut text: impl FnMut(&Action) -> String,
+) -> String {
+    let lines = actions.into_iter().map(|(number, action)| line(meeting.language, number, &text(action)));
+    format!("{lead}\n{}", lines.collect::<String>())
 }
 
 /// All actions in the order of the minutes, in sentences of one form.
@@ -106,64 +111,46 @@ fn recap(meeting: &Meeting, rng: &mut impl Rng) -> String {
     };
     let lead = leads.choose(rng).copied().unwrap_or_default();
     let form = rng.random_range(0..STATEMENTS);
-    paragraph(meeting.language, lead, meeting.actions().map(|action| statement(action, form)))
+    listed(meeting, lead, meeting.numbered_actions(), |action| statement(action, form))
 }
 
 /// Questions about the actions in random order, each with its answer.
 fn questions(meeting: &Meeting, rng: &mut impl Rng) -> String {
     let lead = match meeting.language {
-        Language::English => "Questions.",
+        Language::English => "Questions and answers.",
         Language::Japanese => "問答。",
     };
-    let asked: Vec<String> = shuffled(meeting, rng).into_iter().map(|action| question(action, rng)).collect();
-    paragraph(meeting.language, lead, asked.into_iter())
+    let asked = shuffled(meeting, rng);
+    listed(meeting, lead, asked, |action| question(action, rng))
 }
 
-/// A letter to one owner, or to each in the order of the minutes.
+/// A letter to each owner in the order of the minutes.
 fn letters(meeting: &Meeting, rng: &mut impl Rng) -> String {
-    let chosen: Vec<&Action> = if rng.random_bool(0.5) {
-        meeting.actions().collect()
-    } else {
-        shuffled(meeting, rng).into_iter().take(1).collect()
-    };
-    let letter = |action: &Action| {
-        let (who, what, when) = facts(action);
-        match meeting.language {
-            Language::English => format!("Dear {who}, please {what} by {when}. Thank you!\n"),
-            Language::Japanese => format!("{who}様。{what}を{when}までにお願いします。\n"),
-        }
-    };
-    chosen.into_iter().map(letter).collect()
-}
-
-/// The actions by date.
-fn calendar(meeting: &Meeting) -> String {
-    let mut actions: Vec<&Action> = meeting.actions().collect();
-    actions.sort_by_key(|action| action.due);
+    let polite = rng.random_bool(0.5);
     let lead = match meeting.language {
-        Language::English => "Calendar.",
-        Language::Japanese => "日程。",
+        Language::English => "Letters.",
+        Language::Japanese => "連絡。",
     };
-    let entry = |action: &Action| {
+    listed(meeting, lead, meeting.numbered_actions(), |action| {
         let (who, what, when) = facts(action);
-        match meeting.language {
-            Language::English => format!("{when}, {what}, {who}."),
-            Language::Japanese => format!("{when}、{what}、{who}さん。"),
+        match (meeting.language, polite) {
+            (Language::English, true) => format!("Dear {who}, please {what} by {when}. Thank you!"),
+            (Language::English, false) => format!("Hello {who}, do not forget to {what} by {when}."),
+            (Language::Japanese, true) => format!("{who}さんへ。{what}を{when}までにお願いします。"),
+            (Language::Japanese, false) => format!("{who}さん、{what}は{when}までです。"),
         }
-    };
-    paragraph(meeting.language, lead, actions.into_iter().map(entry))
+    })
 }
 
-/// Two sentences of the minutes, word for word.
+/// Two points of the minutes, word for word.
 fn quotation(meeting: &Meeting, rng: &mut impl Rng) -> String {
-    let quote = |point: &Point| {
-        let said = point.sentence();
-        match meeting.language {
-            Language::English => format!("We quote: \"{said}\"\n"),
-            Language::Japanese => format!("記録には「{said}」とある。\n"),
-        }
+    let lead = match meeting.language {
+        Language::English => "Word for word.",
+        Language::Japanese => "記録のとおり。",
     };
-    meeting.points.choose_multiple(rng, 2).map(quote).collect()
+    let points: Vec<_> = (1..).zip(&meeting.points).collect::<Vec<_>>();
+    let quote = |(number, point): &(usize, &super::world::Point)| line(meeting.language, *number, &point.sentence());
+    format!("{lead}\n{}", points.choose_multiple(rng, 2).map(quote).collect::<String>())
 }
 
 /// What became of each action.
@@ -172,84 +159,70 @@ fn next_meeting(meeting: &Meeting, rng: &mut impl Rng) -> String {
         Language::English => "At the next meeting we looked back.",
         Language::Japanese => "次の会議で振り返った。",
     };
-    let outcome = |action: &Action| {
+    listed(meeting, lead, meeting.numbered_actions(), |action| {
         let (who, what, when) = facts(action);
         match (meeting.language, rng.random_bool(0.5)) {
-            (Language::English, true) => format!("{who} has {}; the deadline was {when}.", action.task.done()),
+            (Language::English, true) => format!("{who} managed to {what} by {when}."),
             (Language::English, false) => format!("{who} did not {what} by {when}."),
-            (Language::Japanese, true) => format!("{who}さんは{what}を終えた。期限は{when}だった。"),
+            (Language::Japanese, true) => format!("{who}さんは{what}を{when}に終えた。"),
             (Language::Japanese, false) => format!("{who}さんの{what}は{when}までに終わらなかった。"),
         }
-    };
-    let outcomes: Vec<String> = meeting.actions().map(outcome).collect();
-    paragraph(meeting.language, lead, outcomes.into_iter())
+    })
 }
 
 /// A table of the actions with its columns in any order but that of the answers.
 fn table(meeting: &Meeting, rng: &mut impl Rng) -> String {
     let orders = [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
     let order = orders.choose(rng).copied().unwrap_or([1, 0, 2]);
-    let (head, open, between, close) = match meeting.language {
-        Language::English => (["who", "what", "when"], "| ", " | ", " |\n"),
-        Language::Japanese => (["担当", "内容", "期限"], "｜", "｜", "｜\n"),
+    let (head, between) = match meeting.language {
+        Language::English => (["Who", "What", "When"], " | "),
+        Language::Japanese => (["担当", "内容", "期限"], "｜"),
     };
-    let row = |cells: [&str; 3]| format!("{open}{}{close}", order.map(|at| cells[at]).join(between));
-    let rows = meeting.actions().map(|action| {
+    let lead = order.map(|at| head[at]).join(between);
+    listed(meeting, &lead, meeting.numbered_actions(), |action| {
         let (who, what, when) = facts(action);
-        row([who, &what, &when])
-    });
-    row(head) + &rows.collect::<String>()
+        order.map(|at| [who, &what, &when][at]).join(between)
+    })
 }
 
-/// Reminders to two owners.
+/// Reminders to the owners in random order.
 fn reminders(meeting: &Meeting, rng: &mut impl Rng) -> String {
-    let reminder = |action: &Action| {
+    let lead = match meeting.language {
+        Language::English => "Reminders.",
+        Language::Japanese => "念のため。",
+    };
+    let reminded = shuffled(meeting, rng);
+    listed(meeting, lead, reminded, |action| {
         let (who, what, when) = facts(action);
         match meeting.language {
-            Language::English => format!("Reminder to {who}: you have until {when} to {what}.\n"),
-            Language::Japanese => format!("{who}さんへの連絡、{what}の期限は{when}です。\n"),
+            Language::English => format!("{who}, you wanted to {what} by {when}."),
+            Language::Japanese => format!("{who}さん、{what}の期限は{when}です。"),
         }
-    };
-    shuffled(meeting, rng).into_iter().take(2).map(reminder).collect()
+    })
 }
 
-/// All sentences of the minutes, word for word.
-fn copy(meeting: &Meeting, rng: &mut impl Rng) -> String {
-    let name = shuffled(meeting, rng).first().map_or("", |action| action.owner);
-    let said = meeting.paragraph();
-    match meeting.language {
-        Language::English => format!("Copy for {name}.\n{said}\n"),
-        Language::Japanese => format!("{name}さんのための写し。\n{said}\n"),
-    }
+/// All points of the minutes, word for word.
+fn copy(meeting: &Meeting) -> String {
+    let lead = match meeting.language {
+        Language::English => "Copy.",
+        Language::Japanese => "写し。",
+    };
+    format!("{lead}\n{}", meeting.points())
 }
 
 /// A question about one thing that somebody took on, and its answer.
 fn question(action: &Action, rng: &mut impl Rng) -> String {
     let (who, what, when) = facts(action);
-    match (action.language(), rng.random_range(0..5)) {
+    match (action.language(), rng.random_range(0..4)) {
         (Language::English, 0) => format!("Who will {what}? {who}. By when? By {when}."),
-        (Language::English, 1) => format!("Who has until {when}? {who}."),
-        (Language::English, 2) => format!("What did {who} promise? To {what} by {when}."),
-        (Language::English, 3) => format!("What is due by {when}? To {what}."),
+        (Language::English, 1) => format!("What did {who} take on? To {what} by {when}."),
+        (Language::English, 2) => format!("What is due by {when}? To {what}. Who does it? {who}."),
         (Language::English, _) => format!("How long does {who} have? Until {when}."),
         (Language::Japanese, 0) => format!("{what}は誰がするのか。{who}さん。いつまでか。{when}。"),
-        (Language::Japanese, 1) => format!("期限が{when}なのは誰か。{who}さん。"),
-        (Language::Japanese, 2) => format!("{who}さんは何をするのか。{what}。いつまでか。{when}。"),
-        (Language::Japanese, 3) => format!("{when}までに何をするのか。{what}。"),
+        (Language::Japanese, 1) => format!("{who}さんは何をするのか。{what}。いつまでか。{when}。"),
+        (Language::Japanese, 2) => format!("{when}までに何をするのか。{what}。誰がするのか。{who}さん。"),
         (Language::Japanese, _) => format!("{who}さんの期限はいつか。{when}。"),
     }
-}
-
-/// A lead and sentences in one line, with a space between English sentences.
-fn paragraph(language: Language, lead: &str, sentences: impl Iterator<Item = String>) -> String {
-    let space = if language == Language::English { " " } else { "" };
-    let mut text = lead.to_owned();
-    for sentence in sentences {
-        text.push_str(space);
-        text.push_str(&sentence);
-    }
-    text.push('\n');
-    text
 }
 
 #[cfg(test)]
@@ -267,10 +240,17 @@ mod tests {
     #[test]
     fn no_page_has_the_answers_form_or_the_words_that_ask_for_them() {
         use super::super::pairs::{ENGLISH_INSTRUCTION, JAPANESE_INSTRUCTION};
+        use super::super::words;
         for page in pretraining_text(3, 2_000) {
             assert!(!page.to_lowercase().contains(&ENGLISH_INSTRUCTION.to_lowercase()), "{page}");
             assert!(!page.contains(JAPANESE_INSTRUCTION), "{page}");
-            assert!(page.lines().all(|line| !line.starts_with('-') && !line.starts_with('・')), "{page}");
+            let names = || words::ENGLISH_NAMES.iter().chain(words::JAPANESE_NAMES);
+            let text = |line: &str| line.split_once('.').map(|(_, text)| text.trim_start().to_owned());
+            for text in page.lines().filter_map(text) {
+                let listed =
+                    names().any(|n| text.starts_with(&format!("{n}: ")) || text.starts_with(&format!("{n}、")));
+                assert!(!listed, "{page}");
+            }
         }
     }
 

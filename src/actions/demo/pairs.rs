@@ -1,7 +1,8 @@
 //! The demo's pairs: minutes, and the to-do list that is to be drawn from them.
 //!
-//! A list has a line for every job taken on, in the order of the minutes, and nothing for the remarks. Its lines are
-//! `- Aiko: order the chairs by 12 June` and `・田中：椅子の注文（6月12日まで）`.
+//! A list has a line for every job taken on, behind the number of its point, and nothing for the remarks. Its lines are
+//! `2. Aiko: order the chairs by 12 June` and `2.田中、椅子の注文、6月12日`. Every sign in them stands in the pages too: one that the
+//! base model has never had to write is one that LoRA, which leaves the embeddings alone, could hardly bring it to write.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::world::{Action, Language, Meeting, Share, World, date_text};
+use super::world::{Action, Language, Meeting, Share, World, date_text, line};
 
 /// The prompt of a pair, as a template over its fields; the answer follows it.
 pub const TEMPLATE: &str = "{{ input }}\n{{ instruction }}\n";
@@ -72,17 +73,31 @@ pub(super) fn meetings(seed: u64, share: Share, count: usize) -> Vec<(Meeting, P
 /// The to-do list of a meeting.
 #[must_use]
 pub fn to_do_list(meeting: &Meeting) -> String {
-    meeting.actions().map(to_do).collect::<Vec<_>>().join("\n")
+    meeting.numbered_actions().map(to_do).collect::<String>().trim_end().to_owned()
+}
+
+/// The same list with colons and brackets, in which people put dates: what the tokenizer is to know besides.
+pub(super) fn bracketed_list(meeting: &Meeting) -> String {
+    let entry = |(number, action): (usize, &Action)| {
+        let (who, what, when) = (action.owner, action.task.text(), date_text(action.language(), action.due));
+        let text = match action.language() {
+            Language::English => format!("{who}: {what} ({when})"),
+            Language::Japanese => format!("{who}：{what}（{when}）"),
+        };
+        line(action.language(), number, &text)
+    };
+    meeting.numbered_actions().map(entry).collect::<String>().trim_end().to_owned()
 }
 
 /// One line of a to-do list.
-fn to_do(action: &Action) -> String {
+fn to_do((number, action): (usize, &Action)) -> String {
     let language = action.language();
     let (who, what, when) = (action.owner, action.task.text(), date_text(language, action.due));
-    match language {
-        Language::English => format!("- {who}: {what} by {when}"),
-        Language::Japanese => format!("・{who}：{what}（{when}まで）"),
-    }
+    let text = match language {
+        Language::English => format!("{who}: {what} by {when}"),
+        Language::Japanese => format!("{who}、{what}、{when}"),
+    };
+    line(language, number, &text)
 }
 
 /// The training pair whose minutes are nearest to `input`: what one would answer without a model.

@@ -22,7 +22,7 @@ use crate::actions::{measure, train};
 const SETTINGS: [(&str, f64); 3] = [("learning_rate", 4e-3), ("alpha", 32.0), ("dropout", 0.0)];
 /// The whole numbers among its settings.
 const COUNTS: [(&str, i64); 6] =
-    [("rank", 16), ("batch", 8), ("epochs", 12), ("evaluations", 1), ("patience", 0), ("samples", 1)];
+    [("rank", 16), ("batch", 8), ("epochs", 8), ("evaluations", 1), ("patience", 0), ("samples", 1)];
 
 /// Something that a person who watches the demo sees.
 pub enum Seen<'a> {
@@ -126,7 +126,9 @@ pub fn run(dir: &Path, control: &Control, see: &mut (dyn FnMut(Seen<'_>) + Send)
             answers: Some(answers[usize::from(tuned)].clone()),
         };
         measure::evaluate(context, &request, &mut |_| (), &mut |p| {
-            see(Seen::Answers(p.done, p.rows));
+            if p.stage == measure::Stage::Answers {
+                see(Seen::Answers(p.done, p.rows));
+            }
             !control.is_stopping()
         })
     };

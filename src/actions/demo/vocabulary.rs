@@ -1,7 +1,7 @@
 //! The demo's tokenizer: byte-level BPE, trained on the demo's own pages and pairs.
 //!
 //! Text is first cut where the script changes: a run of kanji, of hiragana, of katakana, a word with the space before it,
-//! up to three digits, punctuation. So no token spans a name and the particle behind it, and with enough merges every name,
+//! a digit with a dot, up to three digits, punctuation. So no token spans a name and the particle behind it, and with enough merges every name,
 //! thing, act and month is one token, which makes copying one step. Bytes are the alphabet, so any text can be
 //! written and comes back as it was.
 
@@ -16,7 +16,7 @@ use tokenizers::{
 };
 
 use super::pages::pretraining_text;
-use super::pairs::pairs;
+use super::pairs::{bracketed_list, meetings};
 use super::world::Share;
 use crate::model::tokenizer::TokenizerError;
 
@@ -30,7 +30,7 @@ pub const PAD: &str = "<|pad|>";
 const CUTS: &str = concat!(
     r"\p{Han}+|\p{Hiragana}+|[\p{Katakana}ー]+",
     r"| ?[^\P{L}\p{Han}\p{Hiragana}\p{Katakana}ー]+",
-    r"| ?\p{N}{1,3}| ?[^\s\p{L}\p{N}]+|\s+",
+    r"|\p{N}\.| ?\p{N}{1,3}| ?[^\s\p{L}\p{N}]+|\s+",
 );
 
 /// Number of pages whose words are counted.
@@ -60,7 +60,8 @@ fn train(seed: u64, size: usize) -> tokenizers::Result<tokenizers::Tokenizer> {
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
         .special_tokens(special.to_vec())
         .build();
-    let pairs = pairs(seed, Share::Train, PAGES / 20).into_iter().map(|pair| pair.prompt() + &pair.output);
+    let asked = meetings(seed, Share::Page, PAGES / 20).into_iter();
+    let pairs = asked.map(|(meeting, pair)| pair.prompt() + &bracketed_list(&meeting));
     tokenizer.train(&mut trainer, pretraining_text(seed, PAGES).chain(pairs))?;
     // Through its JSON, the form in which it is kept, so that the trained and the stored one cannot differ.
     tokenizer.to_string(false)?.parse()
@@ -70,6 +71,7 @@ fn train(seed: u64, size: usize) -> tokenizers::Result<tokenizers::Tokenizer> {
 mod tests {
     use super::*;
     use crate::actions::demo::assets;
+    use crate::actions::demo::pairs::pairs;
     use crate::model::tokenizer::Tokenizer;
 
     fn stored() -> Tokenizer {
