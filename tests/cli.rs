@@ -238,7 +238,7 @@ fn examples_of_the_project_stand_before_every_question_and_are_not_learned() {
     let settings = settings.replace("[prompt]", "[prompt]\nexamples = \"prompts/shown.jsonl\"");
     fs::write(desk.path("p/togi.toml"), settings).unwrap();
     let shown = |rows: &[Value]| {
-        let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+        let lines: String = rows.iter().map(|row| row.to_string() + "\n").collect();
         fs::write(desk.path("p/prompts/shown.jsonl"), lines).unwrap();
     };
     shown(&[json!({"instruction": "say wa", "output": "わ!"}), json!({"instruction": "say wo", "output": "wo!"})]);

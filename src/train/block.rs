@@ -33,6 +33,7 @@ pub struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     /// A pass over a pack with the rotary tables of global and, where they differ, local layers.
+    #[must_use]
     pub fn of(
         decoder: &'a Decoder,
         adapter: Option<&'a Adapter>,
