@@ -139,12 +139,15 @@ fn told(found: &Demonstrated, curve: &[f64]) -> String {
     }
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     let (low, high) = found.tuned_interval();
+    let logs: Vec<f64> = curve.iter().map(|loss| loss.ln()).collect();
     let _ = write!(
         out,
-        "\nloss    {}  {:.3} → {:.3} on held-out pairs\n\
-         exact   base {}, tuned {} (95 %: {low:.1} to {high:.1}), nearest training pair {}; {} held-out pairs\n\
-         time    {} in all, {} of training: {} pairs, {} steps, {:.0} tokens a second, {} parameters\n",
-        sparkline(curve, 32),
+        "\nloss    {}  {:.3} → {:.3} (log scale)\n\
+         exact   base {}, tuned {} (95 %: {low:.1} to {high:.1})\n        \
+         nearest training pair {}; {} held-out pairs\n\
+         time    {} in all, {} of training\n        \
+         {} pairs, {} steps, {} tokens a second, {} parameters\n",
+        sparkline(&logs, 32),
         found.valid_loss_before,
         found.valid_loss_after,
         percent(found.exact_base),
@@ -155,13 +158,13 @@ fn told(found: &Demonstrated, curve: &[f64]) -> String {
         text::duration(found.training.seconds),
         found.train_rows,
         found.training.steps,
-        found.training.tokens_per_s,
+        text::count(found.training.tokens_per_s as u64),
         text::count(found.parameters as u64),
     );
     out
 }
 
-/// A curve as one line of blocks, `width` wide.
+/// A curve as one line of blocks, `width` wide; what is not finite is left out.
 fn sparkline(curve: &[f64], width: usize) -> String {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let finite = || curve.iter().copied().filter(|v| v.is_finite());
@@ -174,6 +177,7 @@ fn sparkline(curve: &[f64], width: usize) -> String {
             let (from, to) =
                 (i * curve.len() / width, ((i + 1) * curve.len() / width).max(i * curve.len() / width + 1));
             let part = &curve[from.min(curve.len() - 1)..to.min(curve.len())];
+            let part: Vec<f64> = part.iter().copied().filter(|v| v.is_finite()).collect();
             let mean = part.iter().sum::<f64>() / part.len().max(1) as f64;
             BLOCKS[(((mean - low) / (high - low) * 7.0).round() as usize).min(7)]
         })

@@ -45,7 +45,7 @@ pub struct Settings {
     pub targets: Vec<String>,
     /// Scale by alpha / sqrt(rank).
     pub rslora: bool,
-    /// Peak learning rate.
+    /// Peak learning rate; 0 chooses by the model's size ([`Settings::usual_rate`]).
     pub learning_rate: f64,
     /// `cosine`, `linear` or `constant`.
     pub schedule: Schedule,
@@ -102,7 +102,7 @@ impl Default for Settings {
             dropout: 0.05,
             targets: Vec::new(),
             rslora: false,
-            learning_rate: 3e-4,
+            learning_rate: 0.0,
             schedule: Schedule::Cosine,
             warmup: 0.05,
             warmup_steps: 10,
@@ -111,7 +111,7 @@ impl Default for Settings {
             beta1: 0.9,
             beta2: 0.999,
             clip: 1.0,
-            batch: 16,
+            batch: 8,
             epochs: 3,
             steps: 0,
             max_length: 0,
@@ -177,12 +177,11 @@ impl Settings {
         if self.valid > 0.9 {
             return refuse("valid", self.valid.to_string(), "leaves too little to train on; at most 0.9");
         }
-        for (key, value) in [("learning_rate", self.learning_rate), ("alpha", self.alpha)] {
-            if !value.is_finite() || value <= 0.0 {
-                return refuse(key, value.to_string(), "must be over 0");
-            }
+        if !self.alpha.is_finite() || self.alpha <= 0.0 {
+            return refuse("alpha", self.alpha.to_string(), "must be over 0");
         }
-        for (key, value) in [("weight_decay", self.weight_decay), ("clip", self.clip)] {
+        let more = [("learning_rate", self.learning_rate), ("weight_decay", self.weight_decay), ("clip", self.clip)];
+        for (key, value) in more {
             if !value.is_finite() || value < 0.0 {
                 return refuse(key, value.to_string(), "must not be negative");
             }
@@ -215,6 +214,18 @@ impl Settings {
             self.targets.iter().map(find).collect::<Result<_, _>>()?
         };
         Ok(LoraConfig { rank: self.rank, alpha: self.alpha, dropout: self.dropout, targets, rslora: self.rslora })
+    }
+
+    /// The peak learning rate for a model of so many parameters where none is set: 1e-3 for a LoRA under 500 million
+    /// (SmolLM2-135M on 1,000 NLU++ pairs, three epochs, 200 development rows: 39 % exact with it and batches of 8, 16 % with
+    /// 3e-4 and 16), 2e-4 for a larger one, 3e-4 where all weights are trained.
+    #[must_use]
+    pub fn usual_rate(&self, parameters: usize) -> f64 {
+        match self.method {
+            Method::Full => 3e-4,
+            Method::Lora if parameters < 500_000_000 => 1e-3,
+            Method::Lora => 2e-4,
+        }
     }
 
     /// The learning rate over `steps` steps.

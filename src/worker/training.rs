@@ -86,6 +86,9 @@ pub fn prepare(
     if settings.method == Method::Lora {
         settings.lora(opened.source.description())?;
     }
+    if settings.learning_rate == 0.0 {
+        settings.learning_rate = settings.usual_rate(opened.source.parameters());
+    }
     opened.renderer.padding()?;
     let context = opened.source.description().context;
     if settings.max_length > context {
