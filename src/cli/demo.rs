@@ -83,7 +83,7 @@ impl Demo {
         if let Some(dir) = &self.dir {
             say!("the project is in {}; on minutes of your own:", dir.display());
             say!(
-                "  togi compare '{{\"instruction\": \"To do:\", \"input\": \"Choir, 3 May. Ben will order the chairs by 9 May.\\n\"}}' --project {} --run latest",
+                "  togi compare '{{\"instruction\": \"To do:\", \"input\": \"Choir, 3 May.\\n1. Ben will order the chairs by 9 May.\\n\"}}' --project {} --run latest",
                 dir.display()
             );
         } else {
@@ -167,8 +167,8 @@ fn told(found: &Demonstrated, curve: &[f64]) -> String {
 /// A curve as one line of blocks, `width` wide; what is not finite is left out.
 fn sparkline(curve: &[f64], width: usize) -> String {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let finite = || curve.iter().copied().filter(|v| v.is_finite());
-    let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
+    let curve: Vec<f64> = curve.iter().copied().filter(|v| v.is_finite()).collect();
+    let (low, high) = curve.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
     if curve.is_empty() || high <= low {
         return String::new();
     }
@@ -177,7 +177,6 @@ fn sparkline(curve: &[f64], width: usize) -> String {
             let (from, to) =
                 (i * curve.len() / width, ((i + 1) * curve.len() / width).max(i * curve.len() / width + 1));
             let part = &curve[from.min(curve.len() - 1)..to.min(curve.len())];
-            let part: Vec<f64> = part.iter().copied().filter(|v| v.is_finite()).collect();
             let mean = part.iter().sum::<f64>() / part.len().max(1) as f64;
             BLOCKS[(((mean - low) / (high - low) * 7.0).round() as usize).min(7)]
         })

@@ -10,7 +10,7 @@ use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::world::{Action, Language, Meeting, STATEMENTS, Share, World, date_text, line, statement};
+use super::world::{Action, Language, Meeting, Point, STATEMENTS, Share, World, date_text, line, statement};
 
 /// The pages of a seed: page `i` is the same whatever the number of pages.
 pub fn pretraining_text(seed: u64, pages: usize) -> impl Iterator<Item = String> {
@@ -148,8 +148,8 @@ fn quotation(meeting: &Meeting, rng: &mut impl Rng) -> String {
         Language::English => "Word for word.",
         Language::Japanese => "記録のとおり。",
     };
-    let points: Vec<_> = (1..).zip(&meeting.points).collect::<Vec<_>>();
-    let quote = |(number, point): &(usize, &super::world::Point)| line(meeting.language, *number, &point.sentence());
+    let points: Vec<(usize, &Point)> = (1..).zip(&meeting.points).collect();
+    let quote = |(number, point): &(usize, &Point)| line(meeting.language, *number, &point.sentence());
     format!("{lead}\n{}", points.choose_multiple(rng, 2).map(quote).collect::<String>())
 }
 

@@ -245,9 +245,7 @@ impl Lexicon {
             .collect();
         Self { names, groups, remarks, topics, tasks }
     }
-}
 
-impl Lexicon {
     /// Whether neither job's act goes with the other's thing.
     fn told_apart(&self, one: &Task, other: &Task) -> bool {
         let swapped = |task: &Task| {
