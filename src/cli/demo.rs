@@ -83,7 +83,7 @@ impl Demo {
         if let Some(dir) = &self.dir {
             say!("the project is in {}; on minutes of your own:", dir.display());
             say!(
-                "  togi compare '{{\"instruction\": \"To do:\", \"input\": \"Choir, 3 May.\\n1. Ben will order the chairs by 9 May.\\n\"}}' --project {} --run latest",
+                "  togi compare '{{\"instruction\": \"To do:\", \"input\": \"Choir, 3 May.\\n1. Ben will order the chairs by 9 May.\\n2. The fee stays as it is.\\n3. We asked Anna to clean the hall by 12 May.\\n\"}}' --project {} --run latest",
                 dir.display()
             );
         } else {
