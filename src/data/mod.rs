@@ -1,0 +1,4 @@
+//! What is done with records as data: reading and writing files, checks, duplicates, splits.
+
+pub mod import;
+pub mod lint;
