@@ -1,0 +1,110 @@
+//! The tables, as migrations: each is applied once, in order, and never changed after it has been released.
+
+use rusqlite_migration::{M, Migrations};
+
+/// Marks the file as togi's (`PRAGMA application_id`): "togi" in ASCII.
+pub(super) const APPLICATION_ID: i32 = 0x746f_6769;
+
+/// All migrations of this togi.
+pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
+
+const STEPS: &[M<'static>] = &[M::up(RECORDS)];
+
+/// - `act`: what somebody did, at one stroke. `reverts` names the act that an undo or a redo takes back; `reverted` is set on
+///   that one.
+/// - `revision`: a record's state after an act, `NULL` where it was taken away. Nothing here is ever changed or deleted.
+/// - `record`: what stays of a record, its newest revision, and copies of what is filtered by.
+/// - `search`: a record's words, normalised; read from its beginning to its end by a search.
+/// - `finding`: what `togi lint` found last; can be made again from the records.
+/// - `claim`: who is at a record. Means something only while the session's lock is held.
+/// - `conflict`: the text of somebody whose record was changed by another meanwhile.
+/// - `quarantine`: rows of imported files that are no records.
+const RECORDS: &str = "
+CREATE TABLE act (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    author   TEXT NOT NULL,
+    at       INTEGER NOT NULL,              -- milliseconds since 1970, UTC
+    cause    TEXT NOT NULL,
+    note     TEXT NOT NULL DEFAULT '',
+    seconds  REAL,                          -- a person's time at it, idle time left out
+    reverts  INTEGER REFERENCES act(id),
+    reverted INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX act_open ON act(author, id) WHERE reverted = 0;
+
+CREATE TABLE record (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    head        INTEGER NOT NULL,           -- revision.id
+    gone        INTEGER NOT NULL DEFAULT 0,
+    kind        TEXT NOT NULL,
+    origin      TEXT NOT NULL,
+    status      TEXT NOT NULL,
+    split       TEXT,
+    category    TEXT,
+    assignee    TEXT,
+    tags        TEXT,                       -- each between line feeds
+    author      TEXT NOT NULL,              -- of the newest revision
+    source_file TEXT,
+    source_line INTEGER,
+    source_id   TEXT,
+    origin_key  BLOB                        -- what makes a row of a file the same row again
+) STRICT;
+CREATE UNIQUE INDEX record_key ON record(origin_key) WHERE origin_key IS NOT NULL;
+CREATE INDEX record_work ON record(status, assignee) WHERE gone = 0;
+
+CREATE TABLE revision (
+    id     INTEGER PRIMARY KEY AUTOINCREMENT,
+    record INTEGER NOT NULL REFERENCES record(id),
+    act    INTEGER NOT NULL REFERENCES act(id),
+    before INTEGER REFERENCES revision(id),
+    state  TEXT
+) STRICT;
+CREATE INDEX revision_record ON revision(record);
+CREATE INDEX revision_act ON revision(act);
+
+CREATE TABLE search (
+    record INTEGER PRIMARY KEY REFERENCES record(id),
+    text   TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE finding (
+    record   INTEGER REFERENCES record(id), -- NULL for what concerns all of them
+    name     TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    reason   TEXT NOT NULL,
+    detail   TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX finding_record ON finding(record);
+CREATE INDEX finding_name ON finding(name, record);
+
+CREATE TABLE claim (
+    record  INTEGER PRIMARY KEY REFERENCES record(id),
+    session TEXT NOT NULL,
+    author  TEXT NOT NULL,
+    since   INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE conflict (
+    id     INTEGER PRIMARY KEY AUTOINCREMENT,
+    record INTEGER NOT NULL REFERENCES record(id),
+    base   INTEGER NOT NULL,                -- the revision the text was written on
+    head   INTEGER NOT NULL,                -- the revision it met
+    author TEXT NOT NULL,
+    at     INTEGER NOT NULL,
+    state  TEXT,
+    open   INTEGER NOT NULL DEFAULT 1
+) STRICT;
+CREATE INDEX conflict_open ON conflict(record) WHERE open = 1;
+
+CREATE TABLE quarantine (
+    id     INTEGER PRIMARY KEY AUTOINCREMENT,
+    file   TEXT NOT NULL,
+    line   INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    raw    TEXT NOT NULL,
+    how    TEXT NOT NULL,                   -- how the file was read, for reading the row again
+    author TEXT NOT NULL,
+    at     INTEGER NOT NULL
+) STRICT;
+CREATE INDEX quarantine_file ON quarantine(file);
+";
