@@ -1,4 +1,7 @@
 //! What is done with records as data: reading and writing files, checks, duplicates, splits.
 
+pub mod diversity;
+pub mod duplicates;
 pub mod import;
 pub mod lint;
+pub mod view;
