@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::{self, Config};
+use crate::data::export::ExportError;
+use crate::data::import::ImportError;
 use crate::job::{Job, JobError};
 use crate::model::weights::{SourceError, hub};
 use crate::project::{ModelRef, Project, ProjectError};
 use crate::prompt::record::{ReadError, Rows, read};
 use crate::prompt::{Prompt, Record, Style};
+use crate::store::{Store, StoreError};
 use crate::worker::answers::AnswerError;
 use crate::worker::model::{ModelError, Opened};
 use crate::worker::training::TrainingError;
@@ -33,6 +36,12 @@ pub enum ActionError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error(transparent)]
     Training(#[from] TrainingError),
     #[error(transparent)]
     Answer(#[from] AnswerError),
@@ -56,6 +65,14 @@ impl Context {
     /// When there is no project, or a settings file is wrong.
     pub fn find(start: &Path, model: Option<&str>) -> Result<Self, ActionError> {
         Ok(Self { project: Project::find(start)?, config: Config::load()?, model: model.map(ModelRef::parse) })
+    }
+
+    /// The project's records.
+    ///
+    /// # Errors
+    /// When the database cannot be opened.
+    pub fn store(&self) -> Result<Store, ActionError> {
+        Ok(Store::open(&self.project.db_path())?)
     }
 
     /// Where the base model lies: a path as it is, a Hub id after fetching what is missing. The first fetch pins the

@@ -12,6 +12,7 @@ pub mod generate;
 pub mod init;
 pub mod measure;
 pub mod models;
+pub mod records;
 pub mod render;
 pub mod runs;
 pub mod train;

@@ -113,6 +113,12 @@ impl Query {
         self.parts.is_empty()
     }
 
+    /// Whether it says which statuses it wants.
+    #[must_use]
+    pub fn asks_for_status(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part.what, What::Mark("status", _)))
+    }
+
     /// The words that a list may highlight, normalised.
     #[must_use]
     pub fn words(&self) -> Vec<&str> {

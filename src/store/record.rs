@@ -179,6 +179,9 @@ pub struct State {
     /// What people wrote about it; why it was rejected, for one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub notes: String,
+    /// What a file said of a chat or a text besides its content. A pair has it among its fields.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub extra: Map<String, Value>,
 }
 
 impl State {
@@ -194,6 +197,7 @@ impl State {
             references: Vec::new(),
             assignee: None,
             notes: String::new(),
+            extra: Map::new(),
         }
     }
 }

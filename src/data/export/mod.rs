@@ -159,6 +159,9 @@ fn marks(record: &Record, row: &mut Map<String, Value>) {
         row.insert("id".into(), Value::String(id));
     }
     let state = &record.state;
+    for (name, value) in &state.extra {
+        row.entry(name.clone()).or_insert_with(|| value.clone());
+    }
     if let Some(category) = &state.category {
         row.insert("category".into(), Value::String(category.clone()));
     }

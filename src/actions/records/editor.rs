@@ -1,0 +1,107 @@
+//! A record as a text that a person edits, and back.
+//!
+//! TOML, because it holds texts of several lines as they are and says where it does not parse. A record with values that TOML has
+//! no words for (a null in a tool's arguments) is JSON instead.
+
+use serde_json::{Map, Value};
+
+use super::{Content, Record, State};
+
+/// Seconds after which an open editor counts as left alone.
+pub const IDLE: f64 = 300.0;
+
+/// A record as text. A pair that has no gold answer yet shows its draft there, to be made gold.
+#[must_use]
+pub fn text(record: &Record) -> String {
+    let mut state = record.state.clone();
+    if let Content::Pair { draft, gold, .. } = &mut state.content
+        && gold.is_none()
+    {
+        *gold = Some(draft.clone().unwrap_or_default());
+    }
+    let head = format!(
+        "record {}, revision {}. Save and close to keep; change nothing to leave it as it is.",
+        record.id, record.revision
+    );
+    let value = serde_json::to_value(&state).unwrap_or_default();
+    match toml::Value::try_from(&value).ok().and_then(|value| toml::to_string_pretty(&value).ok()) {
+        Some(text) => format!("# {head}\n{text}"),
+        None => format!("// {head}\n{value:#}\n"),
+    }
+}
+
+/// What a person made of the text; `None` where they changed nothing.
+///
+/// # Errors
+/// With the line where it does not parse, or what a record cannot be.
+pub fn read(record: &Record, edited: &str) -> Result<Option<State>, String> {
+    let before = text(record);
+    if edited.trim() == before.trim() {
+        return Ok(None);
+    }
+    let value: Value = if before.starts_with("//") {
+        let body: String = edited.lines().filter(|line| !line.starts_with("//")).collect::<Vec<_>>().join("\n");
+        serde_json::from_str(&body).map_err(|error| error.to_string())?
+    } else {
+        let table: toml::Table = toml::from_str(edited).map_err(|error| error.to_string())?;
+        serde_json::to_value(table).map_err(|error| error.to_string())?
+    };
+    let Value::Object(mut map) = value else { return Err("a record is named values".into()) };
+    let known = ["kind", "fields", "draft", "gold", "turns", "tools", "text", "status", "split", "category", "tags", "references", "assignee", "notes", "extra"];
+    if let Some(key) = map.keys().find(|key| !known.contains(&key.as_str())) {
+        return Err(format!("{key} is nothing a record has; there are {}", known.join(", ")));
+    }
+    empty_to_none(&mut map);
+    let after: State = serde_json::from_value(Value::Object(map)).map_err(|error| error.to_string())?;
+    if after.content.kind() != record.state.content.kind() {
+        return Err(format!("the record is a {} and cannot become a {}", record.state.content.kind(), after.content.kind()));
+    }
+    let after = keep_drafts(&record.state, after);
+    Ok((after != record.state).then_some(after))
+}
+
+/// An empty text where there may be none means none.
+fn empty_to_none(map: &mut Map<String, Value>) {
+    for key in ["gold", "draft", "split", "category", "assignee"] {
+        if map.get(key).and_then(Value::as_str).is_some_and(|text| text.trim().is_empty()) {
+            map.shift_remove(key);
+        }
+    }
+}
+
+/// Keeps what an assistant's turn said before, where its text was changed and nothing is kept yet.
+#[must_use]
+pub fn keep_drafts(before: &State, mut after: State) -> State {
+    if let (Content::Chat { turns: old, .. }, Content::Chat { turns: new, .. }) = (&before.content, &mut after.content)
+        && old.len() == new.len()
+    {
+        for (old, new) in old.iter().zip(new) {
+            if new.role == "assistant" && old.role == "assistant" && old.content != new.content && new.draft.is_none() {
+                new.draft.clone_from(&old.content);
+            }
+        }
+    }
+    after
+}
+
+/// Sets the answer: a pair's gold, or a chat's assistant turn number `turn` (from 1 among the assistant's; `None` for the last).
+///
+/// # Errors
+/// Where the record has no such turn, or is a text.
+pub fn set_answer(state: &State, answer: &str, turn: Option<usize>) -> Result<State, String> {
+    let mut after = state.clone();
+    match &mut after.content {
+        Content::Pair { gold, .. } => *gold = Some(answer.to_owned()),
+        Content::Chat { turns, .. } => {
+            let mut own: Vec<_> = turns.iter_mut().filter(|turn| turn.role == "assistant").collect();
+            let count = own.len();
+            let index = turn.unwrap_or(count).wrapping_sub(1);
+            let Some(turn) = own.get_mut(index) else {
+                return Err(format!("the assistant has {count} turns in it"));
+            };
+            turn.content = Some(answer.to_owned());
+        }
+        Content::Text { .. } => return Err("a text has no answer: edit it with togi edit ID".into()),
+    }
+    Ok(keep_drafts(state, after))
+}

@@ -1,0 +1,259 @@
+//! Files to records.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::actions::context::ActionError;
+use crate::data::import::{self, Item, Options, Row, Summary};
+use crate::store::{
+    Act, Cause, Content, New, Origin, Refused, Source, Split, State, Status, Store,
+};
+
+pub use crate::data::import::{Format, Preview, files_of, inspect};
+
+/// Refused rows that are kept in full; behind them they are only counted.
+const KEPT: usize = 10_000;
+
+/// How files are to be read.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The layout, where it is not to be recognised.
+    pub format: Option<Format>,
+    /// Which column plays which part.
+    pub map: Vec<(String, String)>,
+    /// What the records are used for.
+    pub split: Option<Split>,
+    /// Where they come from.
+    pub origin: Option<Origin>,
+    /// What they are at first; by default gold where people wrote them, else in the inbox.
+    pub status: Option<Status>,
+}
+
+impl Request {
+    /// What the reader needs to know.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        Options { format: self.format, map: self.map.clone(), ..Options::default() }
+    }
+
+    fn status(&self) -> Status {
+        let usual = if self.origin == Some(Origin::Human) { Status::Gold } else { Status::Inbox };
+        self.status.unwrap_or(usual)
+    }
+}
+
+/// A row that is no record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RowError {
+    /// Line, row or element, from 1.
+    pub line: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// What came of one file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The file.
+    pub file: String,
+    /// Its layout.
+    pub format: String,
+    /// Its encoding.
+    pub encoding: String,
+    /// Records that were added, or would be.
+    pub rows: usize,
+    /// Records that were here already.
+    pub skipped: usize,
+    /// Rows that are no records; they are in quarantine.
+    pub errors: Vec<RowError>,
+}
+
+/// Reads a file without writing anything: what an import would do.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn rehearse(path: &Path, request: &Request) -> Result<Report, ActionError> {
+    let mut report = blank(path);
+    let summary = import::read(path, &request.options(), &mut |item| -> Result<(), ActionError> {
+        match item {
+            Item::Row(_) => report.rows += 1,
+            Item::Refused { line, reason, .. } => report.errors.push(RowError { line, reason }),
+        }
+        Ok(())
+    })?;
+    Ok(Report { format: summary.format.to_string(), encoding: summary.encoding, ..report })
+}
+
+/// Adds a file's records in one act, all of them or none, and puts the rows that are no records in quarantine. What is here
+/// already is not added again: a row is known by what it holds, its split and how many like it stand before it in the file.
+///
+/// # Errors
+/// When the file cannot be read as records or the database cannot be written; nothing is added then.
+pub fn import(
+    store: &mut Store,
+    path: &Path,
+    request: &Request,
+    tell: &mut dyn FnMut(u64),
+) -> Result<Report, ActionError> {
+    let mut report = blank(path);
+    let mut quarantine: Vec<Refused> = Vec::new();
+    let mut seen = Seen::default();
+    let act = Act::new(Cause::Import, report.file.clone());
+    let file = report.file.clone();
+    let (summary, _) = store.add::<_, ActionError>(&act, |add| {
+        import::read(path, &request.options(), &mut |item| -> Result<(), ActionError> {
+            match item {
+                Item::Row(row) => {
+                    let key = seen.key(&row, request.split);
+                    match add(&new(row, request, &file, key))? {
+                        Some(_) => report.rows += 1,
+                        None => report.skipped += 1,
+                    }
+                }
+                Item::Refused { line, reason, raw } => {
+                    if quarantine.len() < KEPT {
+                        let (file, reason) = (file.clone(), reason.clone());
+                        quarantine.push(Refused { id: 0, file, line, reason, raw, how: String::new() });
+                    }
+                    report.errors.push(RowError { line, reason });
+                }
+            }
+            tell((report.rows + report.skipped + report.errors.len()) as u64);
+            Ok(())
+        })
+    })?;
+    let how = how(request, &summary);
+    quarantine.iter_mut().for_each(|row| row.how.clone_from(&how));
+    store.set_quarantine(&file, &quarantine)?;
+    Ok(Report { format: summary.format.to_string(), encoding: summary.encoding, ..report })
+}
+
+/// Adds what a mended row holds; how many records that were.
+///
+/// # Errors
+/// When it is still no record, with the reason.
+pub fn mend(store: &mut Store, refused: &Refused, mended: &str) -> Result<usize, ActionError> {
+    let how: How = serde_json::from_str(&refused.how).unwrap_or_default();
+    let request = Request { split: how.split, origin: how.origin, status: how.status, ..Request::default() };
+    let options = Options { format: how.format, map: how.map, answers: how.answers, ..Options::default() };
+    let mut seen = Seen::default();
+    let mut still = None;
+    let act = Act::new(Cause::Import, format!("{}, line {}, mended", refused.file, refused.line));
+    let (_, done) = store.add::<_, ActionError>(&act, |add| {
+        import::read_bytes(&refused.file, mended.as_bytes(), &options, &mut |item| -> Result<(), ActionError> {
+            match item {
+                Item::Row(mut row) => {
+                    row.line = refused.line;
+                    let key = seen.key(&row, request.split);
+                    add(&new(row, &request, &refused.file, key))?;
+                }
+                Item::Refused { reason, .. } => {
+                    still.get_or_insert(reason);
+                }
+            }
+            Ok(())
+        })?;
+        match still.take() {
+            Some(why) => Err(ActionError::Refused(format!("{}, line {}: {why}", refused.file, refused.line))),
+            None => Ok(()),
+        }
+    })?;
+    store.leave_quarantine(refused.id)?;
+    Ok(done.changed.len())
+}
+
+fn blank(path: &Path) -> Report {
+    Report {
+        file: path.display().to_string(),
+        format: String::new(),
+        encoding: String::new(),
+        rows: 0,
+        skipped: 0,
+        errors: Vec::new(),
+    }
+}
+
+/// How a file was read, so that a mended row of it is read alike.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct How {
+    format: Option<Format>,
+    #[serde(default)]
+    map: Vec<(String, String)>,
+    answers: Option<bool>,
+    split: Option<Split>,
+    origin: Option<Origin>,
+    status: Option<Status>,
+}
+
+fn how(request: &Request, summary: &Summary) -> String {
+    let how = How {
+        format: Some(summary.format),
+        map: summary.mapping.clone(),
+        answers: Some(summary.answers),
+        split: request.split,
+        origin: request.origin,
+        status: request.status,
+    };
+    serde_json::to_string(&how).unwrap_or_default()
+}
+
+fn new(row: Row, request: &Request, file: &str, key: [u8; 16]) -> New {
+    let status = request.status();
+    let mut content = row.content;
+    let mut answered = true;
+    if let Content::Pair { draft, gold, .. } = &mut content {
+        // An answer that nobody here has looked at is a draft; a preference pair brings both.
+        if status != Status::Gold && draft.is_none() {
+            *draft = gold.take();
+        }
+        answered = gold.is_some() || draft.is_some();
+    }
+    // A bare prompt cannot be gold yet.
+    let status = if answered { status } else { Status::Inbox };
+    let state = State {
+        split: request.split,
+        category: row.category,
+        tags: row.tags,
+        references: row.references,
+        extra: row.extra,
+        ..State::new(content, status)
+    };
+    let source = Source { file: file.to_owned(), line: row.line, id: row.id };
+    New { state, origin: request.origin.unwrap_or(Origin::Import), source: Some(source), key: Some(key) }
+}
+
+/// Which rows a file had so far.
+#[derive(Default)]
+struct Seen(HashMap<[u8; 16], u32>);
+
+impl Seen {
+    /// What makes this row the same row again.
+    fn key(&mut self, row: &Row, split: Option<Split>) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new();
+        let whole = (&row.content, &row.id, &row.category, &row.tags, &row.references, &row.extra, split);
+        // Texts, numbers and maps with text keys always have a JSON form.
+        let _ = serde_json::to_writer(&mut hasher, &whole);
+        let like = self.0.entry(cut(&hasher)).or_default();
+        *like += 1;
+        if *like > 1 {
+            hasher.update(&like.to_le_bytes());
+        }
+        cut(&hasher)
+    }
+}
+
+fn cut(hasher: &blake3::Hasher) -> [u8; 16] {
+    let mut key = [0; 16];
+    hasher.finalize_xof().fill(&mut key);
+    key
+}
+
+/// Looks at a file as [`import`] would read it; for the preview.
+///
+/// # Errors
+/// As [`import::inspect`].
+pub fn preview(path: &Path, request: &Request) -> Result<Preview, ActionError> {
+    Ok(inspect(path, &request.options())?)
+}

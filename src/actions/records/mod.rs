@@ -1,0 +1,282 @@
+//! What a person does with records: list, read, edit, accept, reject, sort, undo.
+//!
+//! Each takes the opened [`Store`] and is one act, so that one undo takes it back whole. A verb calls it once and a pane's key
+//! calls the same.
+
+pub mod dedupe;
+pub mod editor;
+pub mod export;
+pub mod import;
+pub mod lint;
+pub mod quarantine;
+pub mod split;
+pub mod stats;
+
+use serde::Serialize;
+
+use super::context::ActionError;
+
+pub use crate::store::{
+    Act, Cause, Change, Claimed, Conflict, Content, Counts, Done, Flag, Origin, QUERY_KEYS, Query, Record, Revision,
+    Split, State, Status, Store, StoreError, Undone,
+};
+
+/// A record in a list.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Listed {
+    /// The record.
+    #[serde(flatten)]
+    pub record: Record,
+    /// Names of the checks that found something at the last lint.
+    pub flags: Vec<String>,
+}
+
+/// What a query finds, from `offset` on, and how many there are.
+///
+/// # Errors
+/// When the records cannot be read.
+pub fn list(store: &Store, query: &Query, offset: usize, limit: usize) -> Result<(Vec<Listed>, usize), ActionError> {
+    let page = store.page(query, offset, limit)?;
+    let listed = page
+        .records
+        .into_iter()
+        .map(|record| {
+            let mut flags: Vec<String> = store.flags(Some(record.id))?.into_iter().map(|flag| flag.name).collect();
+            flags.dedup();
+            Ok(Listed { record, flags })
+        })
+        .collect::<Result<_, StoreError>>()?;
+    Ok((listed, page.total))
+}
+
+/// Everything about one record.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Shown {
+    /// The record.
+    #[serde(flatten)]
+    pub record: Record,
+    /// What the last lint found in it.
+    pub flags: Vec<Flag>,
+    /// Who is at it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken: Option<String>,
+    /// Texts that could not be saved over a newer one, each with who wrote it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<(String, Conflict)>,
+    /// Every state it had; empty unless asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Revision>,
+}
+
+/// Gathers what there is to know of a record.
+///
+/// # Errors
+/// When there is no such record.
+pub fn show(store: &Store, record: i64, history: bool) -> Result<Shown, ActionError> {
+    Ok(Shown {
+        record: store.get(record)?,
+        flags: store.flags(Some(record))?,
+        taken: store.claims()?.into_iter().find(|claim| claim.record == record).map(|claim| claim.author),
+        conflicts: store.conflicts(Some(record))?,
+        history: if history { store.history(record)? } else { Vec::new() },
+    })
+}
+
+/// What an act over several records did, and which it could not be done on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Outcome {
+    /// What was done.
+    #[serde(flatten)]
+    pub done: Done,
+    /// Records that were left as they are, and why.
+    pub refused: Vec<(i64, String)>,
+}
+
+/// Accepts records: the answer as it stands becomes gold. One without an answer is refused.
+///
+/// # Errors
+/// When there is no such record.
+pub fn accept(store: &mut Store, records: &[i64], seconds: Option<f64>) -> Result<Outcome, ActionError> {
+    let mut refused = Vec::new();
+    let act = Act { seconds, ..Act::new(Cause::Accept, "") };
+    let done = store.change(&act, records, |record, state| match accepted(state) {
+        Ok(after) => Some(after),
+        Err(why) => {
+            refused.push((record, why));
+            None
+        }
+    })?;
+    Ok(Outcome { done, refused })
+}
+
+/// The state with its answer as gold; otherwise why it cannot be.
+///
+/// # Errors
+/// Where there is no answer.
+pub fn accepted(state: &State) -> Result<State, String> {
+    let mut after = state.clone();
+    after.status = Status::Gold;
+    match &mut after.content {
+        Content::Pair { draft, gold, .. } => {
+            if gold.is_none() {
+                gold.clone_from(draft);
+            }
+            if gold.as_deref().is_none_or(|text| text.trim().is_empty()) {
+                return Err("it has no answer: write one first".into());
+            }
+        }
+        Content::Chat { turns, .. } => {
+            if !turns.iter().any(|turn| turn.role == "assistant") {
+                return Err("no turn of it is the assistant's".into());
+            }
+        }
+        Content::Text { text } => {
+            if text.trim().is_empty() {
+                return Err("it is empty".into());
+            }
+        }
+    }
+    Ok(after)
+}
+
+/// Rejects records, with the reason as a note on each.
+///
+/// # Errors
+/// When there is no such record.
+pub fn reject(store: &mut Store, records: &[i64], why: &str, seconds: Option<f64>) -> Result<Outcome, ActionError> {
+    let act = Act { seconds, ..Act::new(Cause::Reject, why) };
+    let done = store.change(&act, records, |_, state| {
+        let mut after = State { status: Status::Rejected, ..state.clone() };
+        if !why.is_empty() && !after.notes.lines().any(|line| line == why) {
+            if !after.notes.is_empty() {
+                after.notes.push('\n');
+            }
+            after.notes.push_str(why);
+        }
+        Some(after)
+    })?;
+    Ok(Outcome { done, refused: Vec::new() })
+}
+
+/// Marks to be set; what is `None` stays. An empty text takes the mark away.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Marks {
+    /// The class.
+    pub category: Option<String>,
+    /// What the record is used for; `Some(None)` for nothing yet.
+    pub split: Option<Option<Split>>,
+    /// Who is to work on it.
+    pub assignee: Option<String>,
+    /// Tags to add.
+    pub tag: Vec<String>,
+    /// Tags to take away.
+    pub untag: Vec<String>,
+    /// Back to the inbox, say.
+    pub status: Option<Status>,
+}
+
+impl Marks {
+    fn apply(&self, state: &State) -> State {
+        let mut after = state.clone();
+        let text = |text: &String| (!text.is_empty()).then(|| text.clone());
+        if let Some(category) = &self.category {
+            after.category = text(category);
+        }
+        if let Some(assignee) = &self.assignee {
+            after.assignee = text(assignee);
+        }
+        if let Some(split) = self.split {
+            after.split = split;
+        }
+        if let Some(status) = self.status {
+            after.status = status;
+        }
+        after.tags.retain(|tag| !self.untag.contains(tag));
+        for tag in &self.tag {
+            if !after.tags.contains(tag) {
+                after.tags.push(tag.clone());
+            }
+        }
+        after
+    }
+}
+
+/// Sets marks on records.
+///
+/// # Errors
+/// When there is no such record, or it would become gold without an answer.
+pub fn mark(store: &mut Store, records: &[i64], marks: &Marks) -> Result<Outcome, ActionError> {
+    let mut refused = Vec::new();
+    let done = store.change(&Act::new(Cause::Sort, ""), records, |record, state| {
+        let after = marks.apply(state);
+        if after.status == Status::Gold && state.status != Status::Gold {
+            return match accepted(&after) {
+                Ok(after) => Some(after),
+                Err(why) => {
+                    refused.push((record, why));
+                    None
+                }
+            };
+        }
+        Some(after)
+    })?;
+    Ok(Outcome { done, refused })
+}
+
+/// Saves a record's next state, made on revision `base`.
+///
+/// # Errors
+/// When the database cannot be written. That another edit came first is told in the outcome, with both texts.
+pub fn save(
+    store: &mut Store,
+    record: i64,
+    base: i64,
+    after: State,
+    seconds: Option<f64>,
+) -> Result<Outcome, ActionError> {
+    let act = Act { seconds, ..Act::new(Cause::Edit, "") };
+    let done = store.act(&act, &[Change { record, base, after }])?;
+    Ok(Outcome { done, refused: Vec::new() })
+}
+
+/// Takes back up to `count` of this author's acts, newest first.
+///
+/// # Errors
+/// When the database cannot be written.
+pub fn undo(store: &mut Store, count: usize) -> Result<Vec<Undone>, ActionError> {
+    repeat(count, || store.undo())
+}
+
+/// Does again up to `count` of the acts that this author took back.
+///
+/// # Errors
+/// When the database cannot be written.
+pub fn redo(store: &mut Store, count: usize) -> Result<Vec<Undone>, ActionError> {
+    repeat(count, || store.redo())
+}
+
+fn repeat(
+    count: usize,
+    mut one: impl FnMut() -> Result<Option<Undone>, StoreError>,
+) -> Result<Vec<Undone>, ActionError> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        let Some(undone) = one()? else { break };
+        all.push(undone);
+    }
+    Ok(all)
+}
+
+/// Gives this author the next record to work on: one that is theirs already, or else a free one, which is theirs from then on.
+/// So the verb, whose process ends, gives everybody a different record as the pane's claim does.
+///
+/// # Errors
+/// When the database cannot be written.
+pub fn next(store: &mut Store) -> Result<Option<Record>, ActionError> {
+    let Some(record) = store.next(None)? else { return Ok(None) };
+    let author = store.author().to_owned();
+    store.change(&Act::new(Cause::Sort, "next"), &[record.id], |_, state| {
+        Some(State { assignee: Some(author.clone()), ..state.clone() })
+    })?;
+    Ok(Some(store.get(record.id)?))
+}

@@ -1,0 +1,41 @@
+//! The same prompt with another answer. An error where one answer has to be wrong (labels, JSON, words taken from the
+//! prompt); where answers are free, good to know.
+
+use super::super::{Check, Finding, Look, Scope, Severity};
+use super::list;
+
+/// `contradiction`.
+pub struct Contradiction;
+
+impl Check for Contradiction {
+    fn name(&self) -> &'static str {
+        "contradiction"
+    }
+
+    fn why(&self) -> &'static str {
+        "where the same question has two answers, training pulls both ways and a score counts one of them as wrong"
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Across
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let outline = &look.facts.outline;
+        let Some(answer) = outline.answer else { return Vec::new() };
+        let same = look.index.likeness().same_prompt(outline);
+        let other = |other: &&&crate::data::duplicates::Outline| other.answer.is_some_and(|theirs| theirs != answer);
+        let ids: Vec<i64> = same.iter().filter(other).map(|other| other.id).collect();
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        let exact = look.index.group(look.facts).is_exact();
+        let severity = if exact { Severity::Error } else { Severity::Info };
+        let reason = format!("the same prompt has another answer in {}", list(&ids));
+        let finding = look.finding(self.name(), severity, reason).with(ids);
+        vec![match look.answer() {
+            Some(part) => finding.over(part),
+            None => finding,
+        }]
+    }
+}

@@ -1,0 +1,47 @@
+//! Records that are equal in [normal form](crate::data::duplicates::normal). One of them is good to keep (an accepted one
+//! before others, then the first), and is not reported; the copies are.
+
+use super::super::{Check, Facts, Finding, Look, Scope, Severity};
+use super::list;
+use crate::store::{State, Status};
+
+/// `exact-duplicate`.
+pub struct ExactDuplicate;
+
+impl Check for ExactDuplicate {
+    fn name(&self) -> &'static str {
+        "exact-duplicate"
+    }
+
+    fn why(&self) -> &'static str {
+        "a repeated record counts twice in training and can stand on both sides of a split"
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Across
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let index = look.index;
+        // A copy across the split is a leak, and that check's.
+        let same_side =
+            index.likeness().equal(&look.facts.outline).into_iter().filter_map(|other| index.facts(other.id));
+        let same_side: Vec<&Facts> = same_side.filter(|other| other.held == look.facts.held).collect();
+        let rank = |facts: &Facts| (!facts.gold, facts.outline.id);
+        if same_side.iter().all(|other| rank(other) > rank(look.facts)) {
+            return Vec::new();
+        }
+        let ids: Vec<i64> = same_side.iter().map(|other| other.outline.id).collect();
+        let reason = format!("says the same as {}, apart from case, width, spaces and punctuation", list(&ids));
+        vec![look.finding(self.name(), Severity::Warning, reason).with(ids)]
+    }
+
+    /// Rejects the copy.
+    fn fix(&self, state: &State, finding: &Finding) -> Option<State> {
+        let mut state = state.clone();
+        state.status = Status::Rejected;
+        let note = format!("{}: {}", self.name(), finding.reason);
+        state.notes = if state.notes.is_empty() { note } else { format!("{}\n{note}", state.notes) };
+        Some(state)
+    }
+}
