@@ -1,0 +1,3 @@
+//! What a file of each layout gives.
+
+mod shared;
