@@ -4,20 +4,34 @@
 //! go to standard error, so that a pipe carries results only. Exit codes: 0 done, 1 failed, 2 wrongly asked, 130
 //! stopped by a signal. A reader that closes the pipe ends a verb quietly.
 
+mod accept;
 mod bench;
 mod compare;
+mod dedupe;
 mod demo;
 mod doctor;
+mod edit;
 mod eval;
 mod export;
 mod generate;
+mod import;
 mod init;
+mod lint;
+mod mark;
 mod models;
+mod next;
 mod output;
 mod progress;
+mod quarantine;
+mod records;
+mod reject;
 mod render;
 mod runs;
+mod show;
+mod split;
+mod stats;
 mod train;
+mod undo;
 mod worker;
 
 use std::path::PathBuf;
@@ -49,13 +63,29 @@ Example:
   togi demo
   togi init my-desk --model HuggingFaceTB/SmolLM2-135M-Instruct
   cd my-desk
-  togi train --data train.jsonl
+  togi import train.jsonl --origin human
+  togi train
   togi compare \"a prompt\" --run latest";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
     Demo(demo::Demo),
     Init(init::Init),
+    Import(import::Import),
+    Records(records::Records),
+    Show(show::Show),
+    Next(next::Next),
+    Edit(edit::Edit),
+    Accept(accept::Accept),
+    Reject(reject::Reject),
+    Mark(mark::Mark),
+    Undo(undo::Undo),
+    Redo(undo::Redo),
+    Lint(lint::Lint),
+    Dedupe(dedupe::Dedupe),
+    Split(split::Split),
+    Stats(stats::Stats),
+    Quarantine(quarantine::Quarantine),
     Train(train::Train),
     Generate(generate::Generate),
     Compare(compare::Compare),
@@ -74,6 +104,21 @@ impl Verb {
         match self {
             Self::Demo(verb) => verb.run(),
             Self::Init(verb) => verb.run(),
+            Self::Import(verb) => verb.run(place),
+            Self::Records(verb) => verb.run(place),
+            Self::Show(verb) => verb.run(place),
+            Self::Next(verb) => verb.run(place),
+            Self::Edit(verb) => verb.run(place),
+            Self::Accept(verb) => verb.run(place),
+            Self::Reject(verb) => verb.run(place),
+            Self::Mark(verb) => verb.run(place),
+            Self::Undo(verb) => verb.run(place),
+            Self::Redo(verb) => verb.run(place),
+            Self::Lint(verb) => verb.run(place),
+            Self::Dedupe(verb) => verb.run(place),
+            Self::Split(verb) => verb.run(place),
+            Self::Stats(verb) => verb.run(place),
+            Self::Quarantine(verb) => verb.run(place),
             Self::Train(verb) => verb.run(place),
             Self::Generate(verb) => verb.run(place),
             Self::Compare(verb) => verb.run(place),

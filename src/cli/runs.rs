@@ -14,8 +14,12 @@ use crate::actions;
 #[command(after_help = "\
 Example:
   togi runs
+  togi runs --changed latest
   togi runs --json")]
 pub struct Runs {
+    /// Say which of the records that a run was trained on have changed since
+    #[arg(long, value_name = "RUN")]
+    changed: Option<String>,
     /// Print one JSON object a run
     #[arg(long)]
     json: bool,
@@ -23,6 +27,9 @@ pub struct Runs {
 
 impl Runs {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
+        if let Some(run) = &self.changed {
+            return self.since(place, run);
+        }
         let runs = actions::runs::runs(&place.context(&BaseModel::default())?)?;
         if self.json {
             for run in &runs {
@@ -47,6 +54,24 @@ impl Runs {
                 say!("{problem}");
             }
         }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn since(&self, place: &Place, run: &str) -> Result<ExitCode> {
+        let (changed, added) = actions::train::changed(&place.context(&BaseModel::default())?, run)?;
+        if self.json {
+            output::json(&serde_json::json!({ "changed": changed, "added": added }))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        for one in &changed {
+            let now = match (one.now, one.status) {
+                (Some(now), Some(status)) if one.content => format!("revision {now} now ({status}), with another text"),
+                (Some(now), Some(status)) => format!("revision {now} now ({status}), with the same text"),
+                _ => "taken away".to_owned(),
+            };
+            output::print(&format!("{}: trained on revision {}; {now}\n", one.record, one.then))?;
+        }
+        say!("{} records changed since, {added} gold ones were added", changed.len());
         Ok(ExitCode::SUCCESS)
     }
 }

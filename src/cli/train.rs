@@ -18,18 +18,20 @@ use super::{BaseModel, Place, STOPPED, progress};
 use crate::actions::train::{self, Control, Event, Facts, Job, Metrics, Outcome, Request, Summary};
 use crate::text;
 
-/// Tune the project's model on a file of records
+/// Tune the project's model on its gold records, or on a file
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
+  togi train
   togi train --data train.jsonl
   togi train --data train.jsonl --valid dev.jsonl --set train.rank=8 --set train.epochs=2
   togi train --resume latest
 
 Ctrl-C writes a checkpoint and ends; a second one ends at once.")]
 pub struct Train {
-    /// Records to train on: JSON lines of pairs, chats or texts, or a .txt or .md file
-    #[arg(long, value_name = "FILE", required_unless_present = "resume", conflicts_with = "resume")]
+    /// Records to train on: JSON lines of pairs, chats or texts, or a .txt or .md file [default: the project's gold records, those of
+    /// the split valid to validate on, those of test not at all]
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     data: Option<PathBuf>,
     /// Records to validate on [default: a tenth of the data, held out]
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
@@ -59,7 +61,7 @@ impl Train {
             (job, standing.step.is_some(), standing.step.unwrap_or(0), standing.steps)
         } else {
             let request = Request {
-                data: self.data.clone().unwrap_or_default(),
+                data: self.data.clone(),
                 valid: self.valid.clone(),
                 set: self.set.clone(),
             };

@@ -70,7 +70,7 @@ pub fn split(records: &[Record], sets: &[Vec<i64>], shares: Shares, seed: u64) -
     let (mut over_test, mut over_valid) = (0.0, 0.0);
     for (category, mut units) in open {
         let of = have.entry(category).or_default();
-        let mut quota = |share: f64, has: usize, over: &mut f64| -> usize {
+        let quota = |share: f64, has: usize, over: &mut f64| -> usize {
             let want = of.all as f64 * share.clamp(0.0, 1.0) + *over;
             let whole = want.round().max(0.0);
             *over = want - whole;

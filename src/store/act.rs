@@ -239,8 +239,9 @@ impl Store {
         let fail = self.fail();
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&fail)?;
+        let (author, path) = (&self.author, &self.path);
         let mut writer =
-            Writer { transaction, author: &self.author, path: &self.path, act: None, now: now(), reverts: None };
+            Writer { transaction, author, path, act: None, now: now(), reverts: None, next_revision: None };
         let done = work(&mut writer)?;
         writer.transaction.commit().map_err(&fail)?;
         Ok(done)
@@ -262,6 +263,8 @@ pub(super) struct Writer<'a> {
     pub now: i64,
     /// The act that this one takes back.
     pub reverts: Option<i64>,
+    /// The number of the next revision, once it was needed: nobody else writes while this transaction lasts.
+    next_revision: Option<i64>,
 }
 
 impl Writer<'_> {
@@ -305,15 +308,29 @@ impl Writer<'_> {
         Ok(number)
     }
 
+    fn revision(&mut self) -> Result<i64, StoreError> {
+        let next = match self.next_revision {
+            Some(next) => next,
+            None => self
+                .transaction
+                .query_row("SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'revision'", [], |row| {
+                    row.get(0)
+                })
+                .map_err(|cause| self.fail(cause))?,
+        };
+        self.next_revision = Some(next + 1);
+        Ok(next)
+    }
+
     /// Gives a record its next revision and returns it.
     pub fn put(&mut self, act: &Act, record: i64, head: &Head, after: Option<&State>) -> Result<i64, StoreError> {
         let act = self.act(act)?;
+        let revision = self.revision()?;
         let text = after.map(write).transpose()?;
         let run = |connection: &Connection| -> rusqlite::Result<i64> {
             connection
-                .prepare_cached("INSERT INTO revision(record, act, before, state) VALUES (?, ?, ?, ?)")?
-                .execute(params![record, act, head.revision, text])?;
-            let revision = connection.last_insert_rowid();
+                .prepare_cached("INSERT INTO revision(id, record, act, before, state) VALUES (?, ?, ?, ?, ?)")?
+                .execute(params![revision, record, act, head.revision, text])?;
             // What was taken away keeps the columns it had: nothing lists it.
             connection
                 .prepare_cached(
@@ -368,6 +385,7 @@ impl Writer<'_> {
             }
         }
         let act = self.act(act)?;
+        let revision = self.revision()?;
         let state = &new.state;
         let text = write(state)?;
         let run = |connection: &Connection| -> rusqlite::Result<(i64, i64)> {
@@ -376,9 +394,10 @@ impl Writer<'_> {
                 .prepare_cached(
                     "INSERT INTO record(head, kind, origin, status, split, category, assignee, tags, author,
                          source_file, source_line, source_id, origin_key)
-                     VALUES (0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 )?
                 .execute(params![
+                    revision,
                     state.content.kind(),
                     new.origin.word(),
                     state.status.word(),
@@ -394,12 +413,8 @@ impl Writer<'_> {
                 ])?;
             let record = connection.last_insert_rowid();
             connection
-                .prepare_cached("INSERT INTO revision(record, act, state) VALUES (?, ?, ?)")?
-                .execute(params![record, act, text])?;
-            let revision = connection.last_insert_rowid();
-            connection
-                .prepare_cached("UPDATE record SET head = ? WHERE id = ?")?
-                .execute(params![revision, record])?;
+                .prepare_cached("INSERT INTO revision(id, record, act, state) VALUES (?, ?, ?, ?)")?
+                .execute(params![revision, record, act, text])?;
             connection
                 .prepare_cached("INSERT INTO search(record, text) VALUES (?, ?)")?
                 .execute(params![record, words(state)])?;

@@ -1,4 +1,5 @@
-//! The quarantine: rows of imported files that are no records, kept as they were until somebody mends or drops them.
+//! Imported files: which there were, and the quarantine: their rows that are no records, kept as they were until somebody
+//! mends or drops them.
 
 use rusqlite::params;
 use serde::Serialize;
@@ -24,6 +25,17 @@ pub struct Refused {
 }
 
 impl Store {
+    /// The name under which a file's rows are known: that of an earlier import of the same bytes, else `name`, which is
+    /// remembered.
+    ///
+    /// # Errors
+    /// Where the database cannot be written.
+    pub fn file_name(&mut self, hash: &[u8; 32], name: &str) -> Result<String, StoreError> {
+        let fail = self.fail();
+        let sql = "INSERT INTO file(hash, name) VALUES (?, ?) ON CONFLICT(hash) DO UPDATE SET name = name RETURNING name";
+        self.connection.query_row(sql, params![&hash[..], name], |row| row.get(0)).map_err(fail)
+    }
+
     /// Keeps the refused rows of `file` in the place of those that an earlier import of it left.
     ///
     /// # Errors

@@ -142,26 +142,61 @@ impl Query {
                 }
             }
         }
-        let from = match (words.is_empty(), conditions.len()) {
-            (true, _) => format!("r.id, NULL FROM record r WHERE {}", conditions.join(" AND ")),
-            // Only records that are there have words.
-            (false, 1) => "r.record, r.text FROM search r".to_owned(),
-            (false, _) => format!(
-                "r.id, s.text FROM record r CROSS JOIN search s ON s.record = r.id WHERE {}",
-                conditions.join(" AND ")
-            ),
-        };
-        let mut statement = connection.prepare_cached(&format!("SELECT {from} ORDER BY 1"))?;
-        let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+        let marked = (conditions.len() > 1 || words.is_empty()).then(|| {
+            let sql = format!("SELECT r.id FROM record r WHERE {} ORDER BY r.id", conditions.join(" AND "));
+            connection.prepare_cached(&sql)?.query_map(rusqlite::params_from_iter(values), |row| row.get(0))?.collect()
+        });
+        let marked: Option<Vec<i64>> = marked.transpose()?;
+        let Some(marked) = marked else { return scan(connection, &words, |_| true) };
+        if words.is_empty() {
+            return Ok(marked);
+        }
+        if marked.len() > FEW {
+            let mut rest = marked.iter().copied().peekable();
+            return scan(connection, &words, |record| {
+                while rest.next_if(|&next| next < record).is_some() {}
+                rest.peek() == Some(&record)
+            });
+        }
+        let mut statement = connection.prepare_cached("SELECT text FROM search WHERE record = ?")?;
         let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            let text = row.get_ref(1)?.as_bytes_or_null()?.unwrap_or_default();
-            if words.iter().all(|(not, finder)| finder.find(text).is_some() != *not) {
-                found.push(row.get(0)?);
+        for record in marked {
+            let fits = statement.query_row([record], |row| Ok(fits(&words, row.get_ref(0)?.as_bytes_or_null()?)))?;
+            if fits {
+                found.push(record);
             }
         }
         Ok(found)
     }
+}
+
+/// Records up to which looking up their words one by one is faster than reading all words through.
+const FEW: usize = 2_000;
+
+type Words<'a> = [(bool, Finder<'a>)];
+
+fn fits(words: &Words<'_>, text: Option<&[u8]>) -> bool {
+    let text = text.unwrap_or_default();
+    words.iter().all(|(not, finder)| finder.find(text).is_some() != *not)
+}
+
+/// Reads the words of all records through, in order.
+fn scan(
+    connection: &Connection,
+    words: &Words<'_>,
+    mut wanted: impl FnMut(i64) -> bool,
+) -> rusqlite::Result<Vec<i64>> {
+    // Only records that are there have words.
+    let mut statement = connection.prepare_cached("SELECT record, text FROM search ORDER BY record")?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let record = row.get(0)?;
+        if wanted(record) && fits(words, row.get_ref(1)?.as_bytes_or_null()?) {
+            found.push(record);
+        }
+    }
+    Ok(found)
 }
 
 /// A mark's condition in SQL; what it compares with is added to `values`.

@@ -14,6 +14,7 @@ const STEPS: &[M<'static>] = &[M::up(RECORDS)];
 ///   that one.
 /// - `revision`: a record's state after an act, `NULL` where it was taken away. Nothing here is ever changed or deleted.
 /// - `record`: what stays of a record, its newest revision, and copies of what is filtered by.
+/// - `file`: files that were imported.
 /// - `search`: a record's words, normalised; read from its beginning to its end by a search.
 /// - `finding`: what `togi lint` found last; can be made again from the records.
 /// - `claim`: who is at a record. Means something only while the session's lock is held.
@@ -61,6 +62,11 @@ CREATE TABLE revision (
 ) STRICT;
 CREATE INDEX revision_record ON revision(record);
 CREATE INDEX revision_act ON revision(act);
+
+CREATE TABLE file (
+    hash BLOB PRIMARY KEY,                  -- of its bytes
+    name TEXT NOT NULL                      -- under which its rows are known
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE search (
     record INTEGER PRIMARY KEY REFERENCES record(id),

@@ -87,7 +87,8 @@ pub fn rehearse(path: &Path, request: &Request) -> Result<Report, ActionError> {
 }
 
 /// Adds a file's records in one act, all of them or none, and puts the rows that are no records in quarantine. What is here
-/// already is not added again: a row is known by what it holds, its split and how many like it stand before it in the file.
+/// already is not added again: a row is known by its file, what it holds, and how many like it stand before it there; a file by its
+/// name, and by its bytes under any name.
 ///
 /// # Errors
 /// When the file cannot be read as records or the database cannot be written; nothing is added then.
@@ -99,14 +100,14 @@ pub fn import(
 ) -> Result<Report, ActionError> {
     let mut report = blank(path);
     let mut quarantine: Vec<Refused> = Vec::new();
-    let mut seen = Seen::default();
+    let mut seen = Seen::of(known(store, path)?);
     let act = Act::new(Cause::Import, report.file.clone());
     let file = report.file.clone();
     let (summary, _) = store.add::<_, ActionError>(&act, |add| {
         import::read(path, &request.options(), &mut |item| -> Result<(), ActionError> {
             match item {
                 Item::Row(row) => {
-                    let key = seen.key(&row, request.split);
+                    let key = seen.key(&row);
                     match add(&new(row, request, &file, key))? {
                         Some(_) => report.rows += 1,
                         None => report.skipped += 1,
@@ -138,7 +139,7 @@ pub fn mend(store: &mut Store, refused: &Refused, mended: &str) -> Result<usize,
     let how: How = serde_json::from_str(&refused.how).unwrap_or_default();
     let request = Request { split: how.split, origin: how.origin, status: how.status, ..Request::default() };
     let options = Options { format: how.format, map: how.map, answers: how.answers, ..Options::default() };
-    let mut seen = Seen::default();
+    let mut seen = Seen::of(format!("{}:{}", refused.file, refused.line));
     let mut still = None;
     let act = Act::new(Cause::Import, format!("{}, line {}, mended", refused.file, refused.line));
     let (_, done) = store.add::<_, ActionError>(&act, |add| {
@@ -146,7 +147,7 @@ pub fn mend(store: &mut Store, refused: &Refused, mended: &str) -> Result<usize,
             match item {
                 Item::Row(mut row) => {
                     row.line = refused.line;
-                    let key = seen.key(&row, request.split);
+                    let key = seen.key(&row);
                     add(&new(row, &request, &refused.file, key))?;
                 }
                 Item::Refused { reason, .. } => {
@@ -224,18 +225,33 @@ fn new(row: Row, request: &Request, file: &str, key: [u8; 16]) -> New {
     New { state, origin: request.origin.unwrap_or(Origin::Import), source: Some(source), key: Some(key) }
 }
 
+/// The name that a file's rows are known by.
+fn known(store: &mut Store, path: &Path) -> Result<String, ActionError> {
+    let failed = |cause| ActionError::File { action: "read", path: path.to_owned(), cause };
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(std::fs::File::open(path).map_err(failed)?).map_err(failed)?;
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    Ok(store.file_name(hasher.finalize().as_bytes(), &name)?)
+}
+
 /// Which rows a file had so far.
-#[derive(Default)]
-struct Seen(HashMap<[u8; 16], u32>);
+struct Seen {
+    file: String,
+    rows: HashMap<[u8; 16], u32>,
+}
 
 impl Seen {
+    fn of(file: String) -> Self {
+        Self { file, rows: HashMap::new() }
+    }
+
     /// What makes this row the same row again.
-    fn key(&mut self, row: &Row, split: Option<Split>) -> [u8; 16] {
+    fn key(&mut self, row: &Row) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new();
-        let whole = (&row.content, &row.id, &row.category, &row.tags, &row.references, &row.extra, split);
+        let whole = (&self.file, &row.content, &row.id, &row.category, &row.tags, &row.references, &row.extra);
         // Texts, numbers and maps with text keys always have a JSON form.
         let _ = serde_json::to_writer(&mut hasher, &whole);
-        let like = self.0.entry(cut(&hasher)).or_default();
+        let like = self.rows.entry(cut(&hasher)).or_default();
         *like += 1;
         if *like > 1 {
             hasher.update(&like.to_le_bytes());

@@ -109,6 +109,11 @@ pub trait Check: Sync {
         Vec::new()
     }
 
+    /// Whether [`Check::fix`] mends some of what it finds.
+    fn fixes(&self) -> bool {
+        false
+    }
+
     /// The record with what was found mended; `None` where that takes a person. A mended text says what it said before.
     fn fix(&self, _state: &State, _finding: &Finding) -> Option<State> {
         None

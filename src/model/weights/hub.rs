@@ -57,6 +57,13 @@ pub fn fetch(id: &str, revision: Option<&str>, progress: &mut dyn FnMut(Progress
     fetch_by(HFClient::builder(), id, revision, FIRST_ANSWER, progress)
 }
 
+/// Whether a model is in the local cache, so that [`fetch`] asks nobody.
+#[must_use]
+pub fn is_here(id: &str, revision: Option<&str>) -> bool {
+    check_id(id).is_ok()
+        && HFClient::builder().build().is_ok_and(|c| cached(c.cache_dir(), id, revision.unwrap_or("main")).is_some())
+}
+
 fn fetch_by(
     client: hf_hub::HFClientBuilder,
     id: &str,

@@ -37,6 +37,10 @@ impl Check for ExactDuplicate {
     }
 
     /// Rejects the copy.
+    fn fixes(&self) -> bool {
+        true
+    }
+
     fn fix(&self, state: &State, finding: &Finding) -> Option<State> {
         let mut state = state.clone();
         state.status = Status::Rejected;

@@ -74,6 +74,10 @@ impl Check for Markup {
     }
 
     /// Writes entities out where there are no tags; `&nbsp;` becomes a space.
+    fn fixes(&self) -> bool {
+        true
+    }
+
     fn fix(&self, state: &State, finding: &Finding) -> Option<State> {
         let field = &finding.span.as_ref()?.field;
         let parts = parts(&state.content, None);

@@ -63,6 +63,10 @@ impl Check for Mojibake {
     }
 
     /// Reads the text back where all of it goes back and comes out as sound UTF-8; half-width kana become full-width.
+    fn fixes(&self) -> bool {
+        true
+    }
+
     fn fix(&self, state: &State, finding: &Finding) -> Option<State> {
         let field = &finding.span.as_ref()?.field;
         let parts = parts(&state.content, None);

@@ -94,6 +94,10 @@ impl Check for TemplateToken {
     }
 
     /// Takes tokens away from the ends of an answer. Those in the middle are a person's to judge.
+    fn fixes(&self) -> bool {
+        true
+    }
+
     fn fix(&self, state: &State, finding: &Finding) -> Option<State> {
         let field = &finding.span.as_ref()?.field;
         let parts = crate::data::view::parts(&state.content, None);
