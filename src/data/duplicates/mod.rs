@@ -9,7 +9,8 @@
 //! than [`FREQUENT`] records have is left out. And where two prompts share a long block (equal or near) and have others
 //! besides, those others and the answers have to be near as well.
 //!
-//! Nothing here is quadratic: a record is compared with at most [`minhash::WINDOW`] others of each of its buckets.
+//! Nothing here is quadratic: of each of its buckets a record looks at no more than [`minhash::WINDOW`] others, and compares
+//! itself with no more than 32 of all these.
 
 use std::collections::HashMap;
 
@@ -35,6 +36,8 @@ pub const TINY: usize = 20;
 pub const FREQUENT: u32 = 10;
 /// Cells (two a Japanese letter, as on a screen) from which a block can be a passage that several questions share.
 const PASSAGE: usize = 80;
+/// Others that a record is compared with at most, those that share most buckets with it.
+const COMPARED: usize = 32;
 /// A record with this many near ones is near enough to be reported; finding all of thousands helps nobody.
 const ENOUGH: usize = 5;
 
@@ -175,10 +178,8 @@ impl Likeness {
         if let Some(letters) = asked.letters() {
             self.letters.candidates(&minhash::keys(letters), around, &mut places);
         }
-        places.sort_unstable();
-        places.dedup();
         let mut found = Vec::new();
-        for place in places {
+        for place in likeliest(places) {
             let (Some(other), Some(theirs)) = (self.outlines.get(place as usize), self.asked.get(place as usize))
             else {
                 continue;
@@ -197,6 +198,7 @@ impl Likeness {
                 }
             }
         }
+        found.sort_by_key(|(other, _)| other.id);
         found
     }
 
@@ -294,6 +296,15 @@ impl Likeness {
             self.letters.remove(&keys, place);
         }
     }
+}
+
+/// The places that come most often, that is, share most buckets; of equals those taken in first.
+fn likeliest(mut places: Vec<u32>) -> Vec<u32> {
+    places.sort_unstable();
+    let mut counted: Vec<(usize, u32)> =
+        places.chunk_by(|a, b| a == b).filter_map(|run| Some((run.len(), *run.first()?))).collect();
+    counted.sort_by_key(|(count, place)| (std::cmp::Reverse(*count), *place));
+    counted.into_iter().take(COMPARED).map(|(_, place)| place).collect()
 }
 
 /// Keeps a list of places in order.

@@ -77,6 +77,27 @@ impl Group {
         if self.answered == 0 { 0.0 } else { count as f64 / self.answered as f64 }
     }
 
+    /// Whether the answers are JSON lists or objects, nine in ten (formats.md).
+    #[must_use]
+    pub fn wants_json(&self) -> bool {
+        self.answered >= OWN && self.share(self.json) >= 0.9
+    }
+
+    /// Whether a kind of markup that so many answers have is the task's own: a tenth of them, and more than the first few of
+    /// a set, which cannot show what is usual.
+    #[must_use]
+    pub fn is_usual(&self, count: usize) -> bool {
+        self.share(count) >= 0.1 && count > 3
+    }
+
+    /// Whether a language is that of three in ten answers, so that it is the task's.
+    #[must_use]
+    pub fn is_usual_language(&self, language: Language) -> bool {
+        let alike = self.languages.iter().filter(|(other, _)| other.may_be(language));
+        let alike: usize = alike.map(|(_, count)| *count).sum();
+        self.told >= OWN && alike as f64 > 0.3 * self.told as f64
+    }
+
     /// Whether an answer is right or wrong here rather than better or worse: a label out of few, JSON, or words taken from
     /// the prompt.
     #[must_use]
@@ -84,7 +105,7 @@ impl Group {
         /// Answers from which the share of different ones says something.
         const ENOUGH: usize = 20;
         let labels = self.answered >= ENOUGH && self.answers.len() * 5 <= self.answered;
-        self.answered >= OWN && (self.share(self.json) >= 0.9 || self.share(self.quoted) >= 0.8 || labels)
+        self.wants_json() || labels || self.answered >= OWN && self.share(self.quoted) >= 0.8
     }
 
     /// Mean and standard deviation of the log length of the answers in a language; `None` for fewer than 20.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use super::checks::{boilerplate, empty, markup, secret};
+use super::checks::{boilerplate, empty, markup, repetition, secret, template_token};
 use super::group::{Group, OWN};
 use super::text::{Language, is_json_container, language_of};
 use super::{Settings, parts};
@@ -59,6 +59,10 @@ pub struct Facts {
     pub boilerplate: bool,
     /// Whether some word looks like a key by its entropy alone.
     pub dense: bool,
+    /// Whether the answer has tokens of a chat format.
+    pub tokens: bool,
+    /// Whether the answer goes round in circles.
+    pub circles: bool,
     /// Whether its gold answer is a model's, unchanged; `None` where there is no gold answer.
     pub machine: Option<bool>,
 }
@@ -100,9 +104,19 @@ impl Facts {
             log_length: (letters > 0).then(|| (letters as f64).ln()),
             boilerplate: parts.iter().any(|part| part.role.is_learned() && boilerplate::first(&part.text).is_some()),
             dense: parts.iter().any(|part| secret::dense(&part.text).next().is_some()),
+            tokens: answer.is_some_and(|part| template_token::first(&part.text, part.role).is_some()),
+            circles: repetition::circles(text).is_some(),
             machine: machine(record),
             outline,
         }
+    }
+}
+
+impl Facts {
+    /// The order in which equal records are worth keeping: accepted ones first, then by number.
+    #[must_use]
+    pub fn rank(&self) -> (bool, i64) {
+        (!self.gold, self.outline.id)
     }
 }
 
@@ -244,6 +258,23 @@ impl Index {
     #[must_use]
     pub fn group(&self, facts: &Facts) -> &Group {
         self.groups.get(&facts.group).filter(|group| group.records >= OWN).unwrap_or(&self.pool)
+    }
+
+    /// Whether a record's answer is one, right or wrong: not empty, cut off, broken or a refusal. What is wrong with others is
+    /// found by other checks, and says nothing about what the right answer is.
+    #[must_use]
+    pub fn is_sound(&self, facts: &Facts) -> bool {
+        let group = self.group(facts);
+        let broken = group.wants_json() && !facts.json;
+        let marked = facts.markup.iter().zip(group.markup).any(|(has, count)| *has && !group.is_usual(count));
+        let foreign = facts.language.is_some_and(|language| {
+            !facts.asked_in.is_empty()
+                && !facts.asked_in.iter().any(|asked| asked.may_be(language))
+                && !group.is_usual_language(language)
+        });
+        facts.said == Said::Something
+            && facts.filler.is_none()
+            && !(facts.boilerplate || facts.tokens || facts.circles || broken || marked || foreign)
     }
 
     /// Counts over all records.

@@ -1,5 +1,8 @@
 //! The same prompt with another answer. An error where one answer has to be wrong (labels, JSON, words taken from the
 //! prompt); where answers are free, good to know.
+//!
+//! Only answers that are sound by themselves are held against one another: that a cut-off answer differs from the whole one
+//! is the fault of the first, and another check's.
 
 use super::super::{Check, Finding, Look, Scope, Severity};
 use super::list;
@@ -24,9 +27,10 @@ impl Check for Contradiction {
         let outline = &look.facts.outline;
         let Some(answer) = outline.answer else { return Vec::new() };
         let same = look.index.likeness().same_prompt(outline);
-        let other = |other: &&&crate::data::duplicates::Outline| other.answer.is_some_and(|theirs| theirs != answer);
-        let ids: Vec<i64> = same.iter().filter(other).map(|other| other.id).collect();
-        if ids.is_empty() {
+        let others = same.iter().filter(|other| other.answer.is_some_and(|theirs| theirs != answer));
+        let others = others.filter(|other| look.index.facts(other.id).is_some_and(|facts| look.index.is_sound(facts)));
+        let ids: Vec<i64> = others.map(|other| other.id).collect();
+        if ids.is_empty() || !look.index.is_sound(look.facts) {
             return Vec::new();
         }
         let exact = look.index.group(look.facts).is_exact();

@@ -22,11 +22,11 @@ pub struct Secret;
 
 static KEYS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(concat!(
-        r"\b(?P<key>(?:AKIA|ASIA)[0-9A-Z]{16}\b|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,}|glpat-[A-Za-z0-9_\-]{20,}",
+        r"(?-u:\b)(?P<key>(?:AKIA|ASIA)[0-9A-Z]{16}(?-u:\b)|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,}|glpat-[A-Za-z0-9_\-]{20,}",
         r"|xox[abprs]-[A-Za-z0-9\-]{10,}|AIza[A-Za-z0-9_\-]{35}|sk-(?:ant-|proj-)?[A-Za-z0-9_\-]{20,}|hf_[A-Za-z0-9]{30,}",
         r"|[rs]k_live_[A-Za-z0-9]{16,}|eyJ[A-Za-z0-9_\-]{8,}\.eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]*)",
         r"|(?P<pem>-----BEGIN [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----)",
-        r"|(?i:\b|_)(?P<named>(?i:password|passwd|pwd|passphrase|secret(?:[_\-]?key)?|api[_\-]?key|access[_\-]?token|auth[_\-]?token)|パスワード|暗証番号)",
+        r"|(?:(?-u:\b)|_)(?P<named>(?i:password|passwd|pwd|passphrase|secret(?:[_\-]?key)?|api[_\-]?key|access[_\-]?token|auth[_\-]?token)|パスワード|暗証番号)",
         r#"["']?\s{0,2}(?P<sign>[=:：＝]|は)\s{0,2}["'「]?(?P<value>[^\s"'「」、。,;]{4,80})"#,
     ))
     .ok()

@@ -1,10 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use serde_json::{Map, Value};
-
 use super::*;
-use crate::store::{Content, Origin, Source, Split, State, Status};
 
 /// The folder of shared data, or `None`, said aloud, where it is not there.
 fn shared() -> Option<PathBuf> {
@@ -20,7 +17,7 @@ fn shared() -> Option<PathBuf> {
 }
 
 /// A record of a row as an importer makes it: instruction, input, output, the rest beside.
-pub(super) fn of_row(id: i64, row: &Value, split: Option<Split>) -> Record {
+fn of_row(id: i64, row: &Value, split: Option<Split>) -> Record {
     let mut fields = Map::new();
     for name in ["instruction", "input", "question", "context"] {
         if let Some(value) = row.get(name) {
@@ -99,7 +96,7 @@ fn shared_seeded_defects_are_found_and_little_else() {
         let id = &names[&record];
         let good = seeds.contains(id) || natural(id, finding.check);
         if !good {
-            eprintln!("alarm on {id}: {} {}", finding.check, finding.reason);
+            eprintln!("alarm on {id}: {} {} {:?}", finding.check, finding.reason, std::iter::once(&record).chain(&finding.others).map(|id| { let r = records.iter().find(|r| r.id == *id).unwrap(); let p = parts(&r.state.content, None); (p[1].text.lines().last().unwrap_or_default().to_owned(), p[2].text.to_string(), name(r)) }).collect::<Vec<_>>());
         }
         right += usize::from(good);
         said += 1;
@@ -107,6 +104,69 @@ fn shared_seeded_defects_are_found_and_little_else() {
     eprintln!("recall {found} of {all}, precision {right} of {said}");
     assert!(right as f64 > 0.9 * f64::from(said), "precision {right} of {said}");
 }
+
+#[test]
+fn shared_timing() {
+    let Some(_) = shared() else { return };
+    let mut x = 12345_u64;
+    let mut next = move |n: usize| { x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407); (x >> 33) as usize % n };
+    let en: Vec<String> = (0..3000).map(|_| { let l = 2 + next(8); (0..l).map(|_| (b'a' + next(26) as u8) as char).collect() }).collect();
+    let en_words = ["the", "of", "and", "to", "is", "in", "that", "it", "was", "for"];
+    let ja: Vec<char> = "あいうえおかきくけこさしすせそたちつてとなにぬねのはひふへほまみむめもらりるれろわをんがぎぐげござじず日本東京文章質問答学校電話番号会社年月、。カタカナ".chars().collect();
+    let mut records = Vec::new();
+    for id in 1..=10_000i64 {
+        let english = id % 2 == 0;
+        let mut text = |chars: usize| -> String {
+            let mut s = String::new();
+            while s.chars().count() < chars {
+                if english { if next(3) == 0 { s.push_str(en_words[next(10)]) } else { s.push_str(&en[next(3000)]) }; s.push(' '); } else { s.push(ja[next(ja.len())]); }
+            }
+            s
+        };
+        let (input, output) = (text(200), text(100));
+        let mut r = pair(id, &[("instruction", if english { "Answer the question of the customer politely." } else { "お客様の質問に丁寧に答えてください。" }), ("input", &input)], Some(&output));
+        if id % 10 == 0 { r.state.split = Some(Split::Test); }
+        records.push(r);
+    }
+    for kind in ["random", "one prompt", "template", "passage"] {
+        let mut records = records.clone();
+        for r in &mut records {
+            let Content::Pair { fields, .. } = &mut r.state.content else { continue };
+            let input = fields["input"].as_str().unwrap().to_owned();
+            let new = match kind {
+                "one prompt" => "What is the same prompt for all records in this set of ten thousand records?".to_owned(),
+                "template" => format!("Dear team, please send the invoice number {} for my order of last week to the address of our office in the harbour, and tell me when it will be there. {}", r.id, "The order was placed by our assistant on the phone and paid by card. ".repeat(2)),
+                "passage" => format!("{}\n質問: {}", super::super::tests::PASSAGE.repeat(2), input.chars().take(30).collect::<String>()),
+                _ => input,
+            };
+            fields.insert("input".into(), json!(new));
+        }
+        let begin = std::time::Instant::now();
+        let index = Index::new(&records, &Settings::default());
+        let built = begin.elapsed();
+        let findings = index.lint(&records, None);
+        let all = begin.elapsed();
+        let begin = std::time::Instant::now();
+        let mut worst = std::time::Duration::ZERO;
+        for r in records.iter().step_by(100) { let b = std::time::Instant::now(); let _ = relint(&index, r, None); worst = worst.max(b.elapsed()); }
+        eprintln!("TIMING {kind}: built {built:?}, all {all:?}, {} findings, relint mean {:?} worst {worst:?}", findings.len(), begin.elapsed() / 100);
+        if kind == "random" || kind == "template" {
+            let begin = std::time::Instant::now();
+            let space = crate::data::diversity::Space::new(&records, None);
+            let made = begin.elapsed();
+            let c = space.coverage();
+            let all = begin.elapsed();
+            let b = std::time::Instant::now();
+            let _ = space.neighbours(&records[5], None, 10);
+            eprintln!("TIMING diversity {kind}: made {made:?} all {all:?} neighbours {:?}: {} distinct {} effective", b.elapsed(), c.distinct, c.effective);
+        }
+        let mut alone: Vec<(std::time::Duration, &str)> = CHECKS.iter().map(|c| { let b = std::time::Instant::now(); for r in records.iter().step_by(10) { let p = parts(&r.state.content, None); let f = index.facts(r.id).unwrap(); let _ = c.check(&Look { record: r, parts: &p, facts: f, index: &index, measure: None }); } (b.elapsed(), c.name()) }).collect();
+        alone.sort(); alone.reverse();
+        eprintln!("   1000 records, one thread: {:?}", &alone[..6]);
+        let b = std::time::Instant::now(); for r in records.iter().step_by(10) { let p = parts(&r.state.content, None); let _ = Facts::of(r, &p); } eprintln!("   facts {:?}", b.elapsed());
+    }
+}
+const _PASSAGE: () = ();
 
 #[test]
 fn shared_survey() {
