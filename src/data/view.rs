@@ -149,7 +149,12 @@ pub fn replace(state: &mut State, field: &str, text: String) -> bool {
 pub fn rendered(record: &Record) -> prompt::Record {
     let kind = match &record.state.content {
         Content::Pair { fields, draft, gold } => {
-            Kind::Pair { fields: fields.clone(), answer: gold.clone().or_else(|| draft.clone()) }
+            let mut fields = fields.clone();
+            // The category is a record's own, and yet a template may print it.
+            if let Some(category) = &record.state.category {
+                fields.entry("category").or_insert_with(|| Value::String(category.clone()));
+            }
+            Kind::Pair { fields, answer: gold.clone().or_else(|| draft.clone()) }
         }
         Content::Chat { turns, tools } => Kind::Chat {
             messages: turns

@@ -166,7 +166,9 @@ pub enum StoreError {
     #[error("there is no record {0}; togi records lists them")]
     NoRecord(i64),
     /// A state that does not parse.
-    #[error("revision {revision} of record {record} does not parse ({reason}): the database was changed by something else than togi")]
+    #[error(
+        "revision {revision} of record {record} does not parse ({reason}): the database was changed by something else than togi"
+    )]
     State {
         /// The record.
         record: i64,

@@ -85,9 +85,8 @@ fn migrate(connection: &mut Connection, path: &Path, migrations: &Migrations<'st
     let newest = i32::try_from(migrations.pending_migrations(&empty()?).unwrap_or(0)).unwrap_or(i32::MAX);
     let check = |connection: &Connection| -> Result<i32, StoreError> {
         let version = number(connection, "user_version")?;
-        let tables: i64 = connection
-            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-            .map_err(fail)?;
+        let tables: i64 =
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(fail)?;
         if tables > 0 && number(connection, "application_id")? != APPLICATION_ID {
             return Err(StoreError::Foreign { path: path.to_owned() });
         }
@@ -183,7 +182,10 @@ mod tests {
         let on = |folder: &str| network(table, Path::new(folder));
         assert_eq!(on("/home/mika/desk").as_deref(), Some("nfs4"));
         assert_eq!(on("/mnt/my disk/desk").as_deref(), Some("fuse.sshfs"));
-        assert_eq!([on("/work/desk"), on("/home/local/desk"), on("/homes/desk"), on("/mnt/ntfs/desk")], [const { None }; 4]);
+        assert_eq!(
+            [on("/work/desk"), on("/home/local/desk"), on("/homes/desk"), on("/mnt/ntfs/desk")],
+            [const { None }; 4]
+        );
     }
 
     #[test]

@@ -51,7 +51,15 @@ impl Store {
                         "INSERT INTO quarantine(file, line, reason, raw, how, author, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
                     )
                     .and_then(|mut statement| {
-                        statement.execute(params![file, row.line.cast_signed(), row.reason, row.raw, row.how, writer.author, now()])
+                        statement.execute(params![
+                            file,
+                            row.line.cast_signed(),
+                            row.reason,
+                            row.raw,
+                            row.how,
+                            writer.author,
+                            now()
+                        ])
                     })
                     .map_err(fail)?;
             }

@@ -56,7 +56,9 @@ enum What {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
     /// A mark that there is none of, near one that there is.
-    #[error("{given}: there is no such mark to ask for; did you mean {meant}:? To look for the words, put them in \"quotes\"")]
+    #[error(
+        "{given}: there is no such mark to ask for; did you mean {meant}:? To look for the words, put them in \"quotes\""
+    )]
     Key {
         /// What was typed.
         given: String,
@@ -249,7 +251,8 @@ fn tokens(text: &str) -> Result<Vec<Token>, QueryError> {
     let mut rest = text.trim_start();
     while !rest.is_empty() {
         let mut signs = rest.chars();
-        let not = matches!(signs.clone().next(), Some('-' | '－')) && signs.clone().nth(1).is_some_and(|c| !c.is_whitespace());
+        let not = matches!(signs.clone().next(), Some('-' | '－'))
+            && signs.clone().nth(1).is_some_and(|c| !c.is_whitespace());
         if not {
             signs.next();
         }

@@ -66,9 +66,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoRecord`] where there is none, or it was taken away.
     pub fn get(&self, record: i64) -> Result<Record, StoreError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM record r JOIN revision v ON v.id = r.head WHERE r.id = ? AND r.gone = 0"
-        );
+        let sql =
+            format!("SELECT {COLUMNS} FROM record r JOIN revision v ON v.id = r.head WHERE r.id = ? AND r.gone = 0");
         let row = self
             .connection
             .prepare_cached(&sql)
@@ -103,9 +102,8 @@ impl Store {
         if !query.is_all() {
             return Ok(self.page(query, 0, usize::MAX)?.records);
         }
-        let sql = format!(
-            "SELECT {COLUMNS} FROM record r JOIN revision v ON v.id = r.head WHERE r.gone = 0 ORDER BY r.id"
-        );
+        let sql =
+            format!("SELECT {COLUMNS} FROM record r JOIN revision v ON v.id = r.head WHERE r.gone = 0 ORDER BY r.id");
         let fail = self.fail();
         let mut statement = self.connection.prepare_cached(&sql).map_err(&fail)?;
         let rows = statement.query_map([], raw).map_err(&fail)?;
@@ -231,9 +229,7 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub fn newest(&self) -> Result<i64, StoreError> {
-        self.connection
-            .query_row("SELECT coalesce(max(id), 0) FROM act", [], |row| row.get(0))
-            .map_err(self.fail())
+        self.connection.query_row("SELECT coalesce(max(id), 0) FROM act", [], |row| row.get(0)).map_err(self.fail())
     }
 
     /// The records that were changed by acts after `act`, each once.
@@ -261,7 +257,9 @@ struct Raw {
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
     let source = match row.get::<_, Option<String>>(4)? {
-        Some(file) => Some(Source { file, line: row.get::<_, Option<i64>>(5)?.unwrap_or(0).cast_unsigned(), id: row.get(6)? }),
+        Some(file) => {
+            Some(Source { file, line: row.get::<_, Option<i64>>(5)?.unwrap_or(0).cast_unsigned(), id: row.get(6)? })
+        }
         None => None,
     };
     Ok(Raw { id: row.get(0)?, revision: row.get(1)?, state: row.get(2)?, origin: row.get(3)?, source })

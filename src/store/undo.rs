@@ -52,9 +52,7 @@ impl Store {
             let found: Option<i64> = writer
                 .transaction
                 .prepare_cached(sql)
-                .and_then(|mut statement| {
-                    statement.query_row([writer.author], |row| row.get(0)).optional()
-                })
+                .and_then(|mut statement| statement.query_row([writer.author], |row| row.get(0)).optional())
                 .map_err(|error| writer.fail(error))?;
             let Some(act) = found else { return Ok(None) };
             // Behind an undo or a redo stands the act that a person knows.

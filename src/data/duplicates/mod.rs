@@ -9,7 +9,8 @@
 //! than [`FREQUENT`] records have is left out. And where two prompts share a long block (equal or near) and have others
 //! besides, those others and the answers have to be near as well.
 //!
-//! Nothing here is quadratic: a record is compared with at most [`minhash::WINDOW`] others of each of its buckets.
+//! Nothing here is quadratic: of each of its buckets a record looks at no more than [`minhash::WINDOW`] others, and compares
+//! itself with no more than 32 of all these.
 
 use std::collections::HashMap;
 
@@ -35,6 +36,8 @@ pub const TINY: usize = 20;
 pub const FREQUENT: u32 = 10;
 /// Cells (two a Japanese letter, as on a screen) from which a block can be a passage that several questions share.
 const PASSAGE: usize = 80;
+/// Others that a record is compared with at most, those that share most buckets with it.
+const COMPARED: usize = 32;
 /// A record with this many near ones is near enough to be reported; finding all of thousands helps nobody.
 const ENOUGH: usize = 5;
 
@@ -118,19 +121,19 @@ impl Likeness {
 
     /// The records, this one excepted, whose prompt and answer are equal to its own; in the order they were taken in.
     #[must_use]
-    pub fn equal(&self, outline: &Outline) -> Vec<&Outline> {
+    pub fn equal(&self, outline: &Outline) -> impl Iterator<Item = &Outline> {
         self.others(self.whole.get(&outline.whole), outline.id)
     }
 
     /// The records, this one excepted, that ask the same.
     #[must_use]
-    pub fn same_prompt(&self, outline: &Outline) -> Vec<&Outline> {
-        outline.prompt.map(|prompt| self.others(self.prompts.get(&prompt), outline.id)).unwrap_or_default()
+    pub fn same_prompt(&self, outline: &Outline) -> impl Iterator<Item = &Outline> {
+        self.others(outline.prompt.and_then(|prompt| self.prompts.get(&prompt)), outline.id)
     }
 
-    fn others(&self, places: Option<&Vec<u32>>, id: i64) -> Vec<&Outline> {
+    fn others<'a>(&'a self, places: Option<&'a Vec<u32>>, id: i64) -> impl Iterator<Item = &'a Outline> {
         let places = places.map(Vec::as_slice).unwrap_or_default();
-        places.iter().filter_map(|place| self.outlines.get(*place as usize)).filter(|other| other.id != id).collect()
+        places.iter().filter_map(|place| self.outlines.get(*place as usize)).filter(move |other| other.id != id)
     }
 
     /// Records whose prompt is near, but not equal, to this one's, with the similarity. `keep` says which to look at.
@@ -175,10 +178,8 @@ impl Likeness {
         if let Some(letters) = asked.letters() {
             self.letters.candidates(&minhash::keys(letters), around, &mut places);
         }
-        places.sort_unstable();
-        places.dedup();
         let mut found = Vec::new();
-        for place in places {
+        for place in likeliest(places) {
             let (Some(other), Some(theirs)) = (self.outlines.get(place as usize), self.asked.get(place as usize))
             else {
                 continue;
@@ -197,6 +198,7 @@ impl Likeness {
                 }
             }
         }
+        found.sort_by_key(|(other, _)| other.id);
         found
     }
 
@@ -296,6 +298,15 @@ impl Likeness {
     }
 }
 
+/// The places that come most often, that is, share most buckets; of equals those taken in first.
+fn likeliest(mut places: Vec<u32>) -> Vec<u32> {
+    places.sort_unstable();
+    let mut counted: Vec<(usize, u32)> =
+        places.chunk_by(|a, b| a == b).filter_map(|run| Some((run.len(), *run.first()?))).collect();
+    counted.sort_by_key(|(count, place)| (std::cmp::Reverse(*count), *place));
+    counted.into_iter().take(COMPARED).map(|(_, place)| place).collect()
+}
+
 /// Keeps a list of places in order.
 fn insert(list: &mut Vec<u32>, place: u32) {
     if let Err(at) = list.binary_search(&place) {
@@ -316,9 +327,9 @@ pub fn groups(records: &[Record], prompt_fields: Option<&[String]>) -> Vec<Vec<i
         .par_iter()
         .map(|outline| {
             // One equal record links the whole set of them.
-            let equal = [all.equal(outline), all.same_prompt(outline)];
+            let equal = [all.equal(outline).next(), all.same_prompt(outline).next()];
             let near = all.near_prompt(outline, |_| true);
-            let equal = equal.iter().filter_map(|others| others.first()).map(|other| other.id);
+            let equal = equal.into_iter().flatten().map(|other| other.id);
             equal.chain(near.iter().map(|(other, _)| other.id)).collect()
         })
         .collect();

@@ -27,8 +27,8 @@ pub struct Group {
     pub told: usize,
     /// The same, by the answer's language.
     pub languages: HashMap<Language, usize>,
-    /// Log lengths by the answer's language: count, sum, sum of squares.
-    pub lengths: HashMap<Option<Language>, [f64; 3]>,
+    /// Log lengths of answers in narrow and in wide letters: count, sum, sum of squares.
+    pub lengths: [[f64; 3]; 2],
 }
 
 impl Group {
@@ -64,7 +64,8 @@ impl Group {
         }
         if let Some(length) = facts.log_length {
             let sign = if add { 1.0 } else { -1.0 };
-            let sums = self.lengths.entry(facts.language).or_default();
+            let [narrow, wide] = &mut self.lengths;
+            let sums = if facts.wide { wide } else { narrow };
             for (sum, value) in sums.iter_mut().zip([1.0, length, length * length]) {
                 *sum += sign * value;
             }
@@ -77,6 +78,27 @@ impl Group {
         if self.answered == 0 { 0.0 } else { count as f64 / self.answered as f64 }
     }
 
+    /// Whether the answers are JSON lists or objects, nine in ten (formats.md).
+    #[must_use]
+    pub fn wants_json(&self) -> bool {
+        self.answered >= OWN && self.share(self.json) >= 0.9
+    }
+
+    /// Whether a kind of markup that so many answers have is the task's own: a tenth of them, and more than the first few of
+    /// a set, which cannot show what is usual.
+    #[must_use]
+    pub fn is_usual(&self, count: usize) -> bool {
+        self.share(count) >= 0.1 && count > 3
+    }
+
+    /// Whether a language is that of three in ten answers, so that it is the task's.
+    #[must_use]
+    pub fn is_usual_language(&self, language: Language) -> bool {
+        let alike = self.languages.iter().filter(|(other, _)| other.may_be(language));
+        let alike: usize = alike.map(|(_, count)| *count).sum();
+        self.told >= OWN && alike as f64 > 0.3 * self.told as f64
+    }
+
     /// Whether an answer is right or wrong here rather than better or worse: a label out of few, JSON, or words taken from
     /// the prompt.
     #[must_use]
@@ -84,14 +106,15 @@ impl Group {
         /// Answers from which the share of different ones says something.
         const ENOUGH: usize = 20;
         let labels = self.answered >= ENOUGH && self.answers.len() * 5 <= self.answered;
-        self.answered >= OWN && (self.share(self.json) >= 0.9 || self.share(self.quoted) >= 0.8 || labels)
+        self.wants_json() || labels || self.answered >= OWN && self.share(self.quoted) >= 0.8
     }
 
-    /// Mean and standard deviation of the log length of the answers in a language; `None` for fewer than 20.
+    /// Mean and standard deviation of the log length of the answers in wide or in narrow letters; `None` for fewer than 20.
     #[must_use]
-    pub fn length(&self, language: Option<Language>) -> Option<(f64, f64)> {
+    pub fn length(&self, wide: bool) -> Option<(f64, f64)> {
         const ENOUGH: f64 = 20.0;
-        let [count, sum, squares] = self.lengths.get(&language).copied()?;
+        let [narrow_letters, wide_letters] = self.lengths;
+        let [count, sum, squares] = if wide { wide_letters } else { narrow_letters };
         (count >= ENOUGH).then(|| {
             let mean = sum / count;
             (mean, (squares / count - mean * mean).max(0.0).sqrt())

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use super::checks::{boilerplate, empty, markup, secret};
+use super::checks::{boilerplate, empty, markup, repetition, secret, template_token};
 use super::group::{Group, OWN};
 use super::text::{Language, is_json_container, language_of};
 use super::{Settings, parts};
-use crate::data::duplicates::normal::{hash, join, normal};
+use crate::data::duplicates::normal::{hash, is_wide, join, normal};
 use crate::data::duplicates::{Likeness, Outline};
 use crate::data::view::{Part, Role};
-use crate::store::{Content, Origin, Record, Split, Status};
+use crate::store::{Content, Origin, Record, Status};
 
 /// What stands in the place of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,6 @@ pub struct Facts {
     pub outline: Outline,
     /// A number for its instruction and kind.
     pub group: u64,
-    /// Whether it is kept from training, for validation or test.
-    pub held: bool,
     /// Whether it is accepted.
     pub gold: bool,
     /// Its class.
@@ -53,12 +51,18 @@ pub struct Facts {
     pub asked_in: Vec<Language>,
     /// Language of the answer, if it can be told.
     pub language: Option<Language>,
+    /// Whether the answer is mostly in letters two cells wide, which say more each.
+    pub wide: bool,
     /// Natural logarithm of the answer's letters.
     pub log_length: Option<f64>,
     /// Whether an answer has a stock phrase of a model.
     pub boilerplate: bool,
     /// Whether some word looks like a key by its entropy alone.
     pub dense: bool,
+    /// Whether the answer has tokens of a chat format.
+    pub tokens: bool,
+    /// Whether the answer goes round in circles.
+    pub circles: bool,
     /// Whether its gold answer is a model's, unchanged; `None` where there is no gold answer.
     pub machine: Option<bool>,
 }
@@ -66,7 +70,7 @@ pub struct Facts {
 impl Facts {
     pub(super) fn of(record: &Record, parts: &[Part<'_>]) -> Self {
         let state = &record.state;
-        let outline = Outline::from_parts(record.id, &state.content, parts);
+        let outline = Outline::from_parts(record, parts);
         let answer = parts.iter().find(|part| matches!(part.role, Role::Answer | Role::Document));
         let calls = parts.iter().any(|part| part.role == Role::Call);
         let said = match answer {
@@ -86,7 +90,6 @@ impl Facts {
         let letters = trimmed.chars().count();
         Self {
             group: join(kind, told),
-            held: matches!(state.split, Some(Split::Valid | Split::Test)),
             gold: state.status == Status::Gold,
             category: state.category.clone(),
             said,
@@ -97,12 +100,23 @@ impl Facts {
             markup: markup::kinds(text),
             asked_in,
             language: language_of(text),
+            wide: trimmed.chars().filter(|c| is_wide(*c)).count() * 3 >= letters,
             log_length: (letters > 0).then(|| (letters as f64).ln()),
             boilerplate: parts.iter().any(|part| part.role.is_learned() && boilerplate::first(&part.text).is_some()),
             dense: parts.iter().any(|part| secret::dense(&part.text).next().is_some()),
+            tokens: answer.is_some_and(|part| template_token::first(&part.text, part.role).is_some()),
+            circles: repetition::circles(text).is_some(),
             machine: machine(record),
             outline,
         }
+    }
+}
+
+impl Facts {
+    /// The order in which equal records are worth keeping: accepted ones first, then by number.
+    #[must_use]
+    pub fn rank(&self) -> (bool, i64) {
+        (!self.gold, self.outline.id)
     }
 }
 
@@ -144,7 +158,7 @@ impl Totals {
             *count = if add { *count + usize::from(on) } else { count.saturating_sub(usize::from(on)) };
         };
         step(|all| &mut all.records, true);
-        step(|all| &mut all.held, facts.held);
+        step(|all| &mut all.held, facts.outline.held);
         step(|all| &mut all.answered, facts.said == Said::Something);
         step(|all| &mut all.boilerplate, facts.boilerplate);
         step(|all| &mut all.dense, facts.dense);
@@ -244,6 +258,23 @@ impl Index {
     #[must_use]
     pub fn group(&self, facts: &Facts) -> &Group {
         self.groups.get(&facts.group).filter(|group| group.records >= OWN).unwrap_or(&self.pool)
+    }
+
+    /// Whether a record's answer is one, right or wrong: not empty, cut off, broken or a refusal. What is wrong with others is
+    /// found by other checks, and says nothing about what the right answer is.
+    #[must_use]
+    pub fn is_sound(&self, facts: &Facts) -> bool {
+        let group = self.group(facts);
+        let broken = group.wants_json() && !facts.json;
+        let marked = facts.markup.iter().zip(group.markup).any(|(has, count)| *has && !group.is_usual(count));
+        let foreign = facts.language.is_some_and(|language| {
+            !facts.asked_in.is_empty()
+                && !facts.asked_in.iter().any(|asked| asked.may_be(language))
+                && !group.is_usual_language(language)
+        });
+        facts.said == Said::Something
+            && facts.filler.is_none()
+            && !(facts.boilerplate || facts.tokens || facts.circles || broken || marked || foreign)
     }
 
     /// Counts over all records.

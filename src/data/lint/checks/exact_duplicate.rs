@@ -1,8 +1,9 @@
 //! Records that are equal in [normal form](crate::data::duplicates::normal). One of them is good to keep (an accepted one
-//! before others, then the first), and is not reported; the copies are.
+//! before others, then the first), and is not reported; the copies are. Records kept for validation or test are not trained on,
+//! and a question that a test asks twice does no harm.
 
 use super::super::{Check, Facts, Finding, Look, Scope, Severity};
-use super::list;
+use super::{LISTED, list};
 use crate::store::{State, Status};
 
 /// `exact-duplicate`.
@@ -22,16 +23,17 @@ impl Check for ExactDuplicate {
     }
 
     fn check(&self, look: &Look<'_>) -> Vec<Finding> {
-        let index = look.index;
-        // A copy across the split is a leak, and that check's.
-        let same_side =
-            index.likeness().equal(&look.facts.outline).into_iter().filter_map(|other| index.facts(other.id));
-        let same_side: Vec<&Facts> = same_side.filter(|other| other.held == look.facts.held).collect();
-        let rank = |facts: &Facts| (!facts.gold, facts.outline.id);
-        if same_side.iter().all(|other| rank(other) > rank(look.facts)) {
+        if look.facts.outline.held {
             return Vec::new();
         }
-        let ids: Vec<i64> = same_side.iter().map(|other| other.outline.id).collect();
+        let index = look.index;
+        let trained_on = index.likeness().equal(&look.facts.outline).filter(|other| !other.held);
+        let better = |facts: &&Facts| facts.rank() < look.facts.rank();
+        let better = trained_on.filter_map(|other| index.facts(other.id)).filter(better);
+        let ids: Vec<i64> = better.map(|other| other.outline.id).take(LISTED).collect();
+        if ids.is_empty() {
+            return Vec::new();
+        }
         let reason = format!("says the same as {}, apart from case, width, spaces and punctuation", list(&ids));
         vec![look.finding(self.name(), Severity::Warning, reason).with(ids)]
     }

@@ -1,12 +1,8 @@
 //! An answer that is no JSON list or object where nine in ten of the same instruction's are.
 
-use super::super::group::OWN;
 use super::super::index::Said;
 use super::super::{Check, Finding, Look, Scope, Severity};
 use crate::data::view::Role;
-
-/// Share of an instruction's answers that have to parse (formats.md).
-const USUAL: f64 = 0.9;
 
 /// `invalid-json`.
 pub struct InvalidJson;
@@ -26,7 +22,7 @@ impl Check for InvalidJson {
 
     fn check(&self, look: &Look<'_>) -> Vec<Finding> {
         let group = look.index.group(look.facts);
-        let expected = group.answered >= OWN && group.share(group.json) >= USUAL;
+        let expected = group.wants_json();
         let Some(part) = look.answer().filter(|part| expected && part.role == Role::Answer) else { return Vec::new() };
         if look.facts.json || look.facts.said != Said::Something {
             return Vec::new();

@@ -13,16 +13,44 @@ use super::super::{Check, Finding, Look, Scope, Severity};
 /// `language`.
 pub struct LanguageCheck;
 
-/// Share of an instruction's answers from which their language is the task's.
-const USUAL: f64 = 0.3;
+/// A task that changes languages, whichever they are.
+static TRANSLATES: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)\btranslat|翻訳|[英和独仏中]訳|訳し").ok());
 
-static ASKED_FOR: LazyLock<Option<Regex>> = LazyLock::new(|| {
+/// Languages that a prompt can ask for by name.
+static NAMES: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(concat!(
-        r"(?i)\btranslat|\b(?:in|into|to) (?:english|japanese|french|german|spanish|italian|portuguese|chinese|korean|russian|arabic|dutch)\b",
-        r"|翻訳|[英和独仏中]訳|訳し|(?:英|日本|中国|韓国|フランス|ドイツ|スペイン)語(?:で|に|訳|の(?:文|単語|名))",
+        r"(?i)(?P<eng>\benglish\b|英語)|(?P<jpn>\bjapanese\b|日本語)|(?P<cmn>\bchinese\b|中国語)|(?P<kor>\bkorean\b|韓国語)",
+        r"|(?P<fra>\bfrench\b|フランス語)|(?P<deu>\bgerman\b|ドイツ語)|(?P<spa>\bspanish\b|スペイン語)",
+        r"|(?P<ita>\bitalian\b|イタリア語)|(?P<por>\bportuguese\b|ポルトガル語)|(?P<rus>\brussian\b|ロシア語)",
+        r"|(?P<lat>ローマ字|\bromaji\b|ラテン語|アルファベット)",
     ))
     .ok()
 });
+
+/// Whether a prompt asks, by its words, for an answer in a language.
+fn asks_for(prompt: &str, language: Language) -> bool {
+    if TRANSLATES.as_ref().is_some_and(|translates| translates.is_match(prompt)) {
+        return true;
+    }
+    let named = NAMES.iter().flat_map(|names| names.captures_iter(prompt));
+    let languages = named.filter_map(|hit| {
+        let codes = ["eng", "fra", "deu", "spa", "ita", "por"];
+        let other = ["jpn", "cmn", "kor", "rus"];
+        match (
+            codes.into_iter().find(|code| hit.name(code).is_some()),
+            other.into_iter().find(|code| hit.name(code).is_some()),
+        ) {
+            (Some(code), _) => Some(Language::Spoken(code, true)),
+            (_, Some("jpn")) => Some(Language::Japanese),
+            (_, Some("cmn")) => Some(Language::Chinese),
+            (_, Some("kor")) => Some(Language::Korean),
+            (_, Some(code)) => Some(Language::Spoken(code, false)),
+            _ => hit.name("lat").map(|_| Language::Latin),
+        }
+    });
+    languages.into_iter().any(|asked| asked.may_be(language))
+}
 
 impl Check for LanguageCheck {
     fn name(&self) -> &'static str {
@@ -45,11 +73,9 @@ impl Check for LanguageCheck {
             return Vec::new();
         }
         let group = look.index.group(look.facts);
-        let alike: usize =
-            group.languages.iter().filter(|(other, _)| other.may_be(language)).map(|(_, count)| *count).sum();
-        let usual = group.told >= super::super::group::OWN && alike as f64 > USUAL * group.told as f64;
-        let asked = look.parts.iter().filter(|part| part.role.is_asked());
-        let asked_for = asked.clone().any(|part| ASKED_FOR.as_ref().is_some_and(|asks| asks.is_match(&part.text)));
+        let usual = group.is_usual_language(language);
+        let mut asked = look.parts.iter().filter(|part| part.role.is_asked());
+        let asked_for = asked.any(|part| asks_for(&part.text, language));
         if usual || asked_for {
             return Vec::new();
         }

@@ -10,9 +10,6 @@ use super::super::{Check, Finding, Look, Scope, Severity};
 use crate::data::view::{Role, parts, replace};
 use crate::store::State;
 
-/// Share of an instruction's answers from which a kind of markup is the task's own.
-const USUAL: f64 = 0.1;
-
 /// `markup`.
 pub struct Markup;
 
@@ -62,8 +59,7 @@ impl Check for Markup {
         let mut found = Vec::new();
         for ((has, count), (what, kind)) in look.facts.markup.iter().zip(group.markup).zip(KINDS.iter()) {
             let Some(kind) = kind.as_ref().filter(|_| *has) else { continue };
-            // The first few of a set cannot show what is usual.
-            let usual = group.share(count) >= USUAL && count > 3;
+            let usual = group.is_usual(count);
             let asked = look.parts.iter().any(|part| part.role.is_asked() && kind.is_match(&part.text));
             if let Some(hit) = kind.find(&part.text).filter(|_| !usual && !asked) {
                 let reason = format!("{} is {what}, and the other answers have none", hit.as_str().trim());

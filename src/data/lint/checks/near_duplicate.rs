@@ -1,8 +1,9 @@
 //! Records whose prompts are near, and prompt and answer together; see [`crate::data::duplicates`] for what near is.
 //!
-//! Equal prompts with other answers are `contradiction`'s, and pairs across the split `leak`'s.
+//! As with equal records one is good to keep and is not reported: an accepted one before others, then the first. Equal
+//! prompts with other answers are `contradiction`'s where answers are right or wrong, and pairs across the split `leak`'s.
 
-use super::super::{Check, Finding, Look, Scope, Severity};
+use super::super::{Check, Facts, Finding, Look, Scope, Severity};
 use super::list;
 
 /// `near-duplicate`.
@@ -23,10 +24,14 @@ impl Check for NearDuplicate {
 
     fn check(&self, look: &Look<'_>) -> Vec<Finding> {
         let (index, outline) = (look.index, &look.facts.outline);
+        if look.facts.outline.held {
+            return Vec::new();
+        }
         let exact = index.group(look.facts).is_exact();
         let near = index.likeness().near(outline, |other| {
-            let same_side = index.facts(other.id).is_some_and(|other| other.held == look.facts.held);
-            same_side && !(exact && outline.prompt.is_some() && other.prompt == outline.prompt)
+            let better = |facts: &Facts| !facts.outline.held && facts.rank() < look.facts.rank();
+            let contradicts = exact && outline.prompt.is_some() && other.prompt == outline.prompt;
+            !contradicts && index.facts(other.id).is_some_and(better)
         });
         let best = near.iter().map(|(_, similarity)| *similarity).fold(0.0, f64::max);
         let ids: Vec<i64> = near.iter().map(|(other, _)| other.id).collect();

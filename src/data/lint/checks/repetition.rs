@@ -42,7 +42,7 @@ impl Check for Repetition {
 }
 
 /// The first stretch that goes round in circles, in bytes, with the share of runs that are repeated.
-fn circles(text: &str) -> Option<(usize, usize, f64)> {
+pub(in crate::data::lint) fn circles(text: &str) -> Option<(usize, usize, f64)> {
     if text.len() < SHORT {
         return None;
     }

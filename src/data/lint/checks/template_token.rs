@@ -45,6 +45,15 @@ static TRAILING: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
+/// Where the first known token of a text stands, or, of an answer, a speaker's label at its beginning.
+pub(in crate::data::lint) fn first(text: &str, role: Role) -> Option<(usize, usize, &'static str)> {
+    if let Some(token) = TOKENS.as_ref()?.find(text) {
+        return Some((token.start(), token.end(), "belongs to a chat format, not to a text"));
+    }
+    let label = LABEL.as_ref()?.find(text).filter(|_| role == Role::Answer)?;
+    Some((label.start(), label.end(), "is a speaker's label and no part of the answer"))
+}
+
 impl Check for TemplateToken {
     fn name(&self) -> &'static str {
         "template-token"
@@ -80,14 +89,9 @@ impl Check for TemplateToken {
                 hit(Severity::Warning, at, at + token.len(), format!("{token} is a token of this model's own format"));
                 continue;
             }
-            let known = TOKENS.as_ref().and_then(|tokens| tokens.find(text));
-            let label = LABEL.as_ref().filter(|_| part.role == Role::Answer).and_then(|label| label.find(text));
-            if let Some(token) = known {
-                let reason = format!("{} belongs to a chat format, not to a text", token.as_str().trim());
-                hit(Severity::Warning, token.start(), token.end(), reason);
-            } else if let Some(label) = label {
-                let reason = format!("the answer begins with a speaker's label, {}", label.as_str().trim());
-                hit(Severity::Warning, label.start(), label.end(), reason);
+            if let Some((start, end, why)) = first(text, part.role) {
+                let token = text.get(start..end).unwrap_or_default().trim();
+                hit(Severity::Warning, start, end, format!("{token} {why}"));
             }
         }
         found

@@ -1,10 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
-
-use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::store::{Content, Origin, Source, Split, State, Status};
 
 /// The folder of shared data, or `None`, said aloud, where it is not there.
 fn shared() -> Option<PathBuf> {
@@ -20,7 +17,7 @@ fn shared() -> Option<PathBuf> {
 }
 
 /// A record of a row as an importer makes it: instruction, input, output, the rest beside.
-pub(super) fn of_row(id: i64, row: &Value, split: Option<Split>) -> Record {
+fn of_row(id: i64, row: &Value, split: Option<Split>) -> Record {
     let mut fields = Map::new();
     for name in ["instruction", "input", "question", "context"] {
         if let Some(value) = row.get(name) {
@@ -36,7 +33,7 @@ pub(super) fn of_row(id: i64, row: &Value, split: Option<Split>) -> Record {
     Record { id, revision: 1, state, origin: Origin::Import, source }
 }
 
-fn read(path: &std::path::Path) -> Vec<Value> {
+fn read(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -74,9 +71,9 @@ fn shared_seeded_defects_are_found_and_little_else() {
         for defect in defects {
             let ids: Vec<String> =
                 ["id", "ref"].iter().filter_map(|key| defect[key].as_str()).map(str::to_owned).collect();
-            let hit = checks[kind].iter().any(|check| {
-                ids.iter().any(|id| flagged.iter().any(|(record, name)| record == id && name == check))
-            });
+            let hit = checks[kind]
+                .iter()
+                .any(|check| ids.iter().any(|id| flagged.iter().any(|(record, name)| record == id && name == check)));
             if !hit {
                 eprintln!("missed {kind}: {ids:?}");
             }
@@ -91,7 +88,8 @@ fn shared_seeded_defects_are_found_and_little_else() {
     assert_eq!(all, 114);
     assert!(found as f64 > 0.95 * all as f64, "recall {found} of {all}");
 
-    let judged: BTreeSet<&str> = checks.values().flatten().map(String::as_str).filter(|name| *name != "length").collect();
+    let judged: BTreeSet<&str> =
+        checks.values().flatten().map(String::as_str).filter(|name| *name != "length").collect();
     let natural = |id: &str, check: &str| texts(&truth["natural"][check]).iter().any(|name| name == id);
     let (mut right, mut said) = (0, 0);
     for finding in findings.iter().filter(|finding| judged.contains(finding.check)) {
@@ -108,44 +106,85 @@ fn shared_seeded_defects_are_found_and_little_else() {
     assert!(right as f64 > 0.9 * f64::from(said), "precision {right} of {said}");
 }
 
+/// The rows of a real set as records.
+fn real(folder: &Path, path: &str) -> Vec<Record> {
+    let rows = if path.ends_with(".csv") {
+        let mut reader = csv::Reader::from_path(folder.join(path)).unwrap();
+        let rows: Vec<HashMap<String, String>> = reader.deserialize().map(Result::unwrap).collect();
+        let field = |row: &HashMap<String, String>, name: &str| row[name].clone();
+        rows.iter()
+            .map(|row| serde_json::json!({"instruction": field(row, "instruction"), "response": field(row, "response"), "category": field(row, "intent")}))
+            .collect()
+    } else {
+        read(&folder.join(path))
+    };
+    rows.iter().enumerate().map(|(at, row)| of_row(at as i64 + 1, row, None)).collect()
+}
+
 #[test]
-fn shared_survey() {
+fn shared_real_sets_are_not_littered_with_alarms() {
     let Some(folder) = shared() else { return };
-    for path in [
-        "nlupp_json_en/train_1000.jsonl",
-        "jglue/jsquad_train.jsonl",
-        "jglue/jsquad_test.jsonl",
-        "jglue/jcqa_train_1000.jsonl",
-        "jemhopqa/train.jsonl",
-        "niilc_qa/train.jsonl",
-        "banking77/train_13per_intent.jsonl",
-        "e2e_cleaned/train_1000.jsonl",
-        "/tmp/bitext.jsonl",
+    /// What these checks look for is not in the sets but for a few rows, which people who read them found.
+    const QUIET: [&str; 11] = [
+        "template-token",
+        "boilerplate",
+        "language",
+        "repetition",
+        "markup",
+        "invalid-json",
+        "mojibake",
+        "personal-data",
+        "secret",
+        "empty",
+        "leak",
+    ];
+    for (path, known) in [
+        ("nlupp_json_en/train_1000.jsonl", &[][..]),
+        ("jglue/jsquad_train.jsonl", &[]),
+        ("jglue/jsquad_test.jsonl", &[]),
+        ("jglue/jcqa_train_1000.jsonl", &[]),
+        ("jglue/jcqa_valid.jsonl", &[]),
+        ("jemhopqa/train.jsonl", &[]),
+        // Six questions are answered by a dash.
+        ("niilc_qa/train.jsonl", &[("empty", 6)]),
+        ("banking77/train_13per_intent.jsonl", &[]),
+        ("e2e_cleaned/train_1000.jsonl", &[]),
+        ("bitext_support/Bitext_Sample_6480_lf.csv", &[]),
     ] {
-        let rows = read(&folder.join(path));
-        let records: Vec<Record> = rows.iter().enumerate().map(|(i, row)| of_row(i as i64 + 1, row, None)).collect();
-        let begin = std::time::Instant::now();
+        let records = real(&folder, path);
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         let findings = lint(&records, &Settings::default(), None);
-        let took = begin.elapsed();
-        let mut counts: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
-        for finding in &findings {
-            counts.entry(finding.check).or_default().push(finding);
+        for finding in findings.iter().filter(|finding| QUIET.contains(&finding.check)) {
+            *counts.entry(finding.check).or_default() += 1;
+            eprintln!("{path}: {finding:?}");
         }
-        eprintln!("== {path}: {} records, {took:?}", records.len());
-        for (check, list) in counts {
-            eprintln!("  {check}: {}", list.len());
-            for finding in list.iter().step_by((list.len() / 4).max(1)).take(5) {
-                let cut = |text: &str| text.chars().rev().take(90).collect::<Vec<_>>().into_iter().rev().collect::<String>();
-                let record = finding.record.map(|id| &records[id as usize - 1]);
-                let shown = |record: &Record| {
-                    let parts = parts(&record.state.content, None);
-                    parts.iter().skip(usize::from(parts.len() > 2)).map(|p| cut(&p.text)).collect::<Vec<_>>()
-                };
-                eprintln!("    {:?} {} {:?}", finding.severity, finding.reason, record.map(shown));
-                if let Some(other) = finding.others.first().filter(|_| record.is_some()) {
-                    eprintln!("        other {:?}", shown(&records[*other as usize - 1]));
-                }
-            }
+        assert_eq!(counts.into_iter().collect::<Vec<_>>(), known, "{path}");
+        let long = findings.iter().filter(|finding| finding.check == "length").count();
+        assert!(long * 50 <= records.len(), "{path}: {long} answers of strange lengths");
+    }
+}
+
+#[test]
+fn shared_questions_about_one_passage_are_near_only_where_the_questions_are() {
+    let Some(folder) = shared() else { return };
+    let records = real(&folder, "jglue/jsquad_train.jsonl");
+    let question = |id: i64| {
+        let parts = parts(&records[id as usize - 1].state.content, None);
+        let text =
+            parts.iter().find(|part| part.field == "input").map(|part| part.text.to_string()).unwrap_or_default();
+        let letters: Vec<char> =
+            text.rsplit("質問:").next().unwrap_or_default().chars().filter(|c| c.is_alphanumeric()).collect();
+        letters.windows(2).map(|pair| (pair[0], pair[1])).collect::<BTreeSet<_>>()
+    };
+    let findings = lint(&records, &Settings::default(), None);
+    let near: Vec<&Finding> = findings.iter().filter(|finding| finding.check == "near-duplicate").collect();
+    assert!((30..70).contains(&near.len()), "{}", near.len());
+    for finding in near {
+        let own = question(finding.record.unwrap_or_default());
+        for other in &finding.others {
+            let theirs = question(*other);
+            let both = own.intersection(&theirs).count() as f64;
+            assert!(both / own.union(&theirs).count() as f64 > 0.6, "{finding:?}");
         }
     }
 }
