@@ -109,7 +109,15 @@ impl<'s> Reading<'s> {
         let (mut seen, mut bytes) = (0usize, 0usize);
         let looked = self.elements(&mut |element| {
             seen += 1;
-            if let Ok(fields) = element.fields {
+            let fields = match (element.fields, element.own) {
+                (Ok(fields), _) => Some(fields),
+                // A row with a bad byte will be refused, and yet its keys say what the file is.
+                (Err(_), Own::Bytes(own)) if self.container.is_json() => {
+                    serde_json::from_str(&String::from_utf8_lossy(own)).ok()
+                }
+                _ => None,
+            };
+            if let Some(fields) = fields {
                 bytes += fields.values().map(size).sum::<usize>();
                 rows.push(fields);
             }
