@@ -174,13 +174,18 @@ fn what_was_acknowledged_outlives_every_kill() {
         let history = store.history(record).unwrap();
         assert!(history.is_sorted_by(|a, b| a.id < b.id));
         let newest = history.last().unwrap();
-        assert_eq!(store.get(record).unwrap().state, newest.state.clone().unwrap(), "record {record} is its newest state");
+        assert_eq!(
+            store.get(record).unwrap().state,
+            newest.state.clone().unwrap(),
+            "record {record} is its newest state"
+        );
         by_revision.extend(history.into_iter().map(|revision| (revision.id, (record, revision))));
     }
     for line in &log {
         for changed in line["changed"].as_array().unwrap() {
             let (record, revision) = (changed[0].as_i64().unwrap(), changed[1].as_i64().unwrap());
-            let (of, kept) = by_revision.get(&revision).unwrap_or_else(|| panic!("revision {revision} is lost: {line}"));
+            let (of, kept) =
+                by_revision.get(&revision).unwrap_or_else(|| panic!("revision {revision} is lost: {line}"));
             assert_eq!((*of, kept.act), (record, line["act"].as_i64().unwrap()));
             let text = line["text"].as_str().unwrap();
             if !text.is_empty() {

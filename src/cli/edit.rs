@@ -135,7 +135,8 @@ fn in_editor(store: &Store, record: &Record) -> Result<Option<State>> {
     let path = folder.join(format!(".togi-edit-{}-{}.toml", record.id, std::process::id()));
     std::fs::write(&path, editor::text(record))?;
     // The editor may be a command with options.
-    let ran = Command::new("sh").arg("-c").arg(format!("{} \"$1\"", program.to_string_lossy())).arg("sh").arg(&path).status();
+    let ran =
+        Command::new("sh").arg("-c").arg(format!("{} \"$1\"", program.to_string_lossy())).arg("sh").arg(&path).status();
     let keep = |why: String| {
         eyre!("{why}\nyour text is in {}; mend it and: togi edit {} --from FILE", path.display(), record.id)
     };

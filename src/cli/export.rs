@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 use color_eyre::eyre::Result;
 
 use super::output::{self, say};
-use super::{BaseModel, Place, Tuned};
 use super::records::Asked;
+use super::{BaseModel, Place, Tuned};
 use crate::actions::adapters::export_peft;
 use crate::actions::records::export::{Format, export};
 use crate::text;

@@ -66,7 +66,9 @@ impl Import {
         let mut map = Vec::new();
         for pair in &self.map {
             let Some((part, column)) = pair.split_once('=') else {
-                color_eyre::eyre::bail!("--map {pair} does not say which column; write it as --map prompt=質問,output=回答");
+                color_eyre::eyre::bail!(
+                    "--map {pair} does not say which column; write it as --map prompt=質問,output=回答"
+                );
             };
             map.push((part.trim().to_owned(), column.trim().to_owned()));
         }
@@ -177,7 +179,8 @@ fn preview(path: &Path, preview: &Preview) {
                 (asked.join("  "), row.content.answer().unwrap_or("-").to_owned())
             }
             Content::Chat { turns, .. } => {
-                let said = turns.iter().map(|turn| format!("{}: {}", turn.role, turn.content.as_deref().unwrap_or("…")));
+                let said =
+                    turns.iter().map(|turn| format!("{}: {}", turn.role, turn.content.as_deref().unwrap_or("…")));
                 (said.collect::<Vec<_>>().join("  "), String::new())
             }
             Content::Text { text } => (text.clone(), String::new()),

@@ -29,7 +29,11 @@ impl Next {
             say!("there is nothing left to work on");
             return Ok(ExitCode::FAILURE);
         };
-        if self.json { output::json(&record)? } else { output::print(&format!("{}\n", record.id))? }
+        if self.json {
+            output::json(&record)?
+        } else {
+            output::print(&format!("{}\n", record.id))?
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -119,7 +119,8 @@ pub fn open(place: &Place) -> Result<Store, ActionError> {
 /// Records as lines, as wide as the terminal.
 fn list(listed: &[Listed]) -> String {
     let wide = output::terminal().map_or(120, |(_, columns)| columns).max(60);
-    let mut rows = vec![["id", "status", "split", "category", "prompt and answer", "flags"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["id", "status", "split", "category", "prompt and answer", "flags"].map(str::to_owned).to_vec()];
     let flags_wide = 28;
     let left = wide.saturating_sub(9 + 10 + 7 + 14 + flags_wide + 4).max(20);
     for Listed { record, flags } in listed {

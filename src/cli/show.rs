@@ -34,7 +34,11 @@ impl Show {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
         let store = open(place)?;
         let shown = records::show(&store, self.record, self.history)?;
-        if self.json { output::json(&shown)? } else { output::print(&page(&shown))? }
+        if self.json {
+            output::json(&shown)?
+        } else {
+            output::print(&page(&shown))?
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -46,7 +50,12 @@ fn page(shown: &Shown) -> String {
         let own = source.id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
         format!(", from {}:{}{own}", source.file, source.line)
     });
-    let _ = writeln!(out, "record {id}, revision {revision}: {}, origin {origin}{}", state.status, from.unwrap_or_default());
+    let _ = writeln!(
+        out,
+        "record {id}, revision {revision}: {}, origin {origin}{}",
+        state.status,
+        from.unwrap_or_default()
+    );
     for (name, value) in marks(state) {
         let _ = writeln!(out, "  {name}: {}", text::escape(&value));
     }
@@ -66,7 +75,11 @@ fn page(shown: &Shown) -> String {
         }
     }
     for (author, conflict) in &shown.conflicts {
-        let _ = writeln!(out, "\nnot saved: {author}'s text on revision {}, while {} wrote the above", conflict.base, conflict.by);
+        let _ = writeln!(
+            out,
+            "\nnot saved: {author}'s text on revision {}, while {} wrote the above",
+            conflict.base, conflict.by
+        );
         for (name, value) in conflict.ours.iter().flat_map(|state| texts(&state.content)) {
             let _ = writeln!(out, "  {name}: {}", text::escape(&value));
         }
@@ -78,9 +91,11 @@ fn page(shown: &Shown) -> String {
             let at = jiff::Timestamp::from_millisecond(revision.at).unwrap_or_default();
             let at = at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string();
             let seconds = revision.seconds.map(|s| format!(", {s:.0} s")).unwrap_or_default();
-            let note = if revision.note.is_empty() { String::new() } else { format!(" ({})", text::escape(&revision.note)) };
+            let note =
+                if revision.note.is_empty() { String::new() } else { format!(" ({})", text::escape(&revision.note)) };
             let back = if revision.reverted { ", taken back later" } else { "" };
-            let _ = writeln!(out, "  {}  {at}  {}  {}{note}{seconds}{back}", revision.id, revision.author, revision.cause);
+            let _ =
+                writeln!(out, "  {}  {at}  {}  {}{note}{seconds}{back}", revision.id, revision.author, revision.cause);
             for change in changes(before, revision.state.as_ref()) {
                 let _ = writeln!(out, "      {}", text::cut(&text::escape(&change), 160));
             }

@@ -59,7 +59,13 @@ impl Split {
         } else {
             let words = if self.dry_run { "would be drawn" } else { "drawn" };
             say!("{} records {words}", done.drawn);
-            say!("train {}, valid {}, test {}; {} sets of duplicates kept together", done.train, done.valid, done.test, done.sets);
+            say!(
+                "train {}, valid {}, test {}; {} sets of duplicates kept together",
+                done.train,
+                done.valid,
+                done.test,
+                done.sets
+            );
         }
         Ok(ExitCode::SUCCESS)
     }

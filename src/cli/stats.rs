@@ -49,14 +49,16 @@ impl Stats {
             let more = if list.len() > 12 { format!(", and {} more", list.len() - 12) } else { String::new() };
             let _ = writeln!(out, "{name:<9} {}{more}", shown.join(", "));
         }
-        let spread = |s: Spread| format!("{} to {} characters, half of them up to {}", n(s.least), n(s.most), n(s.median));
+        let spread =
+            |s: Spread| format!("{} to {} characters, half of them up to {}", n(s.least), n(s.most), n(s.median));
         let _ = writeln!(out, "prompts   {}", spread(stats.prompt_characters));
         let _ = writeln!(out, "answers   {}", spread(stats.answer_characters));
         if stats.quarantined > 0 {
             let _ = writeln!(out, "quarantine {} rows (togi quarantine)", n(stats.quarantined));
         }
         if stats.conflicts > 0 {
-            let _ = writeln!(out, "conflicts {} texts were not saved over newer ones (togi show ID)", n(stats.conflicts));
+            let _ =
+                writeln!(out, "conflicts {} texts were not saved over newer ones (togi show ID)", n(stats.conflicts));
         }
         output::print(&out)?;
         Ok(ExitCode::SUCCESS)

@@ -60,11 +60,7 @@ impl Train {
             }
             (job, standing.step.is_some(), standing.step.unwrap_or(0), standing.steps)
         } else {
-            let request = Request {
-                data: self.data.clone(),
-                valid: self.valid.clone(),
-                set: self.set.clone(),
-            };
+            let request = Request { data: self.data.clone(), valid: self.valid.clone(), set: self.set.clone() };
             let spinner = progress::spinner("reading model and data");
             let prepared = train::prepare(&mut context, &request, &mut progress::download(&spinner));
             spinner.finish_and_clear();

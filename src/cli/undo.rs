@@ -65,7 +65,8 @@ fn told(all: &[Undone], what: &str, nothing: &str, json: bool) -> Result<ExitCod
         if json {
             output::json(undone)?;
         } else {
-            let note = if undone.note.is_empty() { String::new() } else { format!(" ({})", text::escape(&undone.note)) };
+            let note =
+                if undone.note.is_empty() { String::new() } else { format!(" ({})", text::escape(&undone.note)) };
             say!("{what}: {}{note}, {} records", undone.cause, text::count(undone.done.changed.len() as u64));
         }
         for conflict in &undone.done.conflicts {

@@ -237,8 +237,7 @@ impl Store {
         work: impl FnOnce(&mut Writer<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let fail = self.fail();
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&fail)?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&fail)?;
         let (author, path) = (&self.author, &self.path);
         let mut writer =
             Writer { transaction, author, path, act: None, now: now(), reverts: None, next_revision: None };
@@ -429,14 +428,7 @@ impl Writer<'_> {
         self.transaction
             .prepare_cached("INSERT INTO conflict(record, base, head, author, at, state) VALUES (?, ?, ?, ?, ?, ?)")
             .and_then(|mut statement| {
-                statement.execute(params![
-                    conflict.record,
-                    conflict.base,
-                    conflict.head,
-                    self.author,
-                    self.now,
-                    state
-                ])
+                statement.execute(params![conflict.record, conflict.base, conflict.head, self.author, self.now, state])
             })
             .map(drop)
             .map_err(|cause| self.fail(cause))
@@ -450,7 +442,11 @@ pub(super) fn parse(record: i64, revision: i64, text: &str) -> Result<State, Sto
 
 fn write(state: &State) -> Result<String, StoreError> {
     // A state is texts, numbers and maps with text keys, all of which JSON has.
-    serde_json::to_string(state).map_err(|error| StoreError::State { record: 0, revision: 0, reason: error.to_string() })
+    serde_json::to_string(state).map_err(|error| StoreError::State {
+        record: 0,
+        revision: 0,
+        reason: error.to_string(),
+    })
 }
 
 fn tags(state: &State) -> Option<String> {

@@ -32,7 +32,8 @@ impl Store {
     /// Where the database cannot be written.
     pub fn file_name(&mut self, hash: &[u8; 32], name: &str) -> Result<String, StoreError> {
         let fail = self.fail();
-        let sql = "INSERT INTO file(hash, name) VALUES (?, ?) ON CONFLICT(hash) DO UPDATE SET name = name RETURNING name";
+        let sql =
+            "INSERT INTO file(hash, name) VALUES (?, ?) ON CONFLICT(hash) DO UPDATE SET name = name RETURNING name";
         self.connection.query_row(sql, params![&hash[..], name], |row| row.get(0)).map_err(fail)
     }
 

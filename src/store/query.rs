@@ -183,11 +183,7 @@ fn fits(words: &Words<'_>, text: Option<&[u8]>) -> bool {
 }
 
 /// Reads the words of all records through, in order.
-fn scan(
-    connection: &Connection,
-    words: &Words<'_>,
-    mut wanted: impl FnMut(i64) -> bool,
-) -> rusqlite::Result<Vec<i64>> {
+fn scan(connection: &Connection, words: &Words<'_>, mut wanted: impl FnMut(i64) -> bool) -> rusqlite::Result<Vec<i64>> {
     // Only records that are there have words.
     let mut statement = connection.prepare_cached("SELECT record, text FROM search ORDER BY record")?;
     let mut rows = statement.query([])?;

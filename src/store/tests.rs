@@ -46,7 +46,10 @@ fn add(store: &mut Store, states: impl IntoIterator<Item = State>) -> Vec<i64> {
     let act = Act::new(Cause::Import, "a file");
     let (numbers, _) = store
         .add::<_, StoreError>(&act, |add| {
-            states.into_iter().map(|state| add(&new(state)).map(|number| number.unwrap())).collect::<Result<Vec<_>, _>>()
+            states
+                .into_iter()
+                .map(|state| add(&new(state)).map(|number| number.unwrap()))
+                .collect::<Result<Vec<_>, _>>()
         })
         .unwrap();
     numbers
@@ -82,7 +85,11 @@ fn every_act_stays_in_the_history_with_author_cause_and_seconds() {
     let told: Vec<_> = history.iter().map(|r| (r.author.as_str(), r.cause, r.seconds, r.note.as_str())).collect();
     assert_eq!(
         told,
-        [("mika", Cause::Import, None, "a file"), ("mika", Cause::Edit, Some(4.5), ""), ("jun", Cause::Reject, None, "wrong")]
+        [
+            ("mika", Cause::Import, None, "a file"),
+            ("mika", Cause::Edit, Some(4.5), ""),
+            ("jun", Cause::Reject, None, "wrong")
+        ]
     );
     assert_eq!(history[0].state.as_ref().unwrap().content.answer(), Some("12時"));
     assert_eq!(history[2].state.as_ref(), Some(&jun.get(record).unwrap().state));
@@ -213,12 +220,10 @@ fn a_claim_holds_as_long_as_its_session_and_next_gives_each_a_different_record()
     let refused = jun.claim(records[0]).unwrap_err().to_string();
     assert!(refused.contains("mika"), "{refused}");
     let who = kim.claims().unwrap();
-    assert_eq!(who.iter().map(|claim| (claim.record, claim.ours)).collect::<Vec<_>>(), [
-        (records[0], false),
-        (records[1], true),
-        (records[2], true),
-        (records[3], false)
-    ]);
+    assert_eq!(
+        who.iter().map(|claim| (claim.record, claim.ours)).collect::<Vec<_>>(),
+        [(records[0], false), (records[1], true), (records[2], true), (records[3], false)]
+    );
     drop(mika);
     jun.claim(records[0]).unwrap();
     kim.release(records[1]).unwrap();
@@ -250,7 +255,13 @@ fn a_query_asks_for_marks_and_words_in_any_language() {
     let mut note = pair("third", "y");
     note.notes = "see ticket 7".into();
     let [a, b, c] = add(&mut store, [returns, order, note])[..] else { panic!() };
-    let flag = Flag { record: Some(c), name: "too-long".into(), severity: "warning".into(), reason: String::new(), detail: String::new() };
+    let flag = Flag {
+        record: Some(c),
+        name: "too-long".into(),
+        severity: "warning".into(),
+        reason: String::new(),
+        detail: String::new(),
+    };
     store.set_flags(None, &[flag]).unwrap();
     for (query, expected) in [
         ("", vec![a, b, c]),

@@ -47,14 +47,34 @@ pub fn read(record: &Record, edited: &str) -> Result<Option<State>, String> {
         serde_json::to_value(table).map_err(|error| error.to_string())?
     };
     let Value::Object(mut map) = value else { return Err("a record is named values".into()) };
-    let known = ["kind", "fields", "draft", "gold", "turns", "tools", "text", "status", "split", "category", "tags", "references", "assignee", "notes", "extra"];
+    let known = [
+        "kind",
+        "fields",
+        "draft",
+        "gold",
+        "turns",
+        "tools",
+        "text",
+        "status",
+        "split",
+        "category",
+        "tags",
+        "references",
+        "assignee",
+        "notes",
+        "extra",
+    ];
     if let Some(key) = map.keys().find(|key| !known.contains(&key.as_str())) {
         return Err(format!("{key} is nothing a record has; there are {}", known.join(", ")));
     }
     empty_to_none(&mut map);
     let after: State = serde_json::from_value(Value::Object(map)).map_err(|error| error.to_string())?;
     if after.content.kind() != record.state.content.kind() {
-        return Err(format!("the record is a {} and cannot become a {}", record.state.content.kind(), after.content.kind()));
+        return Err(format!(
+            "the record is a {} and cannot become a {}",
+            record.state.content.kind(),
+            after.content.kind()
+        ));
     }
     let after = keep_drafts(&record.state, after);
     Ok((after != record.state).then_some(after))

@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::actions::context::ActionError;
 use crate::data::import::{self, Item, Options, Row, Summary};
-use crate::store::{
-    Act, Cause, Content, New, Origin, Refused, Source, Split, State, Status, Store,
-};
+use crate::store::{Act, Cause, Content, New, Origin, Refused, Source, Split, State, Status, Store};
 
 pub use crate::data::import::{Format, Preview, files_of, inspect};
 

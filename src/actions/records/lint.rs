@@ -92,7 +92,8 @@ pub fn lint(context: &mut Context, store: &mut Store, request: &Request) -> Resu
     }
     let mut notes = Vec::new();
     notes.extend(model.missing.clone());
-    let own: HashMap<i64, String> = records.iter().filter_map(|r| Some((r.id, r.source.as_ref()?.id.clone()?))).collect();
+    let own: HashMap<i64, String> =
+        records.iter().filter_map(|r| Some((r.id, r.source.as_ref()?.id.clone()?))).collect();
     let findings = found
         .into_iter()
         .map(|found| Finding {

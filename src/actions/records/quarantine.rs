@@ -21,9 +21,11 @@ pub fn list(store: &Store) -> Result<Vec<Refused>, ActionError> {
 /// # Errors
 /// When there is none of that number.
 pub fn get(store: &Store, id: i64) -> Result<Refused, ActionError> {
-    store.quarantine()?.into_iter().find(|row| row.id == id).ok_or_else(|| {
-        ActionError::Refused(format!("there is no row {id} in quarantine; togi quarantine lists them"))
-    })
+    store
+        .quarantine()?
+        .into_iter()
+        .find(|row| row.id == id)
+        .ok_or_else(|| ActionError::Refused(format!("there is no row {id} in quarantine; togi quarantine lists them")))
 }
 
 /// The refused rows as they stood in their files, to be mended in an editor and imported again.

@@ -94,8 +94,7 @@ pub(super) fn parquet(records: &[Record]) -> Result<Exported, ExportError> {
     let schema = Type::group_type_builder("records").with_fields(columns).build().map_err(failed)?;
     let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
     let mut bytes = Vec::new();
-    let mut writer =
-        SerializedFileWriter::new(&mut bytes, Arc::new(schema), Arc::new(properties)).map_err(failed)?;
+    let mut writer = SerializedFileWriter::new(&mut bytes, Arc::new(schema), Arc::new(properties)).map_err(failed)?;
     for rows in table.rows.chunks(GROUP) {
         let mut group = writer.next_row_group().map_err(failed)?;
         for index in 0..table.names.len() {

@@ -6,12 +6,7 @@ use super::{ExportError, Exported, Format, Prompts, marks, pair};
 use crate::prompt::Prompt;
 use crate::store::{Content, Record, Turn};
 
-pub(super) fn export(
-    format: Format,
-    records: &[Record],
-    prompt: &Prompt,
-    list: bool,
-) -> Result<Exported, ExportError> {
+pub(super) fn export(format: Format, records: &[Record], prompt: &Prompt, list: bool) -> Result<Exported, ExportError> {
     let prompts = Prompts::new(prompt)?;
     let mut made = Exported::default();
     let mut rows = Vec::with_capacity(records.len());
@@ -132,6 +127,14 @@ fn message(turn: &Turn) -> Value {
         message.insert("weight".into(), weight.into());
     }
     message.extend(turn.more.clone());
+    // Arguments are a text in OpenAI's layout, whose own the text is; a chat template and togi have them as an object.
+    for call in message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(arguments) = call.get_mut("function").and_then(|function| function.get_mut("arguments"))
+            && arguments.is_object()
+        {
+            *arguments = Value::String(arguments.to_string());
+        }
+    }
     Value::Object(message)
 }
 

@@ -29,7 +29,9 @@ pub(super) fn export(records: &[Record], prompt: &Prompt) -> Result<Exported, Ex
     };
     // Every placeholder must be a key of every row.
     let template = template.filter(|template| {
-        pairs.iter().all(|(_, fields, _)| template.names.iter().all(|name| fields.get(name).is_some_and(Value::is_string)))
+        pairs
+            .iter()
+            .all(|(_, fields, _)| template.names.iter().all(|name| fields.get(name).is_some_and(Value::is_string)))
     });
     let answer_name = ANSWER
         .into_iter()
@@ -52,7 +54,8 @@ pub(super) fn export(records: &[Record], prompt: &Prompt) -> Result<Exported, Ex
         };
         row.insert(answer_name.to_owned(), answer.into());
         marks(record, &mut row);
-        let failed = |error: serde_json::Error| ExportError::Write { format: Format::JumpStart, reason: error.to_string() };
+        let failed =
+            |error: serde_json::Error| ExportError::Write { format: Format::JumpStart, reason: error.to_string() };
         serde_json::to_writer(&mut lines, &row).map_err(failed)?;
         lines.push(b'\n');
         made.rows += 1;
@@ -81,7 +84,8 @@ fn placeholders(source: &str) -> Option<Layout> {
         made.text.push_str(&doubled(before));
         let (name, next) = after.split_once("}}")?;
         let name = name.trim();
-        let plain = name.chars().all(|c| c.is_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
+        let plain =
+            name.chars().all(|c| c.is_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
         if name.is_empty() || !plain {
             return None;
         }
@@ -98,7 +102,8 @@ fn usual<'a>(mut rows: impl Iterator<Item = &'a Map<String, Value>> + Clone) -> 
     let heads = ["instruction", "prompt", "question"];
     let tails = ["input", "context"];
     let head = heads.into_iter().find(|name| rows.clone().all(|row| row.contains_key(*name)))?;
-    let filled = |row: &Map<String, Value>, name: &str| row.get(name).and_then(Value::as_str).is_some_and(|t| !t.is_empty());
+    let filled =
+        |row: &Map<String, Value>, name: &str| row.get(name).and_then(Value::as_str).is_some_and(|t| !t.is_empty());
     if let Some(tail) = tails.into_iter().find(|name| rows.clone().all(|row| filled(row, name))) {
         return Some(Layout { text: format!("{{{head}}}\n{{{tail}}}"), names: vec![head.into(), tail.into()] });
     }

@@ -61,7 +61,8 @@ fn pairs() -> impl Strategy<Value = Vec<Record>> {
     proptest::collection::vec(one, 1..6).prop_map(|all| {
         let all = all.into_iter().enumerate();
         all.map(|(i, (instruction, input, output, category, mut tags))| {
-            let mut record = record(i as i64 + 1, pair(json!({ "instruction": instruction, "input": input }), None, &output));
+            let mut record =
+                record(i as i64 + 1, pair(json!({ "instruction": instruction, "input": input }), None, &output));
             record.state.category = category;
             tags.sort();
             tags.dedup();
@@ -101,7 +102,8 @@ fn turn(role: &str, content: &str) -> Turn {
 
 #[test]
 fn a_chat_with_tools_and_weights_comes_back_the_same() {
-    let call = json!([{ "id": "c1", "type": "function", "function": { "name": "find", "arguments": "{\"q\": \"東京\"}" } }]);
+    let call =
+        json!([{ "id": "c1", "type": "function", "function": { "name": "find", "arguments": { "q": "東京" } } }]);
     let calling = Turn {
         role: "assistant".into(),
         content: None,
@@ -118,11 +120,14 @@ fn a_chat_with_tools_and_weights_comes_back_the_same() {
         turn("user", "really?"),
         turn("assistant", "yes"),
     ];
-    let tools = Some(json!([{ "type": "function", "function": { "name": "find", "parameters": { "type": "object" } } }]));
+    let tools =
+        Some(json!([{ "type": "function", "function": { "name": "find", "parameters": { "type": "object" } } }]));
     let mut one = record(1, Content::Chat { turns, tools });
     one.state.category = Some("places".into());
     let one = [one];
-    assert_same(&one, &read_back("f", &written(Format::Messages, &one, false).0));
+    let bytes = written(Format::Messages, &one, false).0;
+    assert!(String::from_utf8_lossy(&bytes).contains(r#""arguments":"{\"q\":\"東京\"}""#), "a text, as others read it");
+    assert_same(&one, &read_back("f", &bytes));
     assert!(written(Format::Alpaca, &one, false).1[0].1.contains("tools"));
 
     // A plain one fits Alpaca's history as well.
@@ -166,7 +171,9 @@ fn jumpstart_says_the_projects_prompt_in_its_own_notation() {
     assert_eq!((&row["prompt"], &row["response"]), (&json!("May!"), &json!("fine {weather}")));
     // Read again with its template, it is the record it was.
     let folder = tempfile::tempdir().unwrap();
-    for (name, bytes) in export(Format::JumpStart, &records, &prompt("{{ place }} in {{ month }}?"), false).unwrap().files {
+    for (name, bytes) in
+        export(Format::JumpStart, &records, &prompt("{{ place }} in {{ month }}?"), false).unwrap().files
+    {
         std::fs::write(folder.path().join(name), bytes).unwrap();
     }
     let mut rows = Vec::new();

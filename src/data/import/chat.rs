@@ -25,12 +25,14 @@ pub(super) fn turns(value: Value, name: &str) -> Result<Vec<Turn>, String> {
     if items.is_empty() {
         return Err(format!("`{name}` is empty"));
     }
-    let read = |(i, item)| match item {
-        Value::Object(item) if item.contains_key("from") && !item.contains_key("role") => from_value(item),
-        Value::Object(item) => message(item),
-        other => Err(format!("is {}, not an object with role and content", kind_of(&other))),
-    }
-    .map_err(|why| format!("`{name}[{i}]` {why}"));
+    let read = |(i, item)| {
+        match item {
+            Value::Object(item) if item.contains_key("from") && !item.contains_key("role") => from_value(item),
+            Value::Object(item) => message(item),
+            other => Err(format!("is {}, not an object with role and content", kind_of(&other))),
+        }
+        .map_err(|why| format!("`{name}[{i}]` {why}"))
+    };
     items.into_iter().enumerate().map(read).collect()
 }
 
@@ -184,9 +186,7 @@ fn from_value(mut item: Map<String, Value>) -> Result<Turn, String> {
             return rest("assistant".to_owned(), None, item);
         }
         other => {
-            return Err(format!(
-                "is from {other:?}; known are human, gpt, system, observation, function_call"
-            ));
+            return Err(format!("is from {other:?}; known are human, gpt, system, observation, function_call"));
         }
     };
     rest(role.to_owned(), Some(value), item)

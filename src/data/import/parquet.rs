@@ -35,7 +35,11 @@ pub(super) fn columns(source: &Source<'_>) -> Result<Vec<String>, ImportError> {
     let file = source.seekable()?;
     let reader = guarded(source, || SerializedFileReader::new(file))?;
     let schema = reader.metadata().file_metadata().schema();
-    Ok(if schema.is_group() { schema.get_fields().iter().map(|field| field.name().to_owned()).collect() } else { Vec::new() })
+    Ok(if schema.is_group() {
+        schema.get_fields().iter().map(|field| field.name().to_owned()).collect()
+    } else {
+        Vec::new()
+    })
 }
 
 /// Looks whether the file declares sizes that nothing should make room for.
@@ -45,7 +49,8 @@ fn check(file: &File, reader: &SerializedFileReader<File>) -> Result<(), Parquet
         for column in about.columns() {
             let name = column.column_path().string();
             let (start, len) = column.byte_range();
-            pages::check(file, start, len).map_err(|why| general(format!("column {name}, row group {group}: {why}")))?;
+            pages::check(file, start, len)
+                .map_err(|why| general(format!("column {name}, row group {group}: {why}")))?;
         }
     }
     Ok(())

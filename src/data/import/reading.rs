@@ -45,8 +45,7 @@ impl<'s> Reading<'s> {
             !is_sheet
         });
         let plan = Plan::new(&options, container.format());
-        let mut reading =
-            Self { source, encoding, container, sheet, plan, columns: Vec::new(), notes: Vec::new() };
+        let mut reading = Self { source, encoding, container, sheet, plan, columns: Vec::new(), notes: Vec::new() };
         reading.decide(options)?;
         Ok(reading)
     }
@@ -134,7 +133,10 @@ impl<'s> Reading<'s> {
         }
         self.check_mapping(&options)?;
         if let Some(template) = self.template(&options)? {
-            self.notes.push(format!("template.json gives the prompt {:?}; togi.toml takes it as a template", template.prompt));
+            self.notes.push(format!(
+                "template.json gives the prompt {:?}; togi.toml takes it as a template",
+                template.prompt
+            ));
             options.map.push(("output".to_owned(), template.answer));
             options.format = Some(Format::JumpStart);
         }
@@ -146,7 +148,8 @@ impl<'s> Reading<'s> {
     }
 
     fn find_columns(&self, rows: &[Fields]) -> Result<Vec<String>, ImportError> {
-        let mut columns = if self.container == Container::Parquet { parquet::columns(self.source)? } else { Vec::new() };
+        let mut columns =
+            if self.container == Container::Parquet { parquet::columns(self.source)? } else { Vec::new() };
         let mut known: std::collections::HashSet<&str> = std::collections::HashSet::new();
         let given: Vec<String> = columns.clone();
         known.extend(given.iter().map(String::as_str));

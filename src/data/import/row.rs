@@ -225,13 +225,7 @@ fn is_list(value: &Value) -> bool {
 }
 
 /// An Alpaca row with turns before it is a chat.
-fn with_history(
-    line: u64,
-    own: Own,
-    history: &Value,
-    mut fields: Fields,
-    gold: Option<String>,
-) -> Result<Row, String> {
+fn with_history(line: u64, own: Own, history: &Value, mut fields: Fields, gold: Option<String>) -> Result<Row, String> {
     let parsed;
     let turns = match history {
         Value::String(text) => {
@@ -280,8 +274,8 @@ fn chat_of_sides(plan: &Plan, line: u64, own: Own, sides: Sides, mut rest: Field
         turns.extend(side(chosen)?);
         let rejected = side(sides.rejected.ok_or("the row has no `rejected`")?)?;
         let after = turns.get(begun..).unwrap_or_default();
-        let same = after.len() == rejected.len()
-            && after.iter().zip(&rejected).rev().skip(1).all(|(one, other)| one == other);
+        let same =
+            after.len() == rejected.len() && after.iter().zip(&rejected).rev().skip(1).all(|(one, other)| one == other);
         if !same {
             return Err("`chosen` and `rejected` differ in more than their last turn".to_owned());
         }
