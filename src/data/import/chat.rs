@@ -25,12 +25,14 @@ pub(super) fn turns(value: Value, name: &str) -> Result<Vec<Turn>, String> {
     if items.is_empty() {
         return Err(format!("`{name}` is empty"));
     }
-    let read = |(i, item)| match item {
-        Value::Object(item) if item.contains_key("from") && !item.contains_key("role") => from_value(item),
-        Value::Object(item) => message(item),
-        other => Err(format!("is {}, not an object with role and content", kind_of(&other))),
-    }
-    .map_err(|why| format!("`{name}[{i}]` {why}"));
+    let read = |(i, item)| {
+        match item {
+            Value::Object(item) if item.contains_key("from") && !item.contains_key("role") => from_value(item),
+            Value::Object(item) => message(item),
+            other => Err(format!("is {}, not an object with role and content", kind_of(&other))),
+        }
+        .map_err(|why| format!("`{name}[{i}]` {why}"))
+    };
     items.into_iter().enumerate().map(read).collect()
 }
 
@@ -162,9 +164,8 @@ fn content(value: Option<Value>) -> Result<Option<String>, String> {
 
 /// A turn of `ShareGPT`.
 fn from_value(mut item: Map<String, Value>) -> Result<Turn, String> {
-    let from = match item.shift_remove("from") {
-        Some(Value::String(from)) => from,
-        _ => return Err("has a `from` that is not a text".to_owned()),
+    let Some(Value::String(from)) = item.shift_remove("from") else {
+        return Err("has a `from` that is not a text".to_owned());
     };
     let value = match item.shift_remove("value") {
         Some(Value::String(text)) => text,
@@ -184,9 +185,7 @@ fn from_value(mut item: Map<String, Value>) -> Result<Turn, String> {
             return rest("assistant".to_owned(), None, item);
         }
         other => {
-            return Err(format!(
-                "is from {other:?}; known are human, gpt, system, observation, function_call"
-            ));
+            return Err(format!("is from {other:?}; known are human, gpt, system, observation, function_call"));
         }
     };
     rest(role.to_owned(), Some(value), item)

@@ -36,8 +36,7 @@ pub(super) fn each(
     while let Some(line) = records.next().map_err(|e| source.fault(e))? {
         let Some((header, written)) = &first else {
             let written = records.text.clone();
-            let cells: Vec<String> =
-                records.cells().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
+            let cells: Vec<String> = records.cells().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
             first = Some((Header::new(&cells), written));
             continue;
         };
@@ -248,7 +247,9 @@ impl<'a> Records<'a> {
                         at = At::Padded;
                         used += 1;
                     } else {
-                        self.trouble.get_or_insert_with(|| "text follows a closing quote: double a quote that belongs to the text".into());
+                        self.trouble.get_or_insert_with(|| {
+                            "text follows a closing quote: double a quote that belongs to the text".into()
+                        });
                         at = At::Plain;
                     }
                 }

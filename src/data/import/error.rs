@@ -96,7 +96,9 @@ pub enum ImportError {
         label: String,
     },
     /// A folder without data.
-    #[error("{folder} holds no train, valid or test file (train.jsonl, valid.jsonl, test.jsonl; also .json, .csv, .tsv, .parquet, .xlsx): name a file")]
+    #[error(
+        "{folder} holds no train, valid or test file (train.jsonl, valid.jsonl, test.jsonl; also .json, .csv, .tsv, .parquet, .xlsx): name a file"
+    )]
     Folder {
         /// The folder.
         folder: String,

@@ -9,10 +9,10 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
+use super::Format;
 use super::element::{Element, Fields, LONGEST, Own, Take, not_text};
 use super::error::{Fault, ImportError};
 use super::source::{Source, Stream};
-use super::Format;
 
 /// What begins a question or an answer, and the text on the same line.
 static MARK: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -78,12 +78,7 @@ struct Entry {
 }
 
 /// Reads the questions.
-pub(super) fn each(
-    source: &Source<'_>,
-    stream: Stream<'_>,
-    encoding: &str,
-    take: &mut Take<'_>,
-) -> Result<(), Fault> {
+pub(super) fn each(source: &Source<'_>, stream: Stream<'_>, encoding: &str, take: &mut Take<'_>) -> Result<(), Fault> {
     let bytes = whole(source, stream, Format::Markdown)?;
     let mut entry: Option<Entry> = None;
     let mut section: Option<String> = None;
@@ -153,13 +148,12 @@ pub(super) fn document(
     take: &mut Take<'_>,
 ) -> Result<(), Fault> {
     let bytes = whole(source, stream, Format::Text)?;
-    let fields = match std::str::from_utf8(&bytes) {
-        Ok(text) => Ok(Fields::from_iter([("text".to_owned(), Value::String(text.replace("\r\n", "\n")))])),
-        Err(_) => {
-            let bad = (1u64..).zip(bytes.split(|&b| b == b'\n'));
-            let mut bad = bad.filter_map(|(line, own)| not_text(own, encoding).map(|why| format!("line {line} has {why}")));
-            Err(bad.next().unwrap_or_default())
-        }
+    let fields = if let Ok(text) = std::str::from_utf8(&bytes) {
+        Ok(Fields::from_iter([("text".to_owned(), Value::String(text.replace("\r\n", "\n")))]))
+    } else {
+        let lines = (1u64..).zip(bytes.split(|&b| b == b'\n'));
+        let mut bad = lines.filter_map(|(line, own)| Some(format!("line {line} has {}", not_text(own, encoding)?)));
+        Err(bad.next().unwrap_or_default())
     };
     take(Element { line: 1, fields, own: Own::Bytes(&bytes) })
 }

@@ -191,11 +191,16 @@ fn table(look: &str, options: &Options, path: Option<&Path>) -> Option<Dialect> 
     let best = [b',', b';', b'\t']
         .into_iter()
         .filter_map(|delimiter| {
-            let dialect = if delimiter == b'\t' { quoting(look, delimiter) } else { Dialect { delimiter, quotes: true } };
+            let dialect =
+                if delimiter == b'\t' { quoting(look, delimiter) } else { Dialect { delimiter, quotes: true } };
             fit(look, dialect, options)
         })
         .filter(|fit| fit.columns > 1)
-        .max_by(|a, b| (a.known.min(2), a.even, a.columns).partial_cmp(&(b.known.min(2), b.even, b.columns)).unwrap_or(std::cmp::Ordering::Equal));
+        .max_by(|a, b| {
+            (a.known.min(2), a.even, a.columns)
+                .partial_cmp(&(b.known.min(2), b.even, b.columns))
+                .unwrap_or(std::cmp::Ordering::Equal)
+        });
     let ending = path.and_then(Path::extension).and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
     let asked = options.format == Some(Format::Csv);
     let Some(best) = best else {

@@ -1,4 +1,4 @@
-//! `template.json` beside a `train.jsonl`, as SageMaker JumpStart has it: which of the row's free fields is the answer.
+//! `template.json` beside a `train.jsonl`, as `SageMaker` JumpStart has it: which of the row's free fields is the answer.
 
 use std::path::Path;
 
@@ -29,7 +29,9 @@ pub(super) fn beside(path: &Path) -> Option<Result<Template, String>> {
         [answer] if completion.trim() == format!("{{{answer}}}") => {
             Ok(Template { fields: placeholders(&prompt), prompt, answer: answer.clone() })
         }
-        _ => Err(format!("the completion of template.json, {completion:?}, is more than one field, and an answer is one")),
+        _ => Err(format!(
+            "the completion of template.json, {completion:?}, is more than one field, and an answer is one"
+        )),
     })
 }
 

@@ -115,7 +115,7 @@ fn rows(
     let mut number = 0;
     loop {
         let cell = guarded(source, || cells.next_cell())?;
-        let place = cell.as_ref().map(|cell| cell.get_position());
+        let place = cell.as_ref().map(calamine::Cell::get_position);
         if place.is_none_or(|(line, _)| line != number) {
             if row.iter().any(|cell| !cell.is_null()) {
                 take(u64::from(number) + 1, std::mem::take(&mut row))?;
@@ -163,10 +163,7 @@ fn date(when: &ExcelDateTime) -> String {
 }
 
 /// Lets calamine do one thing. It panics on some files that are not what they say; that ends the file, not the program.
-fn guarded<T>(
-    source: &Source<'_>,
-    work: impl FnOnce() -> Result<T, calamine::XlsxError>,
-) -> Result<T, ImportError> {
+fn guarded<T>(source: &Source<'_>, work: impl FnOnce() -> Result<T, calamine::XlsxError>) -> Result<T, ImportError> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(calamine::XlsxError::Password)) => Err(damaged(source, "it is locked with a password".to_owned())),
@@ -213,7 +210,8 @@ fn counts(start: &[u8]) -> impl Iterator<Item = u64> {
         .skip(1)
         .filter_map(|after| {
             let after = after.trim_start().strip_prefix('=')?.trim_start();
-            let digits: String = after.trim_start_matches(['"', '\'']).chars().take_while(char::is_ascii_digit).collect();
+            let digits: String =
+                after.trim_start_matches(['"', '\'']).chars().take_while(char::is_ascii_digit).collect();
             // A number that does not fit is more than anything.
             (!digits.is_empty()).then(|| digits.parse().unwrap_or(u64::MAX))
         })
@@ -238,7 +236,8 @@ fn directory(file: &mut File) -> io::Result<Option<Vec<Entry>>> {
     file.take(1 << 17).read_to_end(&mut tail)?;
     let Some(end) = memchr::memmem::rfind(&tail, b"PK\x05\x06") else { return Ok(None) };
     let end = tail.get(end..).unwrap_or_default();
-    let (Some(count), Some(size), Some(offset)) = (number::<2>(end, 10), number::<4>(end, 12), number::<4>(end, 16)) else {
+    let (Some(count), Some(size), Some(offset)) = (number::<2>(end, 10), number::<4>(end, 12), number::<4>(end, 16))
+    else {
         return Ok(None);
     };
     file.seek(SeekFrom::Start(offset))?;
@@ -276,7 +275,8 @@ fn unpack(file: &mut File, entry: &Entry, most: u64, start: &mut Vec<u8>) -> io:
     let (name, extra) = (number::<2>(&header, 26).unwrap_or(0), number::<2>(&header, 28).unwrap_or(0));
     file.seek(SeekFrom::Start(entry.offset + 30 + name + extra))?;
     let packed = BufReader::with_capacity(PIECE, file.take(entry.packed));
-    let mut unpacked: Box<dyn Read> = if entry.deflated { Box::new(DeflateDecoder::new(packed)) } else { Box::new(packed) };
+    let mut unpacked: Box<dyn Read> =
+        if entry.deflated { Box::new(DeflateDecoder::new(packed)) } else { Box::new(packed) };
     unpacked.by_ref().take(PIECE as u64).read_to_end(start)?;
     let rest = io::copy(&mut unpacked.take((most + 1).saturating_sub(start.len() as u64)), &mut io::sink())?;
     Ok(start.len() as u64 + rest)

@@ -44,9 +44,11 @@ fn what_is_ambiguous_names_the_columns_and_shows_a_mapping_that_works() {
 #[test]
 fn a_mapping_wins_over_names_and_must_name_what_is_there() {
     let text = "番号,本文,答え,正解\n1,q,wrong,right\n";
-    let Read { items, .. } =
-        read_with(text.as_bytes(), &options(&[("prompt", "本文"), ("output", "正解"), ("id", "番号"), ("old", "答え")]))
-            .expect("reads");
+    let Read { items, .. } = read_with(
+        text.as_bytes(),
+        &options(&[("prompt", "本文"), ("output", "正解"), ("id", "番号"), ("old", "答え")]),
+    )
+    .expect("reads");
     assert_eq!(pair(rows(&items)[0]), (json!({"prompt": "q", "old": "wrong"}), None, Some("right")));
     assert_eq!(rows(&items)[0].id.as_deref(), Some("1"));
     let error = read_with(text.as_bytes(), &options(&[("prompt", "ない")])).expect_err("no such column");

@@ -86,9 +86,7 @@ pub(super) fn workbook(sheets: &[(&str, &str)], strings: &str) -> Vec<u8> {
     let mut parts = Vec::new();
     for (i, (name, rows)) in (1..).zip(sheets) {
         list += &format!(r#"<sheet name="{name}" sheetId="{i}" r:id="rId{i}"/>"#);
-        links += &format!(
-            r#"<Relationship Id="rId{i}" Type="{office}/worksheet" Target="worksheets/sheet{i}.xml"/>"#
-        );
+        links += &format!(r#"<Relationship Id="rId{i}" Type="{office}/worksheet" Target="worksheets/sheet{i}.xml"/>"#);
         let sheet = format!(r#"<worksheet xmlns="{main}"><sheetData>{rows}</sheetData></worksheet>"#);
         parts.push((format!("xl/worksheets/sheet{i}.xml"), sheet));
     }
@@ -167,7 +165,10 @@ fn every_encoding_gives_the_same_rows_and_is_named() {
         assert_eq!(summary.encoding, name);
         assert_eq!(items, expected, "{name}");
     }
-    let latin = encoding_rs::WINDOWS_1252.encode("prompt,output\nOù est-il allé ?,Là-bas, je crois…\n".replace(", je", " je").as_str()).0.into_owned();
+    let latin = encoding_rs::WINDOWS_1252
+        .encode("prompt,output\nOù est-il allé ?,Là-bas, je crois…\n".replace(", je", " je").as_str())
+        .0
+        .into_owned();
     let Read { items, summary } = read_with(&latin, &Options::default()).expect("latin");
     assert_eq!(summary.encoding, "windows-1252");
     assert_eq!(pair(rows(&items)[0]), (json!({"prompt": "Où est-il allé ?"}), None, Some("Là-bas je crois…")));
@@ -209,8 +210,16 @@ fn an_encoding_that_a_person_names_is_used() {
 
 #[test]
 fn a_workbook_is_read_by_its_cells() {
-    let faq = sheet(&[&["ID", "質問", "回答", "メモ"], &["1", "q1", "a1"], &["2", "q2", "42"], &["3", "q3", "", "x"], &[], &["4.5", "q4", "a4"]]);
-    let Read { items, summary } = read_with(&workbook(&[("表紙", ""), ("FAQ", &faq)], ">"), &Options::default()).expect("reads");
+    let faq = sheet(&[
+        &["ID", "質問", "回答", "メモ"],
+        &["1", "q1", "a1"],
+        &["2", "q2", "42"],
+        &["3", "q3", "", "x"],
+        &[],
+        &["4.5", "q4", "a4"],
+    ]);
+    let Read { items, summary } =
+        read_with(&workbook(&[("表紙", ""), ("FAQ", &faq)], ">"), &Options::default()).expect("reads");
     assert_eq!(summary.format, Format::Xlsx);
     let found = rows(&items);
     assert_eq!(pair(found[0]), (json!({"question": "q1"}), None, Some("a1")));
@@ -222,8 +231,10 @@ fn a_workbook_is_read_by_its_cells() {
     });
     assert_eq!(raw, Some(r#"{"ID":"3","質問":"q3","回答":null,"メモ":"x"}"#));
     // Mended, that is read as a row of the same file.
-    let again = Options { format: Some(summary.format), map: summary.mapping, answers: Some(true), ..Options::default() };
-    let Read { items, .. } = read_with(raw.unwrap_or_default().replace("null", "\"a3\"").as_bytes(), &again).expect("reads");
+    let again =
+        Options { format: Some(summary.format), map: summary.mapping, answers: Some(true), ..Options::default() };
+    let Read { items, .. } =
+        read_with(raw.unwrap_or_default().replace("null", "\"a3\"").as_bytes(), &again).expect("reads");
     assert_eq!(pair(rows(&items)[0]), (json!({"question": "q3", "メモ": "x"}), None, Some("a3")));
 }
 
@@ -231,7 +242,8 @@ fn a_workbook_is_read_by_its_cells() {
 fn which_of_several_sheets_is_asked() {
     let rows_of = |answer| sheet(&[&["prompt", "output"], &["q", answer]]);
     let book = workbook(&[("one", &rows_of("a")), ("two", &rows_of("b"))], ">");
-    let Err(ImportError::Unrecognised { found, example, .. }) = read_with(&book, &Options::default()).map(|r| r.items) else {
+    let Err(ImportError::Unrecognised { found, example, .. }) = read_with(&book, &Options::default()).map(|r| r.items)
+    else {
         panic!("a sheet was guessed")
     };
     assert_eq!((found, example.as_str()), (vec!["one".to_owned(), "two".to_owned()], "--map sheet=one"));
@@ -242,7 +254,13 @@ fn which_of_several_sheets_is_asked() {
 #[test]
 fn parquet_is_read_over_row_groups_and_nulls() {
     let data = [[Some("q1"), Some("a1")], [Some("q2"), None], [None, Some("a3")], [Some("質問"), Some("答え")]];
-    for codec in [Codec::UNCOMPRESSED, Codec::SNAPPY, Codec::LZ4_RAW, Codec::GZIP(Default::default()), Codec::ZSTD(Default::default())] {
+    for codec in [
+        Codec::UNCOMPRESSED,
+        Codec::SNAPPY,
+        Codec::LZ4_RAW,
+        Codec::GZIP(Default::default()),
+        Codec::ZSTD(Default::default()),
+    ] {
         let file = parquet_file(&data, codec);
         let Read { items, summary } = read_with(&file, &Options::default()).expect("reads");
         assert_eq!(summary.format, Format::Parquet);
@@ -261,7 +279,9 @@ fn what_unpacks_without_end_or_declares_what_it_has_not_is_an_error() {
     assert!(matches!(error, ImportError::Bomb { .. }), "{error}");
     let rows = sheet(&[&["prompt", "output"], &["q", "a"]]);
     let boasting = workbook(&[("one", &rows)], r#"uniqueCount="9999999999999">"#);
-    let Err(error) = read_with(&boasting, &Options::default()).map(|read| read.items) else { panic!("it was believed") };
+    let Err(error) = read_with(&boasting, &Options::default()).map(|read| read.items) else {
+        panic!("it was believed")
+    };
     assert!(error.to_string().contains("9999999999999"), "{error}");
     let zeros = vec![b' '; 300 << 20];
     let wide = zip(&[("xl/workbook.xml", &zeros)], true);
@@ -288,7 +308,9 @@ fn what_is_no_data_is_named() {
         (b"PAR1 and nothing else", "parquet"),
         (b"\x1f\x8b\x08 and nothing else", "gzip"),
     ] {
-        let Err(error) = read_with(bytes, &Options::default()).map(|read| read.items) else { panic!("{word} was read") };
+        let Err(error) = read_with(bytes, &Options::default()).map(|read| read.items) else {
+            panic!("{word} was read")
+        };
         assert!(error.to_string().contains(word), "{error}");
     }
 }

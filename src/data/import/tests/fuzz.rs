@@ -15,7 +15,8 @@ use crate::data::import::{Format, ImportError, Item, Options};
 
 /// One small file of each layout.
 fn seeds() -> Vec<Vec<u8>> {
-    let alpaca = r#"{"id": 1, "instruction": "do", "input": "it", "output": "東京", "history": [["a", "b"]], "tags": ["x"]}"#;
+    let alpaca =
+        r#"{"id": 1, "instruction": "do", "input": "it", "output": "東京", "history": [["a", "b"]], "tags": ["x"]}"#;
     let messages = r#"{"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}, {"role": "assistant", "content": null, "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}, {"role": "tool", "content": "3"}, {"role": "assistant", "content": "b", "weight": 0}], "tools": []}"#;
     let sharegpt = r#"[{"conversations": [{"from": "human", "value": "q"}, {"from": "function_call", "value": "{\"name\": \"f\"}"}, {"from": "gpt", "value": "a"}]}, {"items": []}]"#;
     let tree = r#"[{"mapping": {"r": {"message": null, "parent": null}, "a": {"parent": "r", "message": {"author": {"role": "user"}, "content": {"content_type": "text", "parts": ["x"]}}}, "b": {"parent": "a", "message": {"author": {"role": "assistant"}, "content": {"content_type": "text", "parts": ["y"]}}}}, "current_node": "b"}]"#;
@@ -25,7 +26,8 @@ fn seeds() -> Vec<Vec<u8>> {
     let rows = sheet(&[&["prompt", "output"], &["q", "a"], &["1.5", "2"]]);
     let book = workbook(&[("one", &rows)], r#"uniqueCount="1"><si><t>x</t></si>"#);
     let data = [[Some("q1"), Some("a1")], [Some("q2"), None], [Some("q3"), Some("a3")]];
-    let pretty = serde_json::from_str::<serde_json::Value>(alpaca).and_then(|value| serde_json::to_string_pretty(&value));
+    let pretty =
+        serde_json::from_str::<serde_json::Value>(alpaca).and_then(|value| serde_json::to_string_pretty(&value));
     let utf16: Vec<u8> = [0xFEFF].into_iter().chain(table.encode_utf16()).flat_map(u16::to_le_bytes).collect();
     let mut seeds: Vec<Vec<u8>> = [alpaca, messages, sharegpt, tree, preference, table, markdown, "some text\n"]
         .iter()
@@ -40,7 +42,13 @@ fn seeds() -> Vec<Vec<u8>> {
         gzip(alpaca.as_bytes()),
         book,
     ]);
-    for codec in [Codec::UNCOMPRESSED, Codec::SNAPPY, Codec::LZ4_RAW, Codec::GZIP(Default::default()), Codec::ZSTD(Default::default())] {
+    for codec in [
+        Codec::UNCOMPRESSED,
+        Codec::SNAPPY,
+        Codec::LZ4_RAW,
+        Codec::GZIP(Default::default()),
+        Codec::ZSTD(Default::default()),
+    ] {
         seeds.push(parquet_file(&data, codec));
     }
     seeds
@@ -60,8 +68,32 @@ enum Change {
 
 fn change() -> impl Strategy<Value = Change> {
     let pieces = prop::sample::select(vec![
-        "\"", "{", "}", "[", "]", ",", ":", "\n", "\r", "\t", ";", "\\", "\\ud800", "null", "\0", "\u{feff}", "１", "Q: ", "A: ", "NaN", "1e999",
-        "<", "</", "&#0;", "r=\"", "count=\"99\"",
+        "\"",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\n",
+        "\r",
+        "\t",
+        ";",
+        "\\",
+        "\\ud800",
+        "null",
+        "\0",
+        "\u{feff}",
+        "１",
+        "Q: ",
+        "A: ",
+        "NaN",
+        "1e999",
+        "<",
+        "</",
+        "&#0;",
+        "r=\"",
+        "count=\"99\"",
     ]);
     prop_oneof![
         3 => (any::<u32>(), any::<u8>()).prop_map(|(at, byte)| Change::Set(at, byte)),
@@ -99,7 +131,12 @@ fn case() -> impl Strategy<Value = (Vec<u8>, Options)> {
     let seeds = seeds();
     let changes = prop::collection::vec(change(), 0..6);
     let format = prop::option::weighted(0.3, prop::sample::select(Format::ALL.to_vec()));
-    let map = prop::sample::select(vec![vec![], vec![], vec![("output", "回答")], vec![("prompt", "instruction"), ("output", "output")]]);
+    let map = prop::sample::select(vec![
+        vec![],
+        vec![],
+        vec![("output", "回答")],
+        vec![("prompt", "instruction"), ("output", "output")],
+    ]);
     (0..seeds.len(), changes, format, map).prop_map(move |(seed, changes, format, map)| {
         let mut bytes = seeds[seed].clone();
         changes.iter().for_each(|change| apply(&mut bytes, change));

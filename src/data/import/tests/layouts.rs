@@ -121,8 +121,11 @@ fn texts_are_rows_or_whole_files_and_a_label_beside_one_is_asked_about() {
     assert_eq!(summary.format, Format::Text);
     assert_eq!(rows(&items)[0].content, Content::Text { text: "Once upon a time,\nthere was a file.\n".into() });
     let error = super::fails("{\"text\": \"one\", \"label\": \"good\"}");
-    assert!(matches!(&error, ImportError::Unrecognised { found, example, .. }
-        if found == &["text", "label"] && example == "--map prompt=text,output=label"), "{error}");
+    assert!(
+        matches!(&error, ImportError::Unrecognised { found, example, .. }
+        if found == &["text", "label"] && example == "--map prompt=text,output=label"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -225,10 +228,15 @@ fn what_the_taker_says_ends_the_reading_and_comes_back() {
         }
     }
     let mut taken = 0;
-    let done = read_bytes::<Full>("x", b"{\"prompt\": \"a\", \"completion\": \"b\"}\n".repeat(9).as_slice(), &Options::default(), &mut |_| {
-        taken += 1;
-        if taken < 3 { Ok(()) } else { Err(Full) }
-    });
+    let done = read_bytes::<Full>(
+        "x",
+        b"{\"prompt\": \"a\", \"completion\": \"b\"}\n".repeat(9).as_slice(),
+        &Options::default(),
+        &mut |_| {
+            taken += 1;
+            if taken < 3 { Ok(()) } else { Err(Full) }
+        },
+    );
     assert!(matches!(done, Err(Full)));
     assert_eq!(taken, 3);
 }
