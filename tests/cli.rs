@@ -481,3 +481,36 @@ fn a_loss_that_is_no_number_ends_the_run_with_a_reason_and_a_good_checkpoint() {
     let status = fs::read_to_string(newest_run(&desk).join("status.toml")).unwrap();
     assert!(status.contains("failed"), "{status}");
 }
+
+#[test]
+fn without_a_file_it_trains_on_the_gold_records_and_says_later_what_changed() {
+    let desk = Desk::with_project();
+    let (_, told) = desk.run(&["train"], 1);
+    assert!(told.contains("togi import"), "{told}");
+    desk.run(&["import", "train.jsonl"], 0);
+    let (_, told) = desk.run(&["train"], 1);
+    assert!(told.contains("8 wait") && told.contains("togi accept"), "{told}");
+    desk.run(&["accept", "1", "2", "3", "4", "5", "6"], 0);
+    desk.run(&["mark", "5", "--split", "valid"], 0);
+    desk.run(&["mark", "6", "--split", "test"], 0);
+    desk.run(&["train", "--set", "train.steps=2", "--set", "batch=2"], 0);
+    let inputs = fs::read_to_string(newest_run(&desk).join("inputs.jsonl")).unwrap();
+    let used: Vec<(String, String)> = inputs
+        .lines()
+        .map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            (line["split"].as_str().unwrap().to_owned(), line["row"]["id"].as_str().unwrap().to_owned())
+        })
+        .collect();
+    let records: Vec<&str> = used.iter().map(|(_, id)| id.split('@').next().unwrap()).collect();
+    assert_eq!(records, ["1", "2", "3", "4", "5"], "{used:?}");
+    assert_eq!(used[4].0, "valid");
+    desk.run(&["edit", "2", "--gold", "another answer"], 0);
+    desk.run(&["mark", "3", "--tag", "seen"], 0);
+    desk.run(&["accept", "7"], 0);
+    let since = desk.json(&["runs", "--changed", "latest", "--json"]);
+    let told: Vec<_> =
+        since["changed"].as_array().unwrap().iter().map(|c| (c["record"].clone(), c["content"].clone())).collect();
+    assert_eq!(told, [(json!(2), json!(true)), (json!(3), json!(false))]);
+    assert_eq!(since["added"], 1);
+}

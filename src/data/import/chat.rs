@@ -164,9 +164,8 @@ fn content(value: Option<Value>) -> Result<Option<String>, String> {
 
 /// A turn of `ShareGPT`.
 fn from_value(mut item: Map<String, Value>) -> Result<Turn, String> {
-    let from = match item.shift_remove("from") {
-        Some(Value::String(from)) => from,
-        _ => return Err("has a `from` that is not a text".to_owned()),
+    let Some(Value::String(from)) = item.shift_remove("from") else {
+        return Err("has a `from` that is not a text".to_owned());
     };
     let value = match item.shift_remove("value") {
         Some(Value::String(text)) => text,

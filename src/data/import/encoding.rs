@@ -14,7 +14,7 @@ use super::source::{PIECE, Source, Stream};
 /// Stands for what could not be decoded.
 pub(super) const BAD: u8 = 0xFF;
 /// As much of a file's lines beyond ASCII is looked at to tell one old encoding from another, in bytes.
-const SAMPLE: usize = 4 << 20;
+const SAMPLE: usize = 1 << 20;
 
 /// An encoding, and the bytes at the beginning that only name it.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -55,7 +55,7 @@ formats! {
     Xlsx = "xlsx",
     /// Apache Parquet.
     Parquet = "parquet",
-    /// `conversations.json` of a ChatGPT account.
+    /// `conversations.json` of a `ChatGPT` account.
     ChatGptExport = "chatgpt",
     /// Questions and answers in Markdown.
     Markdown = "markdown",

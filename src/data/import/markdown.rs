@@ -148,14 +148,12 @@ pub(super) fn document(
     take: &mut Take<'_>,
 ) -> Result<(), Fault> {
     let bytes = whole(source, stream, Format::Text)?;
-    let fields = match std::str::from_utf8(&bytes) {
-        Ok(text) => Ok(Fields::from_iter([("text".to_owned(), Value::String(text.replace("\r\n", "\n")))])),
-        Err(_) => {
-            let bad = (1u64..).zip(bytes.split(|&b| b == b'\n'));
-            let mut bad =
-                bad.filter_map(|(line, own)| not_text(own, encoding).map(|why| format!("line {line} has {why}")));
-            Err(bad.next().unwrap_or_default())
-        }
+    let fields = if let Ok(text) = std::str::from_utf8(&bytes) {
+        Ok(Fields::from_iter([("text".to_owned(), Value::String(text.replace("\r\n", "\n")))]))
+    } else {
+        let lines = (1u64..).zip(bytes.split(|&b| b == b'\n'));
+        let mut bad = lines.filter_map(|(line, own)| Some(format!("line {line} has {}", not_text(own, encoding)?)));
+        Err(bad.next().unwrap_or_default())
     };
     take(Element { line: 1, fields, own: Own::Bytes(&bytes) })
 }

@@ -42,15 +42,26 @@ pub(super) fn columns(source: &Source<'_>) -> Result<Vec<String>, ImportError> {
     })
 }
 
-/// Looks whether the file declares sizes that nothing should make room for.
+/// Looks whether the file declares sizes that nothing should make room for, or rows that it does not hold.
 fn check(file: &File, reader: &SerializedFileReader<File>) -> Result<(), ParquetError> {
-    let general = |why: String| ParquetError::General(why);
-    for (group, about) in (1..).zip(reader.metadata().row_groups()) {
-        for column in about.columns() {
-            let name = column.column_path().string();
+    let general = |why: String| Err(ParquetError::General(why));
+    // Nulls take hardly any room, so a file of few bytes may hold many rows; this many it does not.
+    let most = file.metadata()?.len().saturating_mul(100).saturating_add(1_000_000);
+    let mut rows = 0u64;
+    for (number, group) in (1..).zip(reader.metadata().row_groups()) {
+        let wanted = group.num_rows();
+        rows = rows.saturating_add(wanted.try_into().unwrap_or(u64::MAX));
+        if rows > most || group.columns().is_empty() {
+            return general(format!("row group {number} says it has {wanted} rows"));
+        }
+        for column in group.columns() {
             let (start, len) = column.byte_range();
-            pages::check(file, start, len)
-                .map_err(|why| general(format!("column {name}, row group {group}: {why}")))?;
+            let why = match pages::check(file, start, len) {
+                Ok(held) if held >= wanted => continue,
+                Ok(held) => format!("its pages hold {held} values for {wanted} rows"),
+                Err(why) => why,
+            };
+            return general(format!("column {}, row group {number}: {why}", column.column_path().string()));
         }
     }
     Ok(())

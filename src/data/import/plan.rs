@@ -4,6 +4,8 @@
 //! below by the fields it has; a row that could be two of them, or none, is refused, and a file of nothing but such rows
 //! is an error that asks.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::element::Fields;
@@ -19,7 +21,7 @@ pub(super) enum Shape {
     Preference,
     /// Messages.
     Chat,
-    /// A conversation with branches, as ChatGPT exports it.
+    /// A conversation with branches, as `ChatGPT` exports it.
     Tree,
     /// A document.
     Text,
@@ -31,10 +33,12 @@ const BESIDE_TEXT: [&str; 8] = ["title", "source", "url", "date", "language", "l
 /// What one column becomes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Slot {
-    /// A part of the record; the text is the field's name for parts that are fields.
-    Role(Role, String),
+    /// A part of the record.
+    Role(Role),
+    /// A field of its own name.
+    Field,
     /// A field of this name.
-    Field(String),
+    Renamed(Arc<str>),
 }
 
 /// How to read a file's rows.
@@ -52,8 +56,8 @@ pub(super) struct Plan {
     pub(super) answers: bool,
     /// Whether a chat has to have one.
     pub(super) replies: bool,
-    /// Slots by column as they were looked up: most files have the same few columns in every row.
-    seen: std::collections::HashMap<String, Slot>,
+    /// Slots by column, in the order they came: most files have the same few columns in every row.
+    seen: Vec<(String, Slot)>,
 }
 
 impl Plan {
@@ -70,20 +74,30 @@ impl Plan {
         let mapped = options.map.iter().map(|(role, column)| (column.trim().to_owned(), mapped_to(role))).collect();
         let answers = options.answers.unwrap_or(true);
         let free = options.format == Some(Format::JumpStart);
-        Self { format, forced, mapped, free, answers, replies: answers, seen: std::collections::HashMap::new() }
+        Self { format, forced, mapped, free, answers, replies: answers, seen: Vec::new() }
     }
 
-    /// What the column called `key` becomes.
-    pub(super) fn slot(&mut self, key: &str) -> Slot {
-        if let Some(slot) = self.seen.get(key) {
+    /// What the column called `key` becomes; `place` is the one it usually has in a row.
+    pub(super) fn slot(&mut self, place: usize, key: &str) -> Slot {
+        if let Some((known, slot)) = self.seen.get(place)
+            && known == key
+        {
+            return slot.clone();
+        }
+        if let Some((_, slot)) = self.seen.iter().find(|(known, _)| known == key) {
             return slot.clone();
         }
         let slot = self.look_up(key);
-        // Rows of free keys (one key a row, say) must not fill the memory.
-        if self.seen.len() < 1024 {
-            self.seen.insert(key.to_owned(), slot.clone());
+        // Rows of ever new keys must not fill the memory.
+        if self.seen.len() < 256 {
+            self.seen.push((key.to_owned(), slot.clone()));
         }
         slot
+    }
+
+    /// What each field of a row becomes.
+    pub(super) fn slots(&mut self, fields: &Fields) -> Vec<Slot> {
+        fields.keys().enumerate().map(|(place, key)| self.slot(place, key)).collect()
     }
 
     fn look_up(&self, key: &str) -> Slot {
@@ -91,17 +105,16 @@ impl Plan {
             return slot.clone();
         }
         match Role::of(key) {
-            Some(role) if !self.free && !self.is_mapped(role) => Slot::Role(role, role.word().to_owned()),
-            Some(role @ (Role::Id | Role::Category | Role::Tags | Role::References)) if !self.is_mapped(role) => {
-                Slot::Role(role, role.word().to_owned())
-            }
-            _ => Slot::Field(key.to_owned()),
+            Some(role) if self.is_mapped(role) => Slot::Field,
+            Some(role @ (Role::Id | Role::Category | Role::Tags | Role::References)) => Slot::Role(role),
+            Some(role) if !self.free => Slot::Role(role),
+            _ => Slot::Field,
         }
     }
 
     /// Whether a person named another column for the same place.
     fn is_mapped(&self, role: Role) -> bool {
-        self.mapped.iter().any(|(_, slot)| matches!(slot, Slot::Role(other, _) if other.rivals(role)))
+        self.mapped.iter().any(|(_, slot)| matches!(slot, Slot::Role(other) if other.rivals(role)))
     }
 
     /// Whether a person said where the answer is.
@@ -109,62 +122,56 @@ impl Plan {
         self.is_mapped(Role::Answer)
     }
 
-    /// What a row is by the fields it has.
+    /// What a row is by the fields it has, and what each of them becomes.
     ///
     /// # Errors
     /// When it could be several things, or nothing.
-    pub(super) fn shape(&mut self, fields: &Fields) -> Result<Shape, String> {
-        let mut heads = Vec::new();
-        let mut tails = Vec::new();
-        let mut answers = Vec::new();
-        let (mut chat, mut better, mut text) = (false, false, false);
-        let mut strange = Vec::new();
-        for (key, _) in fields.iter().filter(|(_, value)| !value.is_null()) {
-            match self.slot(key) {
-                Slot::Role(Role::Head(_), _) => heads.push(key.as_str()),
-                Slot::Role(Role::Tail(name), _) => tails.push((key.as_str(), name)),
-                Slot::Role(Role::Answer, _) => answers.push(key.as_str()),
-                Slot::Role(Role::Messages, _) => chat = true,
-                Slot::Role(Role::Chosen | Role::Rejected, _) => better = true,
-                Slot::Role(Role::Text, _) => text = true,
-                Slot::Role(..) => {}
-                Slot::Field(_) if BESIDE_TEXT.contains(&key.as_str()) => {}
-                Slot::Field(_) => strange.push(key.as_str()),
-            }
-        }
-        let tree = fields.get("mapping").is_some_and(Value::is_object) && fields.contains_key("current_node");
-        let pair = !heads.is_empty() || !answers.is_empty() || !tails.is_empty();
+    pub(super) fn shape(&self, fields: &Fields, slots: &[Slot]) -> Result<Shape, String> {
+        let named = |wanted: fn(Role) -> bool| {
+            let held = fields.iter().zip(slots).filter(|((_, value), _)| !value.is_null());
+            held.filter_map(move |((key, _), slot)| match slot {
+                Slot::Role(role) if wanted(*role) => Some(key.as_str()),
+                _ => None,
+            })
+        };
+        let heads = || named(|role| matches!(role, Role::Head(_)));
+        let tails = || named(|role| matches!(role, Role::Tail(_)));
+        let answers = || named(|role| role == Role::Answer);
+        let has = |wanted: fn(Role) -> bool| named(wanted).next().is_some();
+        let (head, answer) = (heads().next().is_some(), answers().next().is_some());
+        let pair = head || answer || tails().next().is_some();
+        let chat = has(|role| role == Role::Messages);
+        let better = has(|role| matches!(role, Role::Chosen | Role::Rejected));
+        let text = has(|role| role == Role::Text);
         let shape = match self.forced {
             Some(shape) => shape,
-            None if tree => Shape::Tree,
-            None if chat && (text || better || !answers.is_empty()) => {
+            None if chat && (text || better || answer) => {
                 return Err("the row could be a chat, and a pair or a text".to_owned());
             }
             None if chat => Shape::Chat,
-            None if better && !answers.is_empty() => {
+            None if better && answer => {
+                let answers: Vec<&str> = answers().collect();
                 return Err(format!("the row has chosen or rejected, and also an answer ({})", answers.join(", ")));
             }
             None if better => Shape::Preference,
-            None if text && pair && (heads.is_empty() || answers.is_empty()) => {
-                return Err("the row could be a text or a pair".to_owned());
-            }
-            None if text && !pair && strange.is_empty() => Shape::Text,
+            None if text && pair && !(head && answer) => return Err("the row could be a text or a pair".to_owned()),
             None if text && !pair => {
-                return Err(format!("the row has a text, and {} could be a label for it", strange.join(", ")));
+                let strange: Vec<&str> = strange(fields, slots).collect();
+                if !strange.is_empty() {
+                    return Err(format!("the row has a text, and {} could be a label for it", strange.join(", ")));
+                }
+                Shape::Text
             }
-            None if pair || self.free => Shape::Pair,
+            None if pair => Shape::Pair,
+            None if is_tree(fields) => Shape::Tree,
+            None if self.free => Shape::Pair,
             None => return Err("neither a prompt nor an answer, nor messages, nor a text is plainly named".to_owned()),
         };
         if matches!(shape, Shape::Pair | Shape::Preference) {
-            let one = |what: &str, names: &[&str]| match names {
-                [] | [_] => Ok(()),
-                names => Err(format!("several columns could be the {what} ({})", names.join(", "))),
-            };
-            one("prompt", &heads)?;
-            one("answer", &answers)?;
-            one("input", &tails.iter().map(|(key, _)| *key).collect::<Vec<_>>())?;
-            let input = tails.iter().any(|(_, name)| *name == "input");
-            if heads.is_empty() && !input && !self.free && !self.maps_answer() {
+            one("prompt", heads())?;
+            one("answer", answers())?;
+            one("input", tails())?;
+            if !head && !has(|role| role == Role::Tail("input")) && !self.free && !self.maps_answer() {
                 return Err("no column is plainly the prompt".to_owned());
             }
         }
@@ -173,30 +180,50 @@ impl Plan {
 
     /// The roles that these columns have, for a preview and to read a single row of the file again in the same way.
     pub(super) fn mapping(&mut self, columns: &[String]) -> Vec<(String, String)> {
-        let slots: Vec<(Slot, &String)> = columns.iter().map(|column| (self.slot(column), column)).collect();
-        let has_head = slots.iter().any(|(slot, _)| matches!(slot, Slot::Role(Role::Head(_), _)));
-        let mut mapping = Vec::new();
-        for (slot, column) in slots {
-            match slot {
-                Slot::Role(Role::Tail("input"), _) if !has_head => mapping.push(("prompt".to_owned(), column.clone())),
-                Slot::Role(Role::Head(_) | Role::Tail(_), name) => mapping.push((name, column.clone())),
-                Slot::Role(role, _) => mapping.push((role.word().to_owned(), column.clone())),
-                Slot::Field(name) if name != *column => mapping.push((name, column.clone())),
-                Slot::Field(_) => {}
-            }
-        }
-        mapping
+        let slots: Vec<Slot> = columns.iter().enumerate().map(|(place, column)| self.slot(place, column)).collect();
+        let has_head = slots.iter().any(|slot| matches!(slot, Slot::Role(Role::Head(_))));
+        let role = |(slot, column): (Slot, &String)| {
+            let word = match slot {
+                Slot::Role(Role::Tail("input")) if !has_head => "prompt".to_owned(),
+                Slot::Role(role) => role.word().to_owned(),
+                Slot::Renamed(name) => name.as_ref().to_owned(),
+                Slot::Field => return None,
+            };
+            Some((word, column.clone()))
+        };
+        slots.into_iter().zip(columns).filter_map(role).collect()
     }
+}
+
+/// Fails where several columns could be the one.
+fn one<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(), String> {
+    let mut names = names.peekable();
+    let Some(first) = names.next() else { return Ok(()) };
+    if names.peek().is_none() {
+        return Ok(());
+    }
+    let all: Vec<&str> = std::iter::once(first).chain(names).collect();
+    Err(format!("several columns could be the {what} ({})", all.join(", ")))
+}
+
+/// Fields beside a text that could be more than notes on it.
+fn strange<'a>(fields: &'a Fields, slots: &'a [Slot]) -> impl Iterator<Item = &'a str> {
+    let held = fields.iter().zip(slots).filter(|((_, value), slot)| !value.is_null() && **slot == Slot::Field);
+    held.map(|((key, _), _)| key.as_str()).filter(|key| !BESIDE_TEXT.contains(key))
+}
+
+/// Whether a row is a conversation of `ChatGPT`'s export.
+fn is_tree(fields: &Fields) -> bool {
+    fields.get("mapping").is_some_and(Value::is_object) && fields.contains_key("current_node")
 }
 
 /// What a role on the command line stands for; a word that is none renames a field.
 fn mapped_to(role: &str) -> Slot {
     let role = role.trim();
     match Role::of(role) {
-        Some(known @ (Role::Head(_) | Role::Tail(_))) => Slot::Role(known, known.word().to_owned()),
-        Some(known) => Slot::Role(known, known.word().to_owned()),
-        None if role.eq_ignore_ascii_case("gold") => Slot::Role(Role::Answer, "output".to_owned()),
-        None => Slot::Field(role.to_owned()),
+        Some(known) => Slot::Role(known),
+        None if role.eq_ignore_ascii_case("gold") => Slot::Role(Role::Answer),
+        None => Slot::Renamed(role.into()),
     }
 }
 

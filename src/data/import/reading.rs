@@ -30,12 +30,11 @@ pub(super) struct Reading<'s> {
 impl<'s> Reading<'s> {
     /// Looks at the file and its first rows.
     pub(super) fn begin(source: &'s Source<'s>, options: &Options) -> Result<Self, ImportError> {
-        let (encoding, container) = match sniff::binary(source)? {
-            Some(container) => (encoding::Found::INSIDE, container),
-            None => {
-                let found = encoding::find(source, options.encoding.as_deref())?;
-                (found, sniff::text(source, found, options)?)
-            }
+        let (encoding, container) = if let Some(container) = sniff::binary(source)? {
+            (encoding::Found::INSIDE, container)
+        } else {
+            let found = encoding::find(source, options.encoding.as_deref())?;
+            (found, sniff::text(source, found, options)?)
         };
         let mut options = options.clone();
         let mut sheet = None;
@@ -221,7 +220,8 @@ impl<'s> Reading<'s> {
         let mut why = None;
         let (mut answers, mut pairs, mut replies, mut chats) = (false, false, false, false);
         for fields in rows {
-            let shape = match self.plan.shape(fields) {
+            let slots = self.plan.slots(fields);
+            let shape = match self.plan.shape(fields, &slots) {
                 Ok(shape) => shape,
                 Err(reason) => {
                     why.get_or_insert(reason);
@@ -236,12 +236,12 @@ impl<'s> Reading<'s> {
             match shape {
                 Shape::Pair => {
                     pairs = true;
-                    answers |= fields.keys().any(|key| matches!(self.plan.slot(key), Slot::Role(Role::Answer, _)));
+                    answers |= slots.contains(&Slot::Role(Role::Answer));
                 }
                 Shape::Chat => {
                     chats = true;
-                    let is_list = |key: &str, plan: &mut Plan| matches!(plan.slot(key), Slot::Role(Role::Messages, _));
-                    replies |= fields.iter().any(|(key, value)| is_list(key, &mut self.plan) && chat::has_reply(value));
+                    let mut held = fields.values().zip(&slots);
+                    replies |= held.any(|(value, slot)| *slot == Slot::Role(Role::Messages) && chat::has_reply(value));
                 }
                 _ => {}
             }
@@ -259,9 +259,8 @@ impl<'s> Reading<'s> {
                 self.notes.push("no row has an answer: these are prompts alone".to_owned());
             }
         }
-        let extra = self.columns.iter().any(|column| column == "text") && kind != Format::Text;
-        if extra && matches!(self.plan.slot("text"), Slot::Role(Role::Text, _)) {
-            self.notes.push("the column text is kept as a field".to_owned());
+        if kind != Format::Text && self.columns.iter().any(|column| Role::of(column) == Some(Role::Text)) {
+            self.notes.push("there is also a text in each row; it is kept as a field".to_owned());
         }
         Ok(())
     }

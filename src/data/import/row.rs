@@ -1,6 +1,7 @@
 //! From a row's fields to a record's content.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::map::Entry;
 
 use crate::store::{Content, Turn};
 
@@ -24,14 +25,15 @@ struct Own {
 /// # Errors
 /// A reason in plain words that names the field.
 pub(super) fn read(plan: &mut Plan, line: u64, fields: Fields) -> Result<Row, String> {
-    let shape = plan.shape(&fields).map_err(|why| {
+    let slots = plan.slots(&fields);
+    let shape = plan.shape(&fields, &slots).map_err(|why| {
         let keys: Vec<&str> = fields.keys().map(String::as_str).collect();
         format!("{why}; its fields are {}", if keys.is_empty() { "none".to_owned() } else { keys.join(", ") })
     })?;
     match shape {
-        Shape::Pair | Shape::Preference => pair(plan, line, fields),
-        Shape::Chat => conversation(plan, line, fields),
-        Shape::Text => document(plan, line, fields),
+        Shape::Pair | Shape::Preference => pair(plan, line, fields, slots),
+        Shape::Chat => conversation(plan, line, fields, slots),
+        Shape::Text => document(line, fields, slots),
         Shape::Tree => tree::read(plan, line, fields),
     }
 }
@@ -99,13 +101,21 @@ fn no_text(key: &str, value: &Value) -> String {
 
 /// Puts a field in without losing one of the same name.
 fn insert(fields: &mut Fields, name: String, value: Value) {
-    let mut free = name.clone();
-    let mut times = 1;
-    while fields.contains_key(&free) {
-        times += 1;
-        free = format!("{name} ({times})");
+    match fields.entry(name) {
+        Entry::Vacant(free) => drop(free.insert(value)),
+        Entry::Occupied(taken) => {
+            let name = taken.key().clone();
+            // One more name than there are fields is free.
+            let mut names = (2..fields.len() + 3).map(|times| format!("{name} ({times})"));
+            let free = names.find(|name| !fields.contains_key(name));
+            fields.insert(free.unwrap_or(name), value);
+        }
     }
-    fields.insert(free, value);
+}
+
+/// The key itself where it is the name, so that it is not copied.
+fn named(key: String, name: &str) -> String {
+    if key == name { key } else { name.to_owned() }
 }
 
 /// Fields that hold the two sides of a pair.
@@ -120,45 +130,54 @@ struct Sides {
     messages: Option<Value>,
     /// Whether the prompt says anything.
     asks: bool,
-    /// The name of a prompt's column.
-    prompt: Option<String>,
+    /// A prompt's column that says nothing.
+    silent: Option<String>,
 }
 
-fn pair(plan: &mut Plan, line: u64, fields: Fields) -> Result<Row, String> {
+fn pair(plan: &Plan, line: u64, fields: Fields, slots: Vec<Slot>) -> Result<Row, String> {
     let mut own = Own::default();
     let mut sides = Sides::default();
-    let mut kept = Fields::new();
-    let slots: Vec<Slot> = fields.keys().map(|key| plan.slot(key)).collect();
+    let mut kept = Fields::with_capacity(fields.len());
     let mut heads = slots.iter().zip(fields.values());
-    let has_head = heads.any(|(slot, value)| matches!(slot, Slot::Role(Role::Head(_), _)) && !value.is_null());
+    let has_head = heads.any(|(slot, value)| matches!(slot, Slot::Role(Role::Head(_))) && !value.is_null());
+    // Columns that a template may put a prompt together of.
+    let free = plan.free || plan.maps_answer();
     for (slot, (key, value)) in slots.into_iter().zip(fields) {
         match slot {
-            Slot::Role(Role::Answer, _) => fill(&mut sides.answer, key, value),
-            Slot::Role(Role::Chosen, _) => fill(&mut sides.chosen, key, value),
-            Slot::Role(Role::Rejected, _) => fill(&mut sides.rejected, key, value),
+            Slot::Role(Role::Answer) => fill(&mut sides.answer, key, value),
+            Slot::Role(Role::Chosen) => fill(&mut sides.chosen, key, value),
+            Slot::Role(Role::Rejected) => fill(&mut sides.rejected, key, value),
             _ if value.is_null() => {}
-            Slot::Role(Role::Head(_), _) if value.is_array() => sides.messages = Some(value),
-            Slot::Role(role @ (Role::Head(_) | Role::Tail(_) | Role::System), name) => {
+            Slot::Role(Role::Head(_)) if value.is_array() => sides.messages = Some(value),
+            Slot::Role(role @ (Role::Head(_) | Role::Tail(_) | Role::System)) => {
                 let Value::String(text) = value else { return Err(no_text(&key, &value)) };
-                sides.asks |= role != Role::System && !text.trim().is_empty();
+                let says = !text.trim().is_empty();
+                sides.asks |= role != Role::System && says;
+                if !says && role != Role::System && sides.silent.is_none() {
+                    sides.silent = Some(key.clone());
+                }
                 let promoted = role == Role::Tail("input") && !has_head;
-                sides.prompt.get_or_insert(key);
-                insert(&mut kept, if promoted { "prompt".to_owned() } else { name }, Value::String(text));
+                let name = if promoted { "prompt" } else { role.word() };
+                insert(&mut kept, named(key, name), Value::String(text));
             }
-            Slot::Role(Role::History, _) if is_list(&value) => sides.history = Some(value),
-            Slot::Role(Role::Tools, name) => {
+            Slot::Role(Role::History) if is_list(&value) => sides.history = Some(value),
+            Slot::Role(Role::Tools) => {
                 // Tools belong to a chat; beside a plain pair they are one more field.
                 sides.tools = Some(value.clone());
-                insert(&mut kept, name, value);
+                insert(&mut kept, named(key, "tools"), value);
             }
-            Slot::Role(role, _) => {
+            Slot::Role(role) => {
                 if let Some(value) = own.take(role, value) {
                     insert(&mut kept, key, value);
                 }
             }
-            Slot::Field(name) => {
-                sides.asks |= plan.free || plan.maps_answer();
-                insert(&mut kept, name, value);
+            Slot::Field => {
+                sides.asks |= free;
+                insert(&mut kept, key, value);
+            }
+            Slot::Renamed(name) => {
+                sides.asks |= free;
+                insert(&mut kept, named(key, &name), value);
             }
         }
     }
@@ -167,7 +186,7 @@ fn pair(plan: &mut Plan, line: u64, fields: Fields) -> Result<Row, String> {
         return chat_of_sides(plan, line, own, sides, kept);
     }
     if !sides.asks {
-        return Err(match sides.prompt {
+        return Err(match sides.silent {
             Some(column) => format!("the prompt (`{column}`) is empty"),
             None => "the row has no prompt".to_owned(),
         });
@@ -291,27 +310,28 @@ fn chat_of_sides(plan: &Plan, line: u64, own: Own, sides: Sides, mut rest: Field
     Ok(own.row(line, Content::Chat { turns, tools }, rest))
 }
 
-fn conversation(plan: &mut Plan, line: u64, fields: Fields) -> Result<Row, String> {
+fn conversation(plan: &Plan, line: u64, fields: Fields, slots: Vec<Slot>) -> Result<Row, String> {
     let mut own = Own::default();
     let mut extra = Fields::new();
     let mut list = None;
     let mut tools = None;
-    for (key, value) in fields {
-        match plan.slot(&key) {
+    for ((key, value), slot) in fields.into_iter().zip(slots) {
+        match slot {
             _ if value.is_null() => {}
-            Slot::Role(Role::Messages, _) if list.is_none() => list = Some((key, value)),
-            Slot::Role(Role::Messages, _) => return Err("the row has two conversations".to_owned()),
-            Slot::Role(Role::Tools, _) => tools = Some(chat::tools(value)),
-            Slot::Role(Role::System, _) => match value {
+            Slot::Role(Role::Messages) if list.is_none() => list = Some((key, value)),
+            Slot::Role(Role::Messages) => return Err("the row has two conversations".to_owned()),
+            Slot::Role(Role::Tools) => tools = Some(chat::tools(value)),
+            Slot::Role(Role::System) => match value {
                 Value::String(text) => own.system = Some(text),
                 other => return Err(no_text(&key, &other)),
             },
-            Slot::Role(role, _) => {
+            Slot::Role(role) => {
                 if let Some(value) = own.take(role, value) {
                     insert(&mut extra, key, value);
                 }
             }
-            Slot::Field(name) => insert(&mut extra, name, value),
+            Slot::Field => insert(&mut extra, key, value),
+            Slot::Renamed(name) => insert(&mut extra, named(key, &name), value),
         }
     }
     let Some((key, list)) = list else {
@@ -330,24 +350,25 @@ fn conversation(plan: &mut Plan, line: u64, fields: Fields) -> Result<Row, Strin
     Ok(own.row(line, Content::Chat { turns, tools }, extra))
 }
 
-fn document(plan: &mut Plan, line: u64, fields: Fields) -> Result<Row, String> {
+fn document(line: u64, fields: Fields, slots: Vec<Slot>) -> Result<Row, String> {
     let mut own = Own::default();
-    let mut extra = Map::new();
+    let mut extra = Fields::new();
     let mut text = None;
-    for (key, value) in fields {
-        match plan.slot(&key) {
-            Slot::Role(Role::Text, _) => match value {
+    for ((key, value), slot) in fields.into_iter().zip(slots) {
+        match slot {
+            Slot::Role(Role::Text) => match value {
                 Value::String(said) => text = Some(said),
                 Value::Null => {}
                 other => return Err(no_text(&key, &other)),
             },
             _ if value.is_null() => {}
-            Slot::Role(role, _) => {
+            Slot::Role(role) => {
                 if let Some(value) = own.take(role, value) {
                     insert(&mut extra, key, value);
                 }
             }
-            Slot::Field(name) => insert(&mut extra, name, value),
+            Slot::Field => insert(&mut extra, key, value),
+            Slot::Renamed(name) => insert(&mut extra, named(key, &name), value),
         }
     }
     match text {

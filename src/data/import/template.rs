@@ -1,4 +1,4 @@
-//! `template.json` beside a `train.jsonl`, as SageMaker JumpStart has it: which of the row's free fields is the answer.
+//! `template.json` beside a `train.jsonl`, as `SageMaker` JumpStart has it: which of the row's free fields is the answer.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! ChatGPT's export: a tree of messages, of which the path from `current_node` to the root is the conversation.
+//! `ChatGPT`'s export: a tree of messages, of which the path from `current_node` to the root is the conversation.
 //!
 //! Branches off that path (answers that were generated anew, prompts that were edited) are not what was kept, and are not
 //! read. Nothing of the path is lost: a tool's call becomes a tool call, thoughts become the next turn's

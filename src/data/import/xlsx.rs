@@ -115,7 +115,7 @@ fn rows(
     let mut number = 0;
     loop {
         let cell = guarded(source, || cells.next_cell())?;
-        let place = cell.as_ref().map(|cell| cell.get_position());
+        let place = cell.as_ref().map(calamine::Cell::get_position);
         if place.is_none_or(|(line, _)| line != number) {
             if row.iter().any(|cell| !cell.is_null()) {
                 take(u64::from(number) + 1, std::mem::take(&mut row))?;

@@ -1,0 +1,320 @@
+//! The verbs over records, as an annotator and a script use them.
+
+#![allow(clippy::unwrap_used)] // what a test cannot have fails it
+
+use std::fs;
+use std::path::PathBuf;
+
+use assert_cmd::Command;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use togi::actions::Context;
+use togi::actions::records::{self, Marks, Query, Status};
+
+/// A project without a model, and room for files.
+struct Desk(TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self(TempDir::new().unwrap());
+        fs::write(desk.path("config.toml"), "").unwrap();
+        fs::write(desk.path("togi.toml"), "[project]\nname = \"desk\"\n").unwrap();
+        desk
+    }
+
+    /// With three pairs, whose answers are drafts.
+    fn with_pairs() -> Self {
+        let desk = Self::new();
+        let rows = [("What is 東京?", "a city"), ("Cancel my order", "Done, it is cancelled"), ("Hello", "Hi")];
+        let lines = rows.map(|(q, a)| json!({ "instruction": q, "output": a }).to_string() + "\n").concat();
+        desk.write("rows.jsonl", &lines);
+        desk.run(&["import", "rows.jsonl"], 0);
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str], code: i32) -> (String, String) {
+        self.run_with(arguments, code, &[])
+    }
+
+    fn run_with(&self, arguments: &[&str], code: i32, environment: &[(&str, &str)]) -> (String, String) {
+        let mut command = Command::cargo_bin("togi").unwrap();
+        command.current_dir(self.0.path()).env("TOGI_CONFIG", self.path("config.toml")).args(arguments);
+        let out = command.envs(environment.iter().copied()).output().unwrap();
+        let [stdout, stderr] = [out.stdout, out.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        assert_eq!(out.status.code(), Some(code), "{arguments:?}\n{stdout}\n{stderr}");
+        (stdout, stderr)
+    }
+
+    fn json(&self, arguments: &[&str]) -> Vec<Value> {
+        let (stdout, _) = self.run(arguments, 0);
+        stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn record(&self, id: i64) -> Value {
+        self.json(&["show", &id.to_string(), "--json"]).remove(0)
+    }
+
+    fn count(&self, query: &str) -> usize {
+        self.run(&["records", "--count", query], 0).0.trim().parse().unwrap()
+    }
+}
+
+#[test]
+fn an_import_shows_what_it_will_do_and_adds_a_file_once() {
+    let desk = Desk::new();
+    desk.write("faq.csv", "質問,回答,番号\n返品は？,10日以内です,1\n送料は？,無料です,2\n,,\n");
+    let (_, told) = desk.run(&["import", "faq.csv", "--dry-run"], 0);
+    for words in ["csv", "質問", "回答", "返品は？", "10日以内です", "would be imported"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert_eq!(desk.count(""), 0);
+    let report = &desk.json(&["import", "faq.csv", "--json", "--origin", "traffic", "--split", "test"])[0];
+    assert_eq!((&report["rows"], &report["format"], &report["encoding"]), (&json!(2), &json!("csv"), &json!("utf-8")));
+    let record = desk.record(1);
+    assert_eq!(
+        (&record["status"], &record["origin"], &record["split"]),
+        (&json!("inbox"), &json!("traffic"), &json!("test"))
+    );
+    assert_eq!((&record["draft"], &record["fields"]["質問"]), (&json!("10日以内です"), &json!("返品は？")));
+    assert_eq!((&record["source"]["file"], &record["source"]["line"]), (&json!("faq.csv"), &json!(2)));
+    // Again, and under another name, it adds nothing; a row more adds that row.
+    assert_eq!(desk.json(&["import", "faq.csv", "--json"])[0]["skipped"], 2);
+    fs::copy(desk.path("faq.csv"), desk.path("copy.csv")).unwrap();
+    assert_eq!(desk.json(&["import", "copy.csv", "--json"])[0]["rows"], 0);
+    desk.write("faq.csv", "質問,回答,番号\n返品は？,10日以内です,1\n送料は？,無料です,2\n領収書は？,あります,3\n");
+    let report = &desk.json(&["import", "faq.csv", "--json"])[0];
+    assert_eq!((&report["rows"], &report["skipped"]), (&json!(1), &json!(2)));
+    assert_eq!(desk.count(""), 3);
+    // A file whose columns say nothing is asked about, and nothing of it is taken.
+    desk.write("odd.csv", "foo,bar\n1,2\n");
+    let (_, told) = desk.run(&["import", "odd.csv"], 1);
+    assert!(told.contains("foo") && told.contains("--map"), "{told}");
+    desk.run(&["import", "odd.csv", "--map", "prompt=foo,output=bar"], 0);
+    assert_eq!(desk.count(""), 4);
+    // What people wrote is gold at once.
+    desk.write("gold.jsonl", "{\"prompt\": \"p\", \"completion\": \"c\"}\n");
+    desk.run(&["import", "gold.jsonl", "--origin", "human"], 0);
+    assert_eq!(desk.record(5)["gold"], "c");
+}
+
+#[test]
+fn a_bad_row_waits_in_quarantine_until_it_is_mended() {
+    let desk = Desk::new();
+    desk.write(
+        "rows.jsonl",
+        "{\"instruction\": \"a\", \"output\": \"1\"}\n{\"instruction\": \"b\", \"output\": 2}\nnonsense\n",
+    );
+    let report = &desk.json(&["import", "rows.jsonl", "--json", "--split", "valid"])[0];
+    let lines: Vec<_> = report["errors"].as_array().unwrap().iter().map(|e| e["line"].as_u64().unwrap()).collect();
+    assert_eq!((lines, &report["rows"]), (vec![2, 3], &json!(1)));
+    let waiting = desk.json(&["quarantine", "--json"]);
+    assert_eq!(waiting[0]["raw"].as_str().unwrap().trim(), "{\"instruction\": \"b\", \"output\": 2}");
+    let id = waiting[0]["id"].to_string();
+    desk.write("mended", "{\"instruction\": \"b\", \"output\": 3}");
+    let (_, told) = desk.run(&["quarantine", "mend", &id, "mended"], 1);
+    assert!(told.contains("line 2") && told.contains("number"), "{told}");
+    desk.write("mended", "{\"instruction\": \"b\", \"output\": \"2\"}");
+    desk.run(&["quarantine", "mend", &id, "mended"], 0);
+    let record = desk.record(2);
+    assert_eq!(
+        (&record["draft"], &record["split"], &record["source"]["line"]),
+        (&json!("2"), &json!("valid"), &json!(2))
+    );
+    assert_eq!(desk.json(&["quarantine", "--json"]).len(), 1);
+    desk.run(&["quarantine", "write", "bad.txt"], 0);
+    assert_eq!(fs::read_to_string(desk.path("bad.txt")).unwrap(), "nonsense\n");
+    // Importing the file again lists its bad rows once, not twice.
+    desk.run(&["import", "rows.jsonl"], 0);
+    assert_eq!(desk.json(&["quarantine", "--json"]).len(), 2);
+}
+
+#[test]
+fn an_annotators_walk_can_be_taken_back_step_by_step() {
+    let desk = Desk::with_pairs();
+    desk.run(&["accept", "1"], 0);
+    desk.run(&["edit", "2", "--gold", "It is cancelled now.", "--accept", "--seconds", "12.5"], 0);
+    desk.run(&["reject", "3", "--why", "small talk"], 0);
+    desk.run(&["mark", "1", "2", "--category", "返品", "--tag", "checked"], 0);
+    assert_eq!(
+        [desk.count("status:gold"), desk.count("status:rejected"), desk.count("category:返品 tag:checked")],
+        [2, 1, 2]
+    );
+    let second = desk.record(2);
+    assert_eq!((&second["draft"], &second["gold"]), (&json!("Done, it is cancelled"), &json!("It is cancelled now.")));
+    assert_eq!(desk.record(3)["notes"], "small talk");
+    let (history, _) = desk.run(&["show", "2", "--history"], 0);
+    assert!(history.contains("12 s") && history.contains("gold: It is cancelled now."), "{history}");
+    let (_, told) = desk.run(&["undo", "2"], 0);
+    assert!(told.contains("sort, 2 records") && told.contains("reject (small talk), 1 records"), "{told}");
+    assert_eq!([desk.count("status:rejected"), desk.count("tag:checked")], [0, 0]);
+    desk.run(&["undo", "3"], 0);
+    assert_eq!(desk.count(""), 0, "the import was an act too");
+    desk.run(&["redo", "5"], 0);
+    assert_eq!([desk.count("status:gold"), desk.count("status:rejected"), desk.count("category:返品")], [2, 1, 2]);
+    let (_, told) = desk.run(&["redo"], 1);
+    assert!(told.contains("nothing to do again"), "{told}");
+}
+
+#[test]
+fn an_edit_on_an_old_revision_keeps_both_texts() {
+    let desk = Desk::with_pairs();
+    let base = desk.record(1)["revision"].to_string();
+    desk.run(&["edit", "1", "--gold", "the capital"], 0);
+    let (_, told) = desk.run(&["edit", "1", "--base", &base, "--gold", "a big city"], 1);
+    assert!(told.contains("your text is kept"), "{told}");
+    let (page, _) = desk.run(&["show", "1"], 0);
+    assert!(page.contains("the capital") && page.contains("a big city"), "{page}");
+    assert_eq!(desk.record(1)["gold"], "the capital");
+}
+
+#[test]
+fn an_editor_gets_the_record_as_text_and_a_slip_costs_nothing() {
+    let desk = Desk::with_pairs();
+    let editor = |script: &str, code| desk.run_with(&["edit", "1"], code, &[("VISUAL", ""), ("EDITOR", script)]);
+    let (_, told) = editor("true", 0);
+    assert!(told.contains("nothing was changed"), "{told}");
+    editor("sed -i 's/a city/日本の首都/'", 0);
+    let record = desk.record(1);
+    // The draft's line was changed as well, since a new gold answer begins as the draft.
+    assert_eq!((&record["gold"], &record["status"]), (&json!("日本の首都"), &json!("draft")));
+    let (_, told) = editor("sed -i 's/^gold = /gold == /'", 1);
+    let file = told.split("your text is in ").nth(1).unwrap().split("; mend it").next().unwrap();
+    let text = fs::read_to_string(file).unwrap().replace("gold == ", "gold = ").replace("日本の首都", "首都");
+    fs::write(file, text).unwrap();
+    desk.run(&["edit", "1", "--from", file], 0);
+    assert_eq!(desk.record(1)["gold"], "首都");
+    let (_, told) = editor("sed -i 's/^status = .*/stauts = \"gold\"/'", 1);
+    assert!(told.contains("stauts"), "{told}");
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_with_the_record_and_the_reason() {
+    let desk = Desk::with_pairs();
+    desk.write("asked.jsonl", "{\"prompt\": \"only asked\"}\n");
+    desk.run(&["import", "asked.jsonl"], 0);
+    let (_, told) = desk.run(&["accept", "3", "4"], 1);
+    assert!(told.contains("accepted 1 records") && told.contains("record 4") && told.contains("no answer"), "{told}");
+    assert_eq!(desk.count("status:gold"), 1);
+    let (_, told) = desk.run(&["accept", "1", "99"], 1);
+    assert!(told.contains("no record 99"), "{told}");
+    assert_eq!(desk.count("status:gold"), 1, "an act is done whole or not at all");
+    let (_, told) = desk.run(&["records", "statsu:gold"], 1);
+    assert!(told.contains("did you mean status"), "{told}");
+    let (_, told) = desk.run(&["lint", "--check", "leek"], 1);
+    assert!(told.contains("did you mean leak"), "{told}");
+    let (_, told) = desk.run(&["train"], 1);
+    assert!(told.contains("no model") || told.contains("gold"), "{told}");
+}
+
+#[test]
+fn lint_prints_a_finding_a_line_and_records_can_be_asked_for_by_it() {
+    let desk = Desk::new();
+    let rows = [
+        json!({ "id": "x1", "instruction": "What is the capital of Japan?", "output": "Tokyo<|im_end|>" }),
+        json!({ "id": "x2", "instruction": "What is the capital of France?", "output": "Paris is the capital." }),
+        json!({ "id": "x3", "instruction": "What is the capital of France?", "output": "PARIS is the capital!" }),
+        json!({ "id": "x4", "instruction": "Who wrote Kokoro?", "output": "As an AI language model, I cannot say." }),
+    ];
+    desk.write("rows.jsonl", &rows.map(|row| row.to_string() + "\n").concat());
+    desk.run(&["import", "rows.jsonl"], 0);
+    let found = desk.json(&["lint", "--json"]);
+    let of = |check: &str| found.iter().filter(|f| f["check"] == check).collect::<Vec<_>>();
+    let token = of("template-token")[0];
+    assert_eq!((&token["record"], &token["source_id"]), (&json!(1), &json!("x1")));
+    let (start, end) =
+        (token["span"]["start"].as_u64().unwrap() as usize, token["span"]["end"].as_u64().unwrap() as usize);
+    assert_eq!("Tokyo<|im_end|>".get(start..end), Some("<|im_end|>"));
+    assert!(!token["reason"].as_str().unwrap().is_empty() && token["severity"].is_string());
+    assert_eq!(of("boilerplate")[0]["source_id"], "x4");
+    assert!(!of("exact-duplicate").is_empty());
+    assert_eq!(desk.count("flag:template-token"), 1);
+    assert_eq!(desk.count("flag:exact-duplicate"), 2);
+    // A fix is shown first, and is one act.
+    let (_, told) = desk.run(&["lint", "--fix", "template-token", "--dry-run"], 0);
+    assert!(told.contains("+ Tokyo") && told.contains("would be changed"), "{told}");
+    desk.run(&["lint", "--fix", "template-token"], 0);
+    assert_eq!(desk.record(1)["draft"], "Tokyo");
+    desk.run(&["undo"], 0);
+    assert_eq!(desk.record(1)["draft"], "Tokyo<|im_end|>");
+    let (_, told) = desk.run(&["lint", "--fix", "leak"], 1);
+    assert!(told.contains("takes a person"), "{told}");
+
+    let done = &desk.json(&["dedupe", "--json"])[0];
+    assert_eq!(done["sets"], json!([[2, [3]]]));
+    assert_eq!(desk.record(3)["status"], "rejected");
+    desk.run(&["undo"], 0);
+    assert_eq!(desk.record(3)["status"], "inbox");
+    // Records that ask the same are drawn together.
+    desk.run(&["split", "--valid", "25%", "--test", "25%"], 0);
+    assert_eq!(desk.record(2)["split"], desk.record(3)["split"]);
+}
+
+#[test]
+fn next_gives_a_record_that_stays_until_it_is_done() {
+    let desk = Desk::with_pairs();
+    assert_eq!(desk.run(&["next"], 0).0.trim(), "1");
+    assert_eq!(desk.run(&["next"], 0).0.trim(), "1");
+    desk.run(&["accept", "1"], 0);
+    assert_eq!(desk.json(&["next", "--json"])[0]["id"], 2);
+    desk.run(&["reject", "--query", "status:inbox,draft", "--why", "done"], 0);
+    let (_, told) = desk.run(&["next"], 1);
+    assert!(told.contains("nothing left"), "{told}");
+}
+
+#[test]
+fn records_go_out_in_every_layout_and_a_folder_gets_a_file_a_split() {
+    let desk = Desk::with_pairs();
+    desk.run(&["accept", "1", "2"], 0);
+    desk.run(&["mark", "2", "--split", "test"], 0);
+    let written = &desk.json(&["export", "messages", "out.jsonl", "--status", "gold", "--json"])[0];
+    assert_eq!(written["rows"], 2);
+    let first: Value =
+        serde_json::from_str(fs::read_to_string(desk.path("out.jsonl")).unwrap().lines().next().unwrap()).unwrap();
+    assert_eq!(first["messages"][1], json!({ "role": "assistant", "content": "a city" }));
+    fs::create_dir(desk.path("data")).unwrap();
+    desk.run(&["export", "alpaca", "data"], 0);
+    assert_eq!(fs::read_to_string(desk.path("data/train.jsonl")).unwrap().lines().count(), 2);
+    assert_eq!(fs::read_to_string(desk.path("data/test.jsonl")).unwrap().lines().count(), 1);
+    for format in ["prompt-completion", "csv", "parquet", "jumpstart"] {
+        desk.run(&["export", format, &format!("as-{format}")], 0);
+    }
+    assert!(desk.path("as-jumpstart/template.json").is_file());
+    // In another project it is what it was here.
+    let other = Desk::new();
+    other.run(&["import", &desk.path("as-parquet").display().to_string()], 0);
+    for id in 1..=3 {
+        assert_eq!(other.record(id)["fields"], desk.record(id)["fields"]);
+        assert_eq!(other.record(id)["draft"], desk.record(id)["draft"]);
+    }
+    let (_, told) = desk.run(&["export", "csv", "x.csv", "--query", "nothing like it"], 1);
+    assert!(told.contains("no record to export"), "{told}");
+}
+
+#[test]
+fn a_verb_and_the_function_that_a_key_will_call_do_the_same() {
+    let by_verb = Desk::with_pairs();
+    let by_call = Desk::with_pairs();
+    by_verb.run(&["accept", "1"], 0);
+    by_verb.run(&["reject", "2", "--why", "no"], 0);
+    by_verb.run(&["mark", "3", "--tag", "t", "--status", "gold"], 0);
+    by_verb.run(&["undo"], 0);
+    by_verb.run(&["redo"], 0);
+    let mut store = Context::find(by_call.0.path(), None).unwrap().store().unwrap();
+    records::accept(&mut store, &[1], None).unwrap();
+    records::reject(&mut store, &[2], "no", None).unwrap();
+    let marks = Marks { tag: vec!["t".into()], status: Some(Status::Gold), ..Marks::default() };
+    records::mark(&mut store, &[3], &marks).unwrap();
+    records::undo(&mut store, 1).unwrap();
+    records::redo(&mut store, 1).unwrap();
+    let mine = store.records(&Query::default()).unwrap();
+    let theirs = Context::find(by_verb.0.path(), None).unwrap().store().unwrap().records(&Query::default()).unwrap();
+    assert_eq!(mine, theirs);
+}
