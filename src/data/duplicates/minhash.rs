@@ -21,9 +21,8 @@ pub const WINDOW: usize = 16;
 /// Where the permutations come from; any number would do, but always the same.
 const SEED: u64 = 7;
 
-static HASHER: LazyLock<MinHasher32<BuildHasherDefault<DefaultHasher>>> = LazyLock::new(|| {
-    MinHasher32::new_with_hasher_and_seed(BANDS * ROWS, BuildHasherDefault::default(), SEED)
-});
+static HASHER: LazyLock<MinHasher32<BuildHasherDefault<DefaultHasher>>> =
+    LazyLock::new(|| MinHasher32::new_with_hasher_and_seed(BANDS * ROWS, BuildHasherDefault::default(), SEED));
 
 /// One key a band.
 pub type Keys = [u64; BANDS];

@@ -121,19 +121,19 @@ impl Likeness {
 
     /// The records, this one excepted, whose prompt and answer are equal to its own; in the order they were taken in.
     #[must_use]
-    pub fn equal(&self, outline: &Outline) -> Vec<&Outline> {
+    pub fn equal(&self, outline: &Outline) -> impl Iterator<Item = &Outline> {
         self.others(self.whole.get(&outline.whole), outline.id)
     }
 
     /// The records, this one excepted, that ask the same.
     #[must_use]
-    pub fn same_prompt(&self, outline: &Outline) -> Vec<&Outline> {
-        outline.prompt.map(|prompt| self.others(self.prompts.get(&prompt), outline.id)).unwrap_or_default()
+    pub fn same_prompt(&self, outline: &Outline) -> impl Iterator<Item = &Outline> {
+        self.others(outline.prompt.and_then(|prompt| self.prompts.get(&prompt)), outline.id)
     }
 
-    fn others(&self, places: Option<&Vec<u32>>, id: i64) -> Vec<&Outline> {
+    fn others<'a>(&'a self, places: Option<&'a Vec<u32>>, id: i64) -> impl Iterator<Item = &'a Outline> {
         let places = places.map(Vec::as_slice).unwrap_or_default();
-        places.iter().filter_map(|place| self.outlines.get(*place as usize)).filter(|other| other.id != id).collect()
+        places.iter().filter_map(|place| self.outlines.get(*place as usize)).filter(move |other| other.id != id)
     }
 
     /// Records whose prompt is near, but not equal, to this one's, with the similarity. `keep` says which to look at.
@@ -327,9 +327,9 @@ pub fn groups(records: &[Record], prompt_fields: Option<&[String]>) -> Vec<Vec<i
         .par_iter()
         .map(|outline| {
             // One equal record links the whole set of them.
-            let equal = [all.equal(outline), all.same_prompt(outline)];
+            let equal = [all.equal(outline).next(), all.same_prompt(outline).next()];
             let near = all.near_prompt(outline, |_| true);
-            let equal = equal.iter().filter_map(|others| others.first()).map(|other| other.id);
+            let equal = equal.into_iter().flatten().map(|other| other.id);
             equal.chain(near.iter().map(|(other, _)| other.id)).collect()
         })
         .collect();

@@ -59,9 +59,9 @@ pub fn hash(normal: &str) -> u64 {
 #[must_use]
 pub fn join(start: u64, numbers: impl IntoIterator<Item = u64>) -> u64 {
     // Multiplier of FxHash; the end is the finaliser of SplitMix64 (Steele et al. 2014), so that all bits count.
-    let folded = numbers.into_iter().fold(start, |sum, number| {
-        (sum.rotate_left(5) ^ number).wrapping_mul(0x517c_c1b7_2722_0a95)
-    });
+    let folded = numbers
+        .into_iter()
+        .fold(start, |sum, number| (sum.rotate_left(5) ^ number).wrapping_mul(0x517c_c1b7_2722_0a95));
     let mut mixed = folded.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -7,7 +7,7 @@ use regex::Regex;
 use super::normal::{hash, is_wide, join, normal};
 use super::shingles;
 use crate::data::view::{Part, Role, parts};
-use crate::store::{Content, Record};
+use crate::store::{Content, Record, Split};
 
 /// One line of a prompt or an answer, or the question at the end of a longer line.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,18 +56,20 @@ pub struct Outline {
     pub answer: Option<u64>,
     /// Whether the record is a text.
     pub is_document: bool,
+    /// Whether the record is kept from training, for validation or test.
+    pub held: bool,
 }
 
 impl Outline {
     /// The outline of a record; for `prompt_fields` see [`parts`].
     #[must_use]
     pub fn of(record: &Record, prompt_fields: Option<&[String]>) -> Self {
-        Self::from_parts(record.id, &record.state.content, &parts(&record.state.content, prompt_fields))
+        Self::from_parts(record, &parts(&record.state.content, prompt_fields))
     }
 
     /// The outline of a record whose parts are at hand.
     #[must_use]
-    pub fn from_parts(id: i64, content: &Content, parts: &[Part<'_>]) -> Self {
+    pub fn from_parts(record: &Record, parts: &[Part<'_>]) -> Self {
         let mut blocks = Vec::new();
         let (mut asked, mut said) = (Vec::new(), Vec::new());
         for part in parts {
@@ -91,13 +93,14 @@ impl Outline {
                 }
             }
         }
-        let is_document = matches!(content, Content::Text { .. });
+        let is_document = matches!(record.state.content, Content::Text { .. });
+        let held = matches!(record.state.split, Some(Split::Valid | Split::Test));
         let has_prompt = !is_document && blocks.iter().any(|block| !block.answer);
         let prompt = join(1, asked);
         let answer =
             (!said.is_empty()).then(|| join(2, blocks.iter().filter(|b| b.answer).flat_map(|b| letters(&b.text))));
         let whole = join(3, [prompt, answer.unwrap_or_default()]);
-        Self { id, blocks, whole, prompt: has_prompt.then_some(prompt), answer, is_document }
+        Self { id: record.id, blocks, whole, prompt: has_prompt.then_some(prompt), answer, is_document, held }
     }
 
     /// Whether the prompt is compared by words.

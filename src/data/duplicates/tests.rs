@@ -26,10 +26,14 @@ fn near(all: &Likeness, record: &Record) -> Vec<i64> {
 fn normal_forms_forget_dress_and_keep_meaning() {
     assert_eq!(normal("  Ｔｏｇｉ、\tIS—sharp!  "), "togi is sharp");
     assert_eq!(normal("ｶﾞｷﾞ 9、6億"), "ガギ 9 6億");
-    for (a, b) in [("3-4", "3+4"), ("14.9万人", "149万人"), ("C++ とは", "C# とは"), ("C++", "C"), ("???", "!!"), ("👍", "👎")] {
+    for (a, b) in
+        [("3-4", "3+4"), ("14.9万人", "149万人"), ("C++ とは", "C# とは"), ("C++", "C"), ("???", "!!"), ("👍", "👎")]
+    {
         assert_ne!(normal(a), normal(b), "{a} {b}");
     }
-    for (a, b) in [("1,000 yen", "1000 yen"), ("well-known", "well known"), ("終わった。", "終わった"), ("5 - 3", "5-3")] {
+    for (a, b) in
+        [("1,000 yen", "1000 yen"), ("well-known", "well known"), ("終わった。", "終わった"), ("5 - 3", "5-3")]
+    {
         assert_eq!(normal::hash(&normal(a)), normal::hash(&normal(b)), "{a} {b}");
     }
 }
@@ -148,7 +152,8 @@ else, please: {\"intents\": [...], \"slots\": {...}}.";
     let all = likeness(&records);
     assert!(records.iter().all(|record| near(&all, record).is_empty()));
     // Hundreds that hardly differ from one another: each is told of some.
-    let text = "please send the invoice for my order of last week to the address of our office in the harbour by post number";
+    let text =
+        "please send the invoice for my order of last week to the address of our office in the harbour by post number";
     records.extend((0..400).map(|at| pair(1000 + at, instruction, &format!("{text} {at}"), "{}")));
     let all = likeness(&records);
     assert!(records.iter().skip(300).all(|record| near(&all, record).len() == ENOUGH));
@@ -166,8 +171,8 @@ fn short_prompts_have_no_near_ones_and_an_answer_alone_makes_none() {
     ];
     let all = likeness(&records);
     assert!(records.iter().all(|record| near(&all, record).is_empty()));
-    let same = all.same_prompt(&Outline::of(&records[0], None));
-    assert_eq!(same.iter().map(|other| other.id).collect::<Vec<_>>(), [2]);
+    let outline = Outline::of(&records[0], None);
+    assert_eq!(all.same_prompt(&outline).map(|other| other.id).collect::<Vec<_>>(), [2]);
 }
 
 #[test]
@@ -194,7 +199,9 @@ fn an_index_that_was_updated_knows_what_a_new_one_knows() {
     let mut records: Vec<Record> = texts
         .iter()
         .enumerate()
-        .flat_map(|(at, (a, b))| [pair(at as i64 * 2, "答えて。", a, "はい"), pair(at as i64 * 2 + 1, "答えて。", b, "はい")])
+        .flat_map(|(at, (a, b))| {
+            [pair(at as i64 * 2, "答えて。", a, "はい"), pair(at as i64 * 2 + 1, "答えて。", b, "はい")]
+        })
         .collect();
     let mut all = likeness(&records);
     for at in (0..records.len()).step_by(3) {
@@ -207,9 +214,10 @@ fn an_index_that_was_updated_knows_what_a_new_one_knows() {
     let new = likeness(&records);
     for record in records.iter().chain([&gone]) {
         let outline = Outline::of(record, None);
-        let ids = |found: Vec<&Outline>| found.iter().map(|other| other.id).collect::<Vec<_>>();
         assert_eq!(near(&all, record), near(&new, record), "{}", record.id);
-        assert_eq!(ids(all.equal(&outline)), ids(new.equal(&outline)));
-        assert_eq!(ids(all.same_prompt(&outline)), ids(new.same_prompt(&outline)));
+        let ids = |all: &Likeness| -> Vec<i64> {
+            all.equal(&outline).chain(all.same_prompt(&outline)).map(|other| other.id).collect()
+        };
+        assert_eq!(ids(&all), ids(&new));
     }
 }

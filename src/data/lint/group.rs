@@ -27,8 +27,8 @@ pub struct Group {
     pub told: usize,
     /// The same, by the answer's language.
     pub languages: HashMap<Language, usize>,
-    /// Log lengths by the answer's language: count, sum, sum of squares.
-    pub lengths: HashMap<Option<Language>, [f64; 3]>,
+    /// Log lengths of answers in narrow and in wide letters: count, sum, sum of squares.
+    pub lengths: [[f64; 3]; 2],
 }
 
 impl Group {
@@ -64,7 +64,8 @@ impl Group {
         }
         if let Some(length) = facts.log_length {
             let sign = if add { 1.0 } else { -1.0 };
-            let sums = self.lengths.entry(facts.language).or_default();
+            let [narrow, wide] = &mut self.lengths;
+            let sums = if facts.wide { wide } else { narrow };
             for (sum, value) in sums.iter_mut().zip([1.0, length, length * length]) {
                 *sum += sign * value;
             }
@@ -108,11 +109,12 @@ impl Group {
         self.wants_json() || labels || self.answered >= OWN && self.share(self.quoted) >= 0.8
     }
 
-    /// Mean and standard deviation of the log length of the answers in a language; `None` for fewer than 20.
+    /// Mean and standard deviation of the log length of the answers in wide or in narrow letters; `None` for fewer than 20.
     #[must_use]
-    pub fn length(&self, language: Option<Language>) -> Option<(f64, f64)> {
+    pub fn length(&self, wide: bool) -> Option<(f64, f64)> {
         const ENOUGH: f64 = 20.0;
-        let [count, sum, squares] = self.lengths.get(&language).copied()?;
+        let [narrow_letters, wide_letters] = self.lengths;
+        let [count, sum, squares] = if wide { wide_letters } else { narrow_letters };
         (count >= ENOUGH).then(|| {
             let mean = sum / count;
             (mean, (squares / count - mean * mean).max(0.0).sqrt())

@@ -8,10 +8,10 @@ use super::checks::{boilerplate, empty, markup, repetition, secret, template_tok
 use super::group::{Group, OWN};
 use super::text::{Language, is_json_container, language_of};
 use super::{Settings, parts};
-use crate::data::duplicates::normal::{hash, join, normal};
+use crate::data::duplicates::normal::{hash, is_wide, join, normal};
 use crate::data::duplicates::{Likeness, Outline};
 use crate::data::view::{Part, Role};
-use crate::store::{Content, Origin, Record, Split, Status};
+use crate::store::{Content, Origin, Record, Status};
 
 /// What stands in the place of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,6 @@ pub struct Facts {
     pub outline: Outline,
     /// A number for its instruction and kind.
     pub group: u64,
-    /// Whether it is kept from training, for validation or test.
-    pub held: bool,
     /// Whether it is accepted.
     pub gold: bool,
     /// Its class.
@@ -53,6 +51,8 @@ pub struct Facts {
     pub asked_in: Vec<Language>,
     /// Language of the answer, if it can be told.
     pub language: Option<Language>,
+    /// Whether the answer is mostly in letters two cells wide, which say more each.
+    pub wide: bool,
     /// Natural logarithm of the answer's letters.
     pub log_length: Option<f64>,
     /// Whether an answer has a stock phrase of a model.
@@ -70,7 +70,7 @@ pub struct Facts {
 impl Facts {
     pub(super) fn of(record: &Record, parts: &[Part<'_>]) -> Self {
         let state = &record.state;
-        let outline = Outline::from_parts(record.id, &state.content, parts);
+        let outline = Outline::from_parts(record, parts);
         let answer = parts.iter().find(|part| matches!(part.role, Role::Answer | Role::Document));
         let calls = parts.iter().any(|part| part.role == Role::Call);
         let said = match answer {
@@ -90,7 +90,6 @@ impl Facts {
         let letters = trimmed.chars().count();
         Self {
             group: join(kind, told),
-            held: matches!(state.split, Some(Split::Valid | Split::Test)),
             gold: state.status == Status::Gold,
             category: state.category.clone(),
             said,
@@ -101,6 +100,7 @@ impl Facts {
             markup: markup::kinds(text),
             asked_in,
             language: language_of(text),
+            wide: trimmed.chars().filter(|c| is_wide(*c)).count() * 3 >= letters,
             log_length: (letters > 0).then(|| (letters as f64).ln()),
             boilerplate: parts.iter().any(|part| part.role.is_learned() && boilerplate::first(&part.text).is_some()),
             dense: parts.iter().any(|part| secret::dense(&part.text).next().is_some()),
@@ -158,7 +158,7 @@ impl Totals {
             *count = if add { *count + usize::from(on) } else { count.saturating_sub(usize::from(on)) };
         };
         step(|all| &mut all.records, true);
-        step(|all| &mut all.held, facts.held);
+        step(|all| &mut all.held, facts.outline.held);
         step(|all| &mut all.answered, facts.said == Said::Something);
         step(|all| &mut all.boilerplate, facts.boilerplate);
         step(|all| &mut all.dense, facts.dense);

@@ -1,6 +1,7 @@
 //! What several checks ask of a text: its language, whether it is JSON, its digits in one form.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde::de::IgnoredAny;
 
@@ -56,8 +57,8 @@ const LOOKED_AT: usize = 600;
 const WORDS: usize = 4;
 /// Letters under which whatlang's trigrams are a guess.
 const TRIGRAMS: usize = 60;
-/// Han letters without a single kana from which a text is no Japanese one.
-const NO_KANA: usize = 30;
+/// Different Han letters without a single kana from which a text is no Japanese one.
+const NO_KANA: usize = 25;
 
 /// The language of a text, if it can be told: kana are looked for first (whatlang takes 東京 for Chinese), and JSON, code,
 /// labels and short texts have none.
@@ -82,11 +83,13 @@ pub fn language_of(text: &str) -> Option<Language> {
     }
     // A Japanese letter says about as much as two or three Latin ones.
     if (kana + han + hangul) * 3 >= latin + other && kana + han + hangul > 0 {
-        return match (kana, hangul, han) {
-            (_, hangul, _) if hangul > kana + han => Some(Language::Korean),
-            (kana, ..) if kana > 0 => Some(Language::Japanese),
-            (.., han) if han >= NO_KANA => Some(Language::Chinese),
-            _ => Some(Language::Han),
+        return match (kana, hangul) {
+            (_, hangul) if hangul > kana + han => Some(Language::Korean),
+            (kana, _) if kana > 0 => Some(Language::Japanese),
+            _ => {
+                let different: HashSet<char> = text.chars().filter(|c| is_wide(*c)).collect();
+                Some(if different.len() >= NO_KANA { Language::Chinese } else { Language::Han })
+            }
         };
     }
     let is_word = |word: &&str| {

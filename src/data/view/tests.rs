@@ -14,7 +14,8 @@ fn roles(content: &Content, fields: Option<&[String]>) -> Vec<(String, String, R
 
 #[test]
 fn a_pair_is_told_apart_into_instruction_prompt_answer_and_the_rest() {
-    let content = pair(&json!({"instruction": "Sort.", "input": "b a", "lang": "en", "n": 3}), Some("a b?"), Some("a b"));
+    let content =
+        pair(&json!({"instruction": "Sort.", "input": "b a", "lang": "en", "n": 3}), Some("a b?"), Some("a b"));
     let s = str::to_owned;
     let expected = [
         (s("instruction"), s("Sort."), Role::Instruction),
@@ -51,13 +52,8 @@ fn a_chat_has_its_last_assistant_turn_as_answer_and_earlier_ones_as_replies() {
 #[test]
 fn the_renderer_gets_gold_before_draft() {
     let content = pair(&json!({"question": "1+1?"}), Some("3"), Some("2"));
-    let record = Record {
-        id: 7,
-        revision: 1,
-        state: State::new(content, Status::Gold),
-        origin: Origin::Import,
-        source: None,
-    };
+    let record =
+        Record { id: 7, revision: 1, state: State::new(content, Status::Gold), origin: Origin::Import, source: None };
     let rendered = rendered(&record);
     assert_eq!((rendered.id.as_str(), rendered.answer()), ("7", Some("2")));
 }

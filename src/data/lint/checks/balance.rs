@@ -31,7 +31,7 @@ impl Check for Balance {
         let mut sizes: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
         for facts in index.all() {
             // What is kept for a test is not learned from.
-            if let Some(category) = facts.category.as_deref().filter(|_| !facts.held) {
+            if let Some(category) = facts.category.as_deref().filter(|_| !facts.outline.held) {
                 sizes.entry(category).or_default().push(facts.outline.id);
             }
         }

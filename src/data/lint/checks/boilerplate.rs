@@ -75,8 +75,12 @@ impl Check for Boilerplate {
         let found = learned.filter_map(|part| {
             let (start, end) = first(&part.text)?;
             let phrase = part.text.get(start..end)?.trim();
-            let of_all = if share > MANY { format!("; {:.1} % of the records have one", share * 100.0) } else { String::new() };
-            Some(look.finding(self.name(), severity, format!("\"{phrase}\" is a chat model's phrase{of_all}")).at(part, start, end))
+            let of_all =
+                if share > MANY { format!("; {:.1} % of the records have one", share * 100.0) } else { String::new() };
+            Some(
+                look.finding(self.name(), severity, format!("\"{phrase}\" is a chat model's phrase{of_all}"))
+                    .at(part, start, end),
+            )
         });
         found.collect()
     }

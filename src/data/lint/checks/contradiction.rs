@@ -5,7 +5,10 @@
 //! is the fault of the first, and another check's.
 
 use super::super::{Check, Finding, Look, Scope, Severity};
-use super::list;
+use super::{LISTED, list};
+
+/// Other answers to a prompt that are looked at: thousands of records may share one.
+const LOOKED_AT: usize = 200;
 
 /// `contradiction`.
 pub struct Contradiction;
@@ -26,14 +29,15 @@ impl Check for Contradiction {
     fn check(&self, look: &Look<'_>) -> Vec<Finding> {
         let outline = &look.facts.outline;
         let Some(answer) = outline.answer else { return Vec::new() };
-        let same = look.index.likeness().same_prompt(outline);
-        let others = same.iter().filter(|other| other.answer.is_some_and(|theirs| theirs != answer));
-        let others = others.filter(|other| look.index.facts(other.id).is_some_and(|facts| look.index.is_sound(facts)));
-        let ids: Vec<i64> = others.map(|other| other.id).collect();
-        if ids.is_empty() || !look.index.is_sound(look.facts) {
+        let index = look.index;
+        let others = index.likeness().same_prompt(outline);
+        let others = others.filter(|other| other.answer.is_some_and(|theirs| theirs != answer)).take(LOOKED_AT);
+        let sound = others.filter(|other| index.facts(other.id).is_some_and(|facts| index.is_sound(facts)));
+        let ids: Vec<i64> = sound.map(|other| other.id).take(LISTED).collect();
+        if ids.is_empty() || !index.is_sound(look.facts) {
             return Vec::new();
         }
-        let exact = look.index.group(look.facts).is_exact();
+        let exact = index.group(look.facts).is_exact();
         let severity = if exact { Severity::Error } else { Severity::Info };
         let reason = format!("the same prompt has another answer in {}", list(&ids));
         let finding = look.finding(self.name(), severity, reason).with(ids);

@@ -27,12 +27,41 @@ pub struct Empty;
 /// Whether a whole answer is a filler.
 pub(in crate::data::lint) fn filler(answer: &str) -> Option<Filler> {
     const SURE: [&str; 16] = [
-        "todo", "tbd", "tba", "tbc", "fixme", "xxx", "xxxx", "placeholder", "未定", "未記入", "未入力", "後で書く", "あとで書く",
-        "記入してください", "テスト", "要確認",
+        "todo",
+        "tbd",
+        "tba",
+        "tbc",
+        "fixme",
+        "xxx",
+        "xxxx",
+        "placeholder",
+        "未定",
+        "未記入",
+        "未入力",
+        "後で書く",
+        "あとで書く",
+        "記入してください",
+        "テスト",
+        "要確認",
     ];
     const PERHAPS: [&str; 17] = [
-        "n/a", "na", "n.a", "none", "null", "nil", "nan", "nothing", "unknown", "empty", "なし", "無し", "特になし", "該当なし",
-        "不明", "ない", "わからない",
+        "n/a",
+        "na",
+        "n.a",
+        "none",
+        "null",
+        "nil",
+        "nan",
+        "nothing",
+        "unknown",
+        "empty",
+        "なし",
+        "無し",
+        "特になし",
+        "該当なし",
+        "不明",
+        "ない",
+        "わからない",
     ];
     /// Longest of them, in bytes.
     const LONGEST: usize = 40;
@@ -46,7 +75,9 @@ pub(in crate::data::lint) fn filler(answer: &str) -> Option<Filler> {
         return marks.then_some(Filler::Sure);
     }
     let plain = answer.to_lowercase();
-    let plain = plain.trim_matches(['.', '。', '(', ')', '[', ']', '<', '>', '（', '）', '【', '】', '!', '！', ' ', '-', '"', '「', '」']);
+    let plain = plain.trim_matches([
+        '.', '。', '(', ')', '[', ']', '<', '>', '（', '）', '【', '】', '!', '！', ' ', '-', '"', '「', '」',
+    ]);
     if SURE.contains(&plain) {
         return Some(Filler::Sure);
     }

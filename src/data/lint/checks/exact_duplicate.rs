@@ -3,7 +3,7 @@
 //! and a question that a test asks twice does no harm.
 
 use super::super::{Check, Facts, Finding, Look, Scope, Severity};
-use super::list;
+use super::{LISTED, list};
 use crate::store::{State, Status};
 
 /// `exact-duplicate`.
@@ -23,17 +23,17 @@ impl Check for ExactDuplicate {
     }
 
     fn check(&self, look: &Look<'_>) -> Vec<Finding> {
-        if look.facts.held {
+        if look.facts.outline.held {
             return Vec::new();
         }
         let index = look.index;
-        let equal = index.likeness().equal(&look.facts.outline);
-        let better = |facts: &&Facts| !facts.held && facts.rank() < look.facts.rank();
-        let better: Vec<&Facts> = equal.iter().filter_map(|other| index.facts(other.id)).filter(better).collect();
-        if better.is_empty() {
+        let trained_on = index.likeness().equal(&look.facts.outline).filter(|other| !other.held);
+        let better = |facts: &&Facts| facts.rank() < look.facts.rank();
+        let better = trained_on.filter_map(|other| index.facts(other.id)).filter(better);
+        let ids: Vec<i64> = better.map(|other| other.outline.id).take(LISTED).collect();
+        if ids.is_empty() {
             return Vec::new();
         }
-        let ids: Vec<i64> = better.iter().map(|other| other.outline.id).collect();
         let reason = format!("says the same as {}, apart from case, width, spaces and punctuation", list(&ids));
         vec![look.finding(self.name(), Severity::Warning, reason).with(ids)]
     }

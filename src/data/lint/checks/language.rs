@@ -14,7 +14,8 @@ use super::super::{Check, Finding, Look, Scope, Severity};
 pub struct LanguageCheck;
 
 /// A task that changes languages, whichever they are.
-static TRANSLATES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)\btranslat|翻訳|[英和独仏中]訳|訳し").ok());
+static TRANSLATES: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)\btranslat|翻訳|[英和独仏中]訳|訳し").ok());
 
 /// Languages that a prompt can ask for by name.
 static NAMES: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -36,7 +37,10 @@ fn asks_for(prompt: &str, language: Language) -> bool {
     let languages = named.filter_map(|hit| {
         let codes = ["eng", "fra", "deu", "spa", "ita", "por"];
         let other = ["jpn", "cmn", "kor", "rus"];
-        match (codes.into_iter().find(|code| hit.name(code).is_some()), other.into_iter().find(|code| hit.name(code).is_some())) {
+        match (
+            codes.into_iter().find(|code| hit.name(code).is_some()),
+            other.into_iter().find(|code| hit.name(code).is_some()),
+        ) {
             (Some(code), _) => Some(Language::Spoken(code, true)),
             (_, Some("jpn")) => Some(Language::Japanese),
             (_, Some("cmn")) => Some(Language::Chinese),

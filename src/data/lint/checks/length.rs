@@ -1,4 +1,5 @@
-//! Answers far longer or shorter than the others to the same instruction in the same language: outside mean ± 3 standard
+//! Answers far longer or shorter than the others to the same instruction in the same kind of letters (a Japanese
+//! one says more than a Latin one): outside mean ± 3 standard
 //! deviations of the log length in letters. Answers that are labels out of few are left alone.
 
 use super::super::{Check, Finding, Look, Scope, Severity};
@@ -30,7 +31,7 @@ impl Check for Length {
     fn check(&self, look: &Look<'_>) -> Vec<Finding> {
         let (Some(length), Some(part)) = (look.facts.log_length, look.answer()) else { return Vec::new() };
         let group = look.index.group(look.facts);
-        let Some((mean, deviation)) = group.length(look.facts.language) else { return Vec::new() };
+        let Some((mean, deviation)) = group.length(look.facts.wide) else { return Vec::new() };
         let labels = group.answers.len() * 5 <= group.answered;
         let sigmas = (length - mean) / deviation.max(LEAST);
         let (letters, usual) = (length.exp().round(), mean.exp().round());
@@ -39,7 +40,10 @@ impl Check for Length {
             return Vec::new();
         }
         let way = if sigmas > 0.0 { "longer" } else { "shorter" };
-        let reason = format!("{letters} letters, far {way} than the others ({usual} in the middle, {:.1} deviations off)", sigmas.abs());
+        let reason = format!(
+            "{letters} letters, far {way} than the others ({usual} in the middle, {:.1} deviations off)",
+            sigmas.abs()
+        );
         vec![look.finding(self.name(), Severity::Warning, reason).over(part)]
     }
 }

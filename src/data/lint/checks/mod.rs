@@ -44,6 +44,9 @@ pub static CHECKS: [&dyn Check; 18] = [
     &machine_written::MachineWritten,
 ];
 
+/// Records that a finding names at most: what thousands of records share, thousands of findings would name in full.
+const LISTED: usize = 20;
+
 /// Writes record numbers for a person: at most three, and how many more.
 fn list(ids: &[i64]) -> String {
     let shown: Vec<String> = ids.iter().take(3).map(ToString::to_string).collect();

@@ -1,7 +1,7 @@
 //! Text that was read in the wrong encoding: replacement characters, C1 controls, UTF-8 read as Latin-1 (`Ã©`, `â€™`) or as
 //! Shift_JIS (縺, 繧, 繝 in a row), runs of half-width kana.
 //!
-//! 縺れる and 繧繝 are words, so one such letter is no sign. Half-width kana are how some systems write names: their runs
+//! 縺れる and 繧繝 are words, so one such letter, or these, are no sign. Half-width kana are how some systems write names: their runs
 //! alone are good to know, no more.
 
 use std::sync::LazyLock;
@@ -22,7 +22,7 @@ static BROKEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
         "\u{fffd}|[\u{80}-\u{84}\u{86}-\u{9f}]+",
         // The first byte of a two-byte letter read as Latin-1, and a continuation byte.
         r"|[ÃÂ][\u{a0}-\u{bf}]|Ã[ŠŽšžŒœ€‚ƒ„…†‡ˆ‰‹‘’“”•–—˜™›]|â€[™œ\u{9d}˜“”¦¢\u{a0}-\u{bf}]|ã[\u{80}-\u{83}‚ƒ€][\u{80}-\u{bf}‚-›]",
-        r"|[縺繧繝][^れらりるっ、。\s]?[^縺繧繝]{0,6}[縺繧繝][^縺繧繝]{0,6}[縺繧繝]|[\u{f8f0}-\u{f8f3}]",
+        r"|(?:(?:縺[^れらりるっ]|繧[^繝]|繝[^錦縁彩])[^縺繧繝]{0,6}){3}|[\u{f8f0}-\u{f8f3}]",
     ))
     .ok()
 });
@@ -71,7 +71,10 @@ impl Check for Mojibake {
             mended(text)?
         } else {
             let half = HALF_WIDTH.as_ref()?;
-            half.replace_all(text, |kana: &regex::Captures<'_>| kana.get(0).map_or("", |all| all.as_str()).nfkc().collect::<String>()).into_owned()
+            half.replace_all(text, |kana: &regex::Captures<'_>| {
+                kana.get(0).map_or("", |all| all.as_str()).nfkc().collect::<String>()
+            })
+            .into_owned()
         };
         let mut fixed = state.clone();
         replace(&mut fixed, field, text).then_some(fixed)

@@ -24,12 +24,12 @@ impl Check for NearDuplicate {
 
     fn check(&self, look: &Look<'_>) -> Vec<Finding> {
         let (index, outline) = (look.index, &look.facts.outline);
-        if look.facts.held {
+        if look.facts.outline.held {
             return Vec::new();
         }
         let exact = index.group(look.facts).is_exact();
         let near = index.likeness().near(outline, |other| {
-            let better = |facts: &Facts| !facts.held && facts.rank() < look.facts.rank();
+            let better = |facts: &Facts| !facts.outline.held && facts.rank() < look.facts.rank();
             let contradicts = exact && outline.prompt.is_some() && other.prompt == outline.prompt;
             !contradicts && index.facts(other.id).is_some_and(better)
         });

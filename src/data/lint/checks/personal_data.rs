@@ -32,6 +32,11 @@ static PATTERNS: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static NAMED: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)マイナンバー|個人番号|my ?number|individual number").ok());
 
+/// What introduces a number that a shop or an office gave.
+static ORDER: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)\b(?:order|tracking|invoice|ticket|purchase|shipment|reference|case)\b[^.!?]*$|(?:注文|伝票|受付|追跡|問い?合わ?せ|管理)番号[^。]*$").ok()
+});
+
 impl Check for PersonalData {
     fn name(&self) -> &'static str {
         "personal-data"
@@ -48,13 +53,16 @@ impl Check for PersonalData {
     fn check(&self, look: &Look<'_>) -> Vec<Finding> {
         let mut found = Vec::new();
         for part in look.parts {
-            let has_digit = |text: &str| text.bytes().any(|byte| byte.is_ascii_digit()) || text.contains(|c| matches!(c, '０'..='９'));
+            let has_digit = |text: &str| {
+                text.bytes().any(|byte| byte.is_ascii_digit()) || text.contains(|c| matches!(c, '０'..='９'))
+            };
             if !part.text.contains(['@', '＠']) && !has_digit(&part.text) {
                 continue;
             }
             let folded = Folded::new(&part.text);
             let Some(patterns) = PATTERNS.as_ref() else { continue };
-            for (what, start, end) in patterns.captures_iter(folded.text()).filter_map(|hit| judge(folded.text(), &hit)) {
+            for (what, start, end) in patterns.captures_iter(folded.text()).filter_map(|hit| judge(folded.text(), &hit))
+            {
                 let (start, end) = folded.back(start, end);
                 found.push(look.finding(self.name(), Severity::Warning, what).at(part, start, end));
             }
@@ -68,7 +76,8 @@ fn judge(text: &str, hit: &Captures<'_>) -> Option<(&'static str, usize, usize)>
     let named = |name: &str| hit.name(name);
     let (what, at) = if let Some(mail) = named("mail") {
         let domain = mail.as_str().rsplit('@').next()?.to_ascii_lowercase();
-        let nobody = ["example.com", "example.org", "example.net", "example.jp", "example.co.jp", "domain.com", "email.com"];
+        let nobody =
+            ["example.com", "example.org", "example.net", "example.jp", "example.co.jp", "domain.com", "email.com"];
         let placeholder = nobody.iter().any(|example| domain == *example || domain.ends_with(&format!(".{example}")));
         (!placeholder).then_some(("an e-mail address", mail))?
     } else if let Some(post) = named("post") {
@@ -80,6 +89,10 @@ fn judge(text: &str, hit: &Captures<'_>) -> Option<(&'static str, usize, usize)>
     } else {
         let number = named("number")?;
         let digits = digits(number.as_str());
+        let ordered = ORDER.as_ref().is_some_and(|order| order.is_match(before(text, number.start())));
+        if ordered || is_joined(text, number.start(), number.end()) {
+            return None;
+        }
         if is_card(&digits) {
             ("a payment card's number", number)
         } else if is_individual_number(text, number.as_str(), number.start(), &digits) {
@@ -93,6 +106,22 @@ fn judge(text: &str, hit: &Captures<'_>) -> Option<(&'static str, usize, usize)>
 
 fn digits(text: &str) -> Vec<u32> {
     text.chars().filter_map(|c| c.to_digit(10)).collect()
+}
+
+/// Whether a number is part of a longer one, a code or a path.
+fn is_joined(text: &str, start: usize, end: usize) -> bool {
+    let joins = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '/' | '_' | '=');
+    let before = text.get(..start).and_then(|before| before.chars().next_back());
+    let after = text.get(end..).and_then(|after| after.chars().next());
+    before.is_some_and(joins) || after.is_some_and(joins)
+}
+
+/// What stands before a place, as far as a name for what follows would.
+fn before(text: &str, at: usize) -> &str {
+    /// In bytes.
+    const NEARBY: usize = 48;
+    let from = (at.saturating_sub(NEARBY)..=at).find(|from| text.is_char_boundary(*from)).unwrap_or(at);
+    text.get(from..at).unwrap_or_default()
 }
 
 /// Area 000, 666 and 900 to 999, group 00 and serial 0000 are never given out.
@@ -110,14 +139,10 @@ fn is_phone(text: &str, phone: &str, start: usize, end: usize) -> bool {
     let digits: String = phone.chars().filter(char::is_ascii_digit).collect();
     let local = phone.starts_with('0');
     let count = if phone.starts_with('+') { 9..=15 } else { 10..=11 };
-    // Part of a longer number, a code or a path.
-    let joined = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '/' | '_' | '='));
-    let before = text.get(..start).and_then(|before| before.chars().next_back());
-    let after = text.get(end..).and_then(|after| after.chars().next());
     let us = !local && !phone.starts_with('+');
     let free = TOLL_FREE.iter().any(|free| digits.starts_with(free))
         || us && ["800", "888", "877", "866", "855", "844", "833"].iter().any(|free| digits.starts_with(free));
-    count.contains(&digits.len()) && !free && !joined(before) && !joined(after)
+    count.contains(&digits.len()) && !free && !is_joined(text, start, end)
 }
 
 /// Prefixes and lengths of the large brands, and the check digit of ISO/IEC 7812-1 (Luhn).
@@ -149,15 +174,11 @@ fn is_card(digits: &[u32]) -> bool {
 
 /// The check digit is that of the ministerial order on individual numbers (2014, article 5): weights 2 to 7, twice, modulo 11.
 fn is_individual_number(text: &str, written: &str, start: usize, digits: &[u32]) -> bool {
-    /// Bytes before a number in which its name may stand.
-    const NEARBY: usize = 60;
     let (Some(check), 12) = (digits.last(), digits.len()) else { return false };
     let weights = [2, 3, 4, 5, 6, 7, 2, 3, 4, 5, 6];
     let rest = digits.iter().rev().skip(1).zip(weights).map(|(digit, weight)| digit * weight).sum::<u32>() % 11;
     let right = *check == if rest <= 1 { 0 } else { 11 - rest };
     let parts: Vec<&str> = written.split([' ', '-']).collect();
     let by_fours = parts.len() == 3 && parts.iter().all(|part| part.len() == 4);
-    let from = (start.saturating_sub(NEARBY)..=start).find(|at| text.is_char_boundary(*at)).unwrap_or(start);
-    let before = text.get(from..start).unwrap_or_default();
-    right && (by_fours || NAMED.as_ref().is_some_and(|named| named.is_match(before)))
+    right && (by_fours || NAMED.as_ref().is_some_and(|named| named.is_match(before(text, start))))
 }

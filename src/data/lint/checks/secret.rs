@@ -26,7 +26,8 @@ static KEYS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         r"|xox[abprs]-[A-Za-z0-9\-]{10,}|AIza[A-Za-z0-9_\-]{35}|sk-(?:ant-|proj-)?[A-Za-z0-9_\-]{20,}|hf_[A-Za-z0-9]{30,}",
         r"|[rs]k_live_[A-Za-z0-9]{16,}|eyJ[A-Za-z0-9_\-]{8,}\.eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]*)",
         r"|(?P<pem>-----BEGIN [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----)",
-        r"|(?:(?-u:\b)|_)(?P<named>(?i:password|passwd|pwd|passphrase|secret(?:[_\-]?key)?|api[_\-]?key|access[_\-]?token|auth[_\-]?token)|パスワード|暗証番号)",
+        r"|(?:(?:(?-u:\b)|_)(?i:password|passwd|pwd|passphrase|secret(?:[_\-]?key)?|api[_\-]?key|access[_\-]?token|auth[_\-]?token)",
+        r"|パスワード|暗証番号)",
         r#"["']?\s{0,2}(?P<sign>[=:：＝]|は)\s{0,2}["'「]?(?P<value>[^\s"'「」、。,;]{4,80})"#,
     ))
     .ok()
@@ -67,7 +68,8 @@ impl Check for Secret {
             }
             if found.len() == before && !usual {
                 found.extend(dense(&part.text).map(|(start, end)| {
-                    look.finding(self.name(), Severity::Warning, "a long word without order, as keys are").at(part, start, end)
+                    look.finding(self.name(), Severity::Warning, "a long word without order, as keys are")
+                        .at(part, start, end)
                 }));
             }
         }
@@ -77,20 +79,25 @@ impl Check for Secret {
 
 /// Whether what stands behind `password=` can be one, and not a name for one, a rule about them, or a sentence.
 fn is_password(value: &str, sign: &str) -> bool {
-    let open = value.starts_with(['{', '<', '[', '$', '*', '%', '(', '（', '●']) || value.chars().all(|c| c == 'x' || c == 'X');
+    let open = value.starts_with(['{', '<', '[', '$', '*', '%', '(', '（', '●'])
+        || value.chars().all(|c| c == 'x' || c == 'X');
     let lower = value.to_ascii_lowercase();
-    let stand_in = ["your", "example", "null", "none", "true", "false", "os.", "process.", "env", "settings", "config", "get"];
+    let stand_in =
+        ["your", "example", "null", "none", "true", "false", "os.", "process.", "env", "settings", "config", "get"];
     let digit = value.chars().any(|c| c.is_ascii_digit());
     let ascii = value.chars().all(|c| c.is_ascii_graphic());
     // `password: minimum eight characters` is a rule; `password=hunter2` is one. Behind a word, digits decide.
-    let looks = if sign == "=" { digit || value.len() >= 8 } else { digit && value.chars().any(|c| !c.is_ascii_digit()) };
+    let looks =
+        if sign == "=" { digit || value.len() >= 8 } else { digit && value.chars().any(|c| !c.is_ascii_digit()) };
     ascii && !open && looks && !stand_in.iter().any(|word| lower.starts_with(word))
 }
 
 /// Words that look like keys by their entropy alone, in bytes.
 pub(in crate::data::lint) fn dense(text: &str) -> impl Iterator<Item = (usize, usize)> {
     let words = WORD.as_ref().filter(|_| text.len() >= LONG).into_iter().flat_map(|word| word.find_iter(text));
-    words.filter(|word| is_dense(word.as_str()) && !in_address(text, word.start())).map(|word| (word.start(), word.end()))
+    words
+        .filter(|word| is_dense(word.as_str()) && !in_address(text, word.start()))
+        .map(|word| (word.start(), word.end()))
 }
 
 fn is_dense(word: &str) -> bool {
@@ -107,7 +114,8 @@ fn is_dense(word: &str) -> bool {
         return false;
     }
     let length = word.len() as f64;
-    let bits: f64 = counts.iter().filter(|count| **count > 0).map(|count| f64::from(*count) / length).map(|p| -p * p.log2()).sum();
+    let bits: f64 =
+        counts.iter().filter(|count| **count > 0).map(|count| f64::from(*count) / length).map(|p| -p * p.log2()).sum();
     bits > ENTROPY
 }
 

@@ -18,13 +18,15 @@ fn copies_are_reported_and_the_accepted_or_first_one_is_kept() {
 
 #[test]
 fn another_answer_is_an_error_where_answers_are_right_or_wrong() {
-    let labels: Vec<(String, &str)> =
-        (0..30).map(|at| (format!("message {at} of somebody else"), if at % 2 == 0 { "spam" } else { "ham" })).collect();
+    let labels: Vec<(String, &str)> = (0..30)
+        .map(|at| (format!("message {at} of somebody else"), if at % 2 == 0 { "spam" } else { "ham" }))
+        .collect();
     let mut rows: Vec<(&str, &str)> = labels.iter().map(|(a, b)| (a.as_str(), *b)).collect();
     rows.push(("Message 4 of somebody else!", "ham"));
     let found = said(&pairs("Label it.", &rows));
     assert_eq!(found, [(5, "contradiction", Severity::Error), (31, "contradiction", Severity::Error)]);
-    let free = said(&sound_and(&[("What can be said about the river?", "Nothing much, since it has long run dry and gone.")]));
+    let free =
+        said(&sound_and(&[("What can be said about the river?", "Nothing much, since it has long run dry and gone.")]));
     assert_eq!(free, [(1, "contradiction", Severity::Info), (21, "contradiction", Severity::Info)]);
     rows.pop();
     rows.push(("Message 4 of somebody else!", "TODO"));
@@ -33,7 +35,8 @@ fn another_answer_is_an_error_where_answers_are_right_or_wrong() {
 
 #[test]
 fn a_held_out_prompt_that_is_trained_on_is_a_leak_on_both_sides() {
-    let long = "Could you tell me how long the delivery of my parcel to the north of the country will take this winter?";
+    let long =
+        "Could you tell me how long the delivery of my parcel to the north of the country will take this winter?";
     let mut records = sound_and(&[
         ("What can be said about the river?", "It is long."),
         (long, "Two days."),
@@ -69,7 +72,10 @@ fn an_answer_in_another_language_is_found_unless_the_task_asks_for_it() {
     let translated: Vec<(&str, &str)> = sound.iter().map(|(question, _)| (question.as_str(), foreign.1)).collect();
     let records = pairs("Do as before, but for the other office.", &translated);
     assert!(said(&records).iter().all(|(_, check, _)| *check != "language"), "all answers are in that language");
-    assert_eq!(of_one("船はいつ出ますか。港に泊まっています。", "The answer is not written in the passage."), ["language"]);
+    assert_eq!(
+        of_one("船はいつ出ますか。港に泊まっています。", "The answer is not written in the passage."),
+        ["language"]
+    );
     assert_eq!(of_one("UNTSOを日本語でこたえよ", "The answer is not written in the passage."), ["language"]);
     let settings = Settings { answers_in_another_language: true, ..Settings::default() };
     assert!(lint(&sound_and(&[foreign]), &settings, None).iter().all(|finding| finding.record.is_none()));
@@ -109,8 +115,14 @@ fn fillers_are_found_where_others_answer_and_labels_are_not() {
 
 #[test]
 fn markup_is_found_where_the_others_have_none() {
-    for answer in ["<p>Hello&nbsp;<b>there</b></p>", "Call {{Customer Support Phone Number}} for a sentence.", "Dear [NAME], it is a cart.",
-        "TODO: write answer", "lorem ipsum dolor sit amet", "〇〇株式会社"] {
+    for answer in [
+        "<p>Hello&nbsp;<b>there</b></p>",
+        "Call {{Customer Support Phone Number}} for a sentence.",
+        "Dear [NAME], it is a cart.",
+        "TODO: write answer",
+        "lorem ipsum dolor sit amet",
+        "〇〇株式会社",
+    ] {
         let found = said(&sound_and(&[("And the cart?", answer)]));
         assert!(found.contains(&(21, "markup", Severity::Warning)), "{answer}: {found:?}");
     }
@@ -125,7 +137,7 @@ fn broken_json_is_found_among_json_only() {
     let rows: Vec<(String, String)> =
         (0..20).map(|at| (format!("thing number {at}"), format!("{{\"n\": {at}, \"kind\": [\"k{at}\"]}}"))).collect();
     let mut rows: Vec<(&str, &str)> = rows.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
-    rows.push(("thing number 20", "{\"n\": 20, \"ki"));
+    rows.push(("thing number 20", "{\"n\": 20, \"kind\": [\"k2"));
     assert_eq!(said(&pairs("As JSON.", &rows)), [(21, "invalid-json", Severity::Error)]);
     assert_eq!(said(&sound_and(&[("And the cart?", "{\"n\": 20, \"kind\": \"of a cart with")])), []);
 }
@@ -144,11 +156,10 @@ fn small_and_large_categories_and_a_models_share_are_told_of_the_set() {
     }
     let findings = lint(&records, &Settings::default(), None);
     let set: Vec<_> = findings.iter().filter(|f| f.record.is_none()).collect();
-    assert_eq!(set.iter().map(|f| (f.check, f.severity)).collect::<Vec<_>>(), [
-        ("balance", Severity::Warning),
-        ("balance", Severity::Warning),
-        ("machine-written", Severity::Warning)
-    ]);
+    assert_eq!(
+        set.iter().map(|f| (f.check, f.severity)).collect::<Vec<_>>(),
+        [("balance", Severity::Warning), ("balance", Severity::Warning), ("machine-written", Severity::Warning)]
+    );
     assert!(set[0].reason.contains("rare (3)") && set[1].reason.contains("common has 200"), "{set:?}");
     assert!(set[2].reason.contains("115 of 230 gold answers (50 %)"), "{}", set[2].reason);
     for record in &mut records {
@@ -194,7 +205,8 @@ fn an_edited_record_is_judged_as_a_whole_run_would_judge_it() {
 
 #[test]
 fn the_order_of_records_and_threads_changes_nothing() {
-    let records = sound_and(&[("What can be said about the river?", "???"), ("What can be said about the winter?", "cafÃ©")]);
+    let records =
+        sound_and(&[("What can be said about the river?", "???"), ("What can be said about the winter?", "cafÃ©")]);
     let found = lint(&records, &Settings::default(), None);
     let mut turned = records.clone();
     turned.reverse();

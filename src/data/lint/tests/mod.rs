@@ -56,13 +56,16 @@ fn document(id: i64, text: &str) -> Record {
 /// Twenty questions and answers with nothing to find fault with.
 fn sound() -> Vec<(String, String)> {
     let things = [
-        "river", "winter", "paper", "engine", "market", "garden", "bridge", "letter", "camera", "harbour", "forest", "kitchen",
-        "violin", "planet", "glacier", "museum", "lantern", "pasture", "tunnel", "orchard",
+        "river", "winter", "paper", "engine", "market", "garden", "bridge", "letter", "camera", "harbour", "forest",
+        "kitchen", "violin", "planet", "glacier", "museum", "lantern", "pasture", "tunnel", "orchard",
     ];
     let verbs = ["flows", "cools", "folds", "turns", "sells", "grows", "joins", "tells", "keeps", "holds"];
     let row = |(at, thing): (usize, &&str)| {
         let verb = verbs[at % verbs.len()];
-        (format!("What can be said about the {thing}?"), format!("A {thing} {verb} what people bring to it, number {at}."))
+        (
+            format!("What can be said about the {thing}?"),
+            format!("A {thing} {verb} what people bring to it, number {at}."),
+        )
     };
     things.iter().enumerate().map(row).collect()
 }
@@ -79,5 +82,3 @@ fn split(mut record: Record, to: Split) -> Record {
     record.state.split = Some(to);
     record
 }
-
-const PASSAGE: &str = "平和維持活動が開始されると初期に報道機関の関心が集中する傾向にある。この際に適量かつ適当な情報を報道機関に提供することは以後の平和維持活動の効率にも関係してくる場合もある。";

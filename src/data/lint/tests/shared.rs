@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::*;
 
@@ -33,7 +33,7 @@ fn of_row(id: i64, row: &Value, split: Option<Split>) -> Record {
     Record { id, revision: 1, state, origin: Origin::Import, source }
 }
 
-fn read(path: &std::path::Path) -> Vec<Value> {
+fn read(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -71,9 +71,9 @@ fn shared_seeded_defects_are_found_and_little_else() {
         for defect in defects {
             let ids: Vec<String> =
                 ["id", "ref"].iter().filter_map(|key| defect[key].as_str()).map(str::to_owned).collect();
-            let hit = checks[kind].iter().any(|check| {
-                ids.iter().any(|id| flagged.iter().any(|(record, name)| record == id && name == check))
-            });
+            let hit = checks[kind]
+                .iter()
+                .any(|check| ids.iter().any(|id| flagged.iter().any(|(record, name)| record == id && name == check)));
             if !hit {
                 eprintln!("missed {kind}: {ids:?}");
             }
@@ -88,7 +88,8 @@ fn shared_seeded_defects_are_found_and_little_else() {
     assert_eq!(all, 114);
     assert!(found as f64 > 0.95 * all as f64, "recall {found} of {all}");
 
-    let judged: BTreeSet<&str> = checks.values().flatten().map(String::as_str).filter(|name| *name != "length").collect();
+    let judged: BTreeSet<&str> =
+        checks.values().flatten().map(String::as_str).filter(|name| *name != "length").collect();
     let natural = |id: &str, check: &str| texts(&truth["natural"][check]).iter().any(|name| name == id);
     let (mut right, mut said) = (0, 0);
     for finding in findings.iter().filter(|finding| judged.contains(finding.check)) {
@@ -96,7 +97,7 @@ fn shared_seeded_defects_are_found_and_little_else() {
         let id = &names[&record];
         let good = seeds.contains(id) || natural(id, finding.check);
         if !good {
-            eprintln!("alarm on {id}: {} {} {:?}", finding.check, finding.reason, std::iter::once(&record).chain(&finding.others).map(|id| { let r = records.iter().find(|r| r.id == *id).unwrap(); let p = parts(&r.state.content, None); (p[1].text.lines().last().unwrap_or_default().to_owned(), p[2].text.to_string(), name(r)) }).collect::<Vec<_>>());
+            eprintln!("alarm on {id}: {} {}", finding.check, finding.reason);
         }
         right += usize::from(good);
         said += 1;
@@ -105,107 +106,85 @@ fn shared_seeded_defects_are_found_and_little_else() {
     assert!(right as f64 > 0.9 * f64::from(said), "precision {right} of {said}");
 }
 
-#[test]
-fn shared_timing() {
-    let Some(_) = shared() else { return };
-    let mut x = 12345_u64;
-    let mut next = move |n: usize| { x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407); (x >> 33) as usize % n };
-    let en: Vec<String> = (0..3000).map(|_| { let l = 2 + next(8); (0..l).map(|_| (b'a' + next(26) as u8) as char).collect() }).collect();
-    let en_words = ["the", "of", "and", "to", "is", "in", "that", "it", "was", "for"];
-    let ja: Vec<char> = "あいうえおかきくけこさしすせそたちつてとなにぬねのはひふへほまみむめもらりるれろわをんがぎぐげござじず日本東京文章質問答学校電話番号会社年月、。カタカナ".chars().collect();
-    let mut records = Vec::new();
-    for id in 1..=10_000i64 {
-        let english = id % 2 == 0;
-        let mut text = |chars: usize| -> String {
-            let mut s = String::new();
-            while s.chars().count() < chars {
-                if english { if next(3) == 0 { s.push_str(en_words[next(10)]) } else { s.push_str(&en[next(3000)]) }; s.push(' '); } else { s.push(ja[next(ja.len())]); }
-            }
-            s
-        };
-        let (input, output) = (text(200), text(100));
-        let mut r = pair(id, &[("instruction", if english { "Answer the question of the customer politely." } else { "お客様の質問に丁寧に答えてください。" }), ("input", &input)], Some(&output));
-        if id % 10 == 0 { r.state.split = Some(Split::Test); }
-        records.push(r);
-    }
-    for kind in ["random", "one prompt", "template", "passage"] {
-        let mut records = records.clone();
-        for r in &mut records {
-            let Content::Pair { fields, .. } = &mut r.state.content else { continue };
-            let input = fields["input"].as_str().unwrap().to_owned();
-            let new = match kind {
-                "one prompt" => "What is the same prompt for all records in this set of ten thousand records?".to_owned(),
-                "template" => format!("Dear team, please send the invoice number {} for my order of last week to the address of our office in the harbour, and tell me when it will be there. {}", r.id, "The order was placed by our assistant on the phone and paid by card. ".repeat(2)),
-                "passage" => format!("{}\n質問: {}", super::super::tests::PASSAGE.repeat(2), input.chars().take(30).collect::<String>()),
-                _ => input,
-            };
-            fields.insert("input".into(), json!(new));
-        }
-        let begin = std::time::Instant::now();
-        let index = Index::new(&records, &Settings::default());
-        let built = begin.elapsed();
-        let findings = index.lint(&records, None);
-        let all = begin.elapsed();
-        let begin = std::time::Instant::now();
-        let mut worst = std::time::Duration::ZERO;
-        for r in records.iter().step_by(100) { let b = std::time::Instant::now(); let _ = relint(&index, r, None); worst = worst.max(b.elapsed()); }
-        eprintln!("TIMING {kind}: built {built:?}, all {all:?}, {} findings, relint mean {:?} worst {worst:?}", findings.len(), begin.elapsed() / 100);
-        if kind == "random" || kind == "template" {
-            let begin = std::time::Instant::now();
-            let space = crate::data::diversity::Space::new(&records, None);
-            let made = begin.elapsed();
-            let c = space.coverage();
-            let all = begin.elapsed();
-            let b = std::time::Instant::now();
-            let _ = space.neighbours(&records[5], None, 10);
-            eprintln!("TIMING diversity {kind}: made {made:?} all {all:?} neighbours {:?}: {} distinct {} effective", b.elapsed(), c.distinct, c.effective);
-        }
-        let mut alone: Vec<(std::time::Duration, &str)> = CHECKS.iter().map(|c| { let b = std::time::Instant::now(); for r in records.iter().step_by(10) { let p = parts(&r.state.content, None); let f = index.facts(r.id).unwrap(); let _ = c.check(&Look { record: r, parts: &p, facts: f, index: &index, measure: None }); } (b.elapsed(), c.name()) }).collect();
-        alone.sort(); alone.reverse();
-        eprintln!("   1000 records, one thread: {:?}", &alone[..6]);
-        let b = std::time::Instant::now(); for r in records.iter().step_by(10) { let p = parts(&r.state.content, None); let _ = Facts::of(r, &p); } eprintln!("   facts {:?}", b.elapsed());
-    }
+/// The rows of a real set as records.
+fn real(folder: &Path, path: &str) -> Vec<Record> {
+    let rows = if path.ends_with(".csv") {
+        let mut reader = csv::Reader::from_path(folder.join(path)).unwrap();
+        let rows: Vec<HashMap<String, String>> = reader.deserialize().map(Result::unwrap).collect();
+        let field = |row: &HashMap<String, String>, name: &str| row[name].clone();
+        rows.iter()
+            .map(|row| serde_json::json!({"instruction": field(row, "instruction"), "response": field(row, "response"), "category": field(row, "intent")}))
+            .collect()
+    } else {
+        read(&folder.join(path))
+    };
+    rows.iter().enumerate().map(|(at, row)| of_row(at as i64 + 1, row, None)).collect()
 }
-const _PASSAGE: () = ();
 
 #[test]
-fn shared_survey() {
+fn shared_real_sets_are_not_littered_with_alarms() {
     let Some(folder) = shared() else { return };
-    for path in [
-        "nlupp_json_en/train_1000.jsonl",
-        "jglue/jsquad_train.jsonl",
-        "jglue/jsquad_test.jsonl",
-        "jglue/jcqa_train_1000.jsonl",
-        "jemhopqa/train.jsonl",
-        "niilc_qa/train.jsonl",
-        "banking77/train_13per_intent.jsonl",
-        "e2e_cleaned/train_1000.jsonl",
-        "/tmp/bitext.jsonl",
+    /// What these checks look for is not in the sets but for a few rows, which people who read them found.
+    const QUIET: [&str; 11] = [
+        "template-token",
+        "boilerplate",
+        "language",
+        "repetition",
+        "markup",
+        "invalid-json",
+        "mojibake",
+        "personal-data",
+        "secret",
+        "empty",
+        "leak",
+    ];
+    for (path, known) in [
+        ("nlupp_json_en/train_1000.jsonl", &[][..]),
+        ("jglue/jsquad_train.jsonl", &[]),
+        ("jglue/jsquad_test.jsonl", &[]),
+        ("jglue/jcqa_train_1000.jsonl", &[]),
+        ("jglue/jcqa_valid.jsonl", &[]),
+        ("jemhopqa/train.jsonl", &[]),
+        // Six questions are answered by a dash.
+        ("niilc_qa/train.jsonl", &[("empty", 6)]),
+        ("banking77/train_13per_intent.jsonl", &[]),
+        ("e2e_cleaned/train_1000.jsonl", &[]),
+        ("bitext_support/Bitext_Sample_6480_lf.csv", &[]),
     ] {
-        let rows = read(&folder.join(path));
-        let records: Vec<Record> = rows.iter().enumerate().map(|(i, row)| of_row(i as i64 + 1, row, None)).collect();
-        let begin = std::time::Instant::now();
+        let records = real(&folder, path);
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         let findings = lint(&records, &Settings::default(), None);
-        let took = begin.elapsed();
-        let mut counts: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
-        for finding in &findings {
-            counts.entry(finding.check).or_default().push(finding);
+        for finding in findings.iter().filter(|finding| QUIET.contains(&finding.check)) {
+            *counts.entry(finding.check).or_default() += 1;
+            eprintln!("{path}: {finding:?}");
         }
-        eprintln!("== {path}: {} records, {took:?}", records.len());
-        for (check, list) in counts {
-            eprintln!("  {check}: {}", list.len());
-            for finding in list.iter().step_by((list.len() / 4).max(1)).take(5) {
-                let cut = |text: &str| text.chars().rev().take(90).collect::<Vec<_>>().into_iter().rev().collect::<String>();
-                let record = finding.record.map(|id| &records[id as usize - 1]);
-                let shown = |record: &Record| {
-                    let parts = parts(&record.state.content, None);
-                    parts.iter().skip(usize::from(parts.len() > 2)).map(|p| cut(&p.text)).collect::<Vec<_>>()
-                };
-                eprintln!("    {:?} {} {:?}", finding.severity, finding.reason, record.map(shown));
-                if let Some(other) = finding.others.first().filter(|_| record.is_some()) {
-                    eprintln!("        other {:?}", shown(&records[*other as usize - 1]));
-                }
-            }
+        assert_eq!(counts.into_iter().collect::<Vec<_>>(), known, "{path}");
+        let long = findings.iter().filter(|finding| finding.check == "length").count();
+        assert!(long * 50 <= records.len(), "{path}: {long} answers of strange lengths");
+    }
+}
+
+#[test]
+fn shared_questions_about_one_passage_are_near_only_where_the_questions_are() {
+    let Some(folder) = shared() else { return };
+    let records = real(&folder, "jglue/jsquad_train.jsonl");
+    let question = |id: i64| {
+        let parts = parts(&records[id as usize - 1].state.content, None);
+        let text =
+            parts.iter().find(|part| part.field == "input").map(|part| part.text.to_string()).unwrap_or_default();
+        let letters: Vec<char> =
+            text.rsplit("質問:").next().unwrap_or_default().chars().filter(|c| c.is_alphanumeric()).collect();
+        letters.windows(2).map(|pair| (pair[0], pair[1])).collect::<BTreeSet<_>>()
+    };
+    let findings = lint(&records, &Settings::default(), None);
+    let near: Vec<&Finding> = findings.iter().filter(|finding| finding.check == "near-duplicate").collect();
+    assert!((30..70).contains(&near.len()), "{}", near.len());
+    for finding in near {
+        let own = question(finding.record.unwrap_or_default());
+        for other in &finding.others {
+            let theirs = question(*other);
+            let both = own.intersection(&theirs).count() as f64;
+            assert!(both / own.union(&theirs).count() as f64 > 0.6, "{finding:?}");
         }
     }
 }

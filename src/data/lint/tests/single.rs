@@ -8,7 +8,10 @@ fn what_people_write_every_day_is_not_alarmed() {
     for (prompt, answer) in [
         ("Where is order 4111111111111112 of 2024-01-31?", "It left on 2024-02-01, track it as JP-2024-0012-3456."),
         ("Which ISBN has the book?", "978-3-16-148410-0, in the edition of 1998-2001."),
-        ("How do I reset my password?", "Password: at least eight characters, then press Reset. Password must hold a digit."),
+        (
+            "How do I reset my password?",
+            "Password: at least eight characters, then press Reset. Password must hold a digit.",
+        ),
         ("パスワードは何文字ですか", "パスワードは8文字以上の英数字です。"),
         ("Call the hotline?", "Yes: 0120-123-456 or 1-800-555-0199, or write to help@example.com."),
         ("Is 1 < 2 and a>b & c?", "Yes, 1 < 2; [see page 3] and {x | x > 0}."),
@@ -29,7 +32,15 @@ fn what_people_write_every_day_is_not_alarmed() {
 
 #[test]
 fn tokens_of_chat_formats_are_found_in_prompts_and_answers() {
-    for text in ["yes<|im_end|>", "[/INST] yes", "### Response:\nyes", "<|start_header_id|>x", "<｜User｜>", "<NL>はい", "yes</s>"] {
+    for text in [
+        "yes<|im_end|>",
+        "[/INST] yes",
+        "### Response:\nyes",
+        "<|start_header_id|>x",
+        "<｜User｜>",
+        "<NL>はい",
+        "yes</s>",
+    ] {
         assert_eq!(of_one("Is it?", text), ["template-token"], "{text}");
         assert_eq!(of_one(text, "It is."), ["template-token"], "{text}");
     }
@@ -86,10 +97,11 @@ fn a_models_phrases_are_found_in_both_languages() {
         "As of my last knowledge update in September 2021, it had not been built.",
         "Certainly! Here is the list you asked for: red, blue. I hope this helps!",
     ] {
-        let prompt = if answer.is_ascii() { "Which one do you like best of these?" } else { "どれが好きですか" };
+        let prompt =
+            if answer.is_ascii() { "Which one do you like best of these?" } else { "どれが好きですか" };
         assert_eq!(of_one(prompt, answer), ["boilerplate"], "{answer}");
     }
-    let many: Vec<(&str, &str)> = vec![("Do you?", "As an AI, I do not."); 1];
+    let many: Vec<(&str, &str)> = vec![("Do you?", "As an AI, I have nothing to say about a cart."); 1];
     let found = said(&sound_and(&many));
     assert_eq!(found, [(21, "boilerplate", Severity::Error)], "one in 21 is over a hundredth");
 }
@@ -118,7 +130,14 @@ fn people_are_recognised_by_their_numbers_and_addresses() {
         let span = found[0].span.as_ref().unwrap();
         assert_eq!((span.field.as_str(), text.get(span.start..span.end)), ("prompt", Some(place)));
     }
-    for text in ["123456789018", "4111 1111 1111 1112", "000-12-3456", "12-090-1234-5678-9", "2024-01-31 10:22", "個人番号は123456789017です"] {
+    for text in [
+        "123456789018",
+        "4111 1111 1111 1112",
+        "000-12-3456",
+        "12-090-1234-5678-9",
+        "2024-01-31 10:22",
+        "個人番号は123456789017です",
+    ] {
         assert_eq!(of_one(text, "ok then"), Vec::<&str>::new(), "{text}");
     }
 }
@@ -176,7 +195,15 @@ fn loops_are_found_wherever_they_begin() {
 #[test]
 fn chats_and_texts_are_checked_where_they_speak() {
     let records = [
-        chat(1, vec![turn("user", "Hi, who are you?"), turn("assistant", "As an AI, I am nobody."), turn("user", "Oh."), turn("assistant", "Yes.")]),
+        chat(
+            1,
+            vec![
+                turn("user", "Hi, who are you?"),
+                turn("assistant", "As an AI, I am nobody."),
+                turn("user", "Oh."),
+                turn("assistant", "Yes."),
+            ],
+        ),
         chat(2, vec![turn("user", "As an AI language model, what would you say?"), turn("assistant", "Good day.")]),
         chat(3, vec![turn("user", "Are you there at all?"), turn("assistant", "  ")]),
         document(4, "Write to ann@contoso.com for the rest of this document."),
@@ -186,6 +213,7 @@ fn chats_and_texts_are_checked_where_they_speak() {
         .iter()
         .filter_map(|f| Some((f.record?, f.check, f.span.as_ref().map_or("", |span| span.field.as_str()))))
         .collect();
-    let expected = [(1, "boilerplate", "turns[1].content"), (3, "empty", "turns[1].content"), (4, "personal-data", "text")];
+    let expected =
+        [(1, "boilerplate", "turns[1].content"), (3, "empty", "turns[1].content"), (4, "personal-data", "text")];
     assert_eq!(found, expected);
 }
