@@ -36,7 +36,7 @@ pub const TINY: usize = 20;
 /// A block that more records have than this is taken for an instruction.
 pub const FREQUENT: u32 = 10;
 /// Cells (two a Japanese letter, as on a screen) from which blocks can be a passage that several questions share.
-const PASSAGE: usize = 80;
+const PASSAGE: usize = 40;
 /// Others that a record is compared with at most, those that share most buckets with it.
 const COMPARED: usize = 32;
 /// A record with this many near ones is near enough to be reported; finding all of thousands helps nobody.
