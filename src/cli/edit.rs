@@ -129,7 +129,8 @@ impl Edit {
 
 /// Opens the record in the person's editor until what they leave parses, or they give up. Their text is never thrown away.
 fn in_editor(store: &Store, record: &Record) -> Result<Option<State>> {
-    let program = ["VISUAL", "EDITOR"].iter().find_map(std::env::var_os).filter(|name| !name.is_empty());
+    let named = |name| std::env::var_os(name).filter(|program| !program.is_empty());
+    let program = ["VISUAL", "EDITOR"].into_iter().find_map(named);
     let program = program.unwrap_or_else(|| "vi".into());
     let folder = store.path().parent().unwrap_or(store.path());
     let path = folder.join(format!(".togi-edit-{}-{}.toml", record.id, std::process::id()));

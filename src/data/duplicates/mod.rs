@@ -6,8 +6,9 @@
 //!
 //! Records often share a long text that is not what they ask: an instruction, a passage with several questions about it.
 //! Two rules keep that from looking like duplication. A block (a line of the prompt, or the question at its end) that more
-//! than [`FREQUENT`] records have is left out. And where two prompts share a long block (equal or near) and have others
-//! besides, those others and the answers have to be near as well.
+//! than [`FREQUENT`] records have is left out. And where two prompts share a passage (blocks that are equal, or long and
+//! near) and differ at their beginning or end, where a question stands, what differs has to be near as well, together with
+//! the answers. A changed line in the midst of a document is no other question.
 //!
 //! Nothing here is quadratic: of each of its buckets a record looks at no more than [`minhash::WINDOW`] others, and compares
 //! itself with no more than 32 of all these.
@@ -34,8 +35,8 @@ pub const NEAR: f64 = 0.8;
 pub const TINY: usize = 20;
 /// A block that more records have than this is taken for an instruction.
 pub const FREQUENT: u32 = 10;
-/// Cells (two a Japanese letter, as on a screen) from which a block can be a passage that several questions share.
-const PASSAGE: usize = 80;
+/// Cells (two a Japanese letter, as on a screen) from which blocks can be a passage that several questions share.
+const PASSAGE: usize = 40;
 /// Others that a record is compared with at most, those that share most buckets with it.
 const COMPARED: usize = 32;
 /// A record with this many near ones is near enough to be reported; finding all of thousands helps nobody.
@@ -120,13 +121,11 @@ impl Likeness {
     }
 
     /// The records, this one excepted, whose prompt and answer are equal to its own; in the order they were taken in.
-    #[must_use]
     pub fn equal(&self, outline: &Outline) -> impl Iterator<Item = &Outline> {
         self.others(self.whole.get(&outline.whole), outline.id)
     }
 
     /// The records, this one excepted, that ask the same.
-    #[must_use]
     pub fn same_prompt(&self, outline: &Outline) -> impl Iterator<Item = &Outline> {
         self.others(outline.prompt.and_then(|prompt| self.prompts.get(&prompt)), outline.id)
     }
@@ -216,29 +215,34 @@ impl Likeness {
         if a.is_document || b.is_document {
             return true;
         }
-        let blocks = |outline: &'_ Outline| -> Vec<Block> {
-            outline.blocks.iter().filter(|block| !block.answer && !self.is_frequent(block)).cloned().collect()
-        };
-        let (mut left, mut right) = (blocks(a), blocks(b));
-        let before = left.len();
+        let mut left: Vec<&Block> = self.asked(a).collect();
+        let mut right: Vec<&Block> = self.asked(b).collect();
+        let ends = [left.first(), left.last(), right.first(), right.last()].map(|block| block.map(|block| block.hash));
+        let mut shared = 0;
         left.retain(|block| {
-            let shared = (block.cells >= PASSAGE)
-                .then(|| right.iter().position(|other| other.hash == block.hash || block.is_near(other)))
-                .flatten();
-            shared.map(|at| right.remove(at)).is_none()
+            let same = right.iter().position(|other| other.hash == block.hash);
+            let long = || right.iter().position(|other| block.cells >= PASSAGE && block.is_near(other));
+            let found = same.or_else(long).map(|at| right.remove(at));
+            shared += found.map_or(0, |_| block.cells);
+            found.is_none()
         });
-        if left.len() == before || left.is_empty() && right.is_empty() {
+        let differs_in = |hash: &Option<u64>| left.iter().chain(&right).any(|block| Some(block.hash) == *hash);
+        let question = ends.iter().any(differs_in);
+        if shared < PASSAGE || !question && !left.is_empty() {
+            // No passage; or one document with a changed line in its midst.
             return true;
         }
         if with_answer {
-            let answers = |outline: &'_ Outline| -> Vec<Block> {
-                outline.blocks.iter().filter(|block| block.answer).cloned().collect()
-            };
-            left.extend(answers(a));
-            right.extend(answers(b));
+            left.extend(a.blocks.iter().filter(|block| block.answer));
+            right.extend(b.blocks.iter().filter(|block| block.answer));
         }
-        let set = |blocks: &[Block]| shingles::short(blocks.iter().map(|block| block.text.as_str()));
+        let set = |blocks: &[&Block]| shingles::short(blocks.iter().map(|block| block.text.as_str()));
         jaccard(&set(&left), &set(&right)) >= NEAR
+    }
+
+    /// The blocks of a prompt that are its own.
+    fn asked<'a>(&'a self, outline: &'a Outline) -> impl Iterator<Item = &'a Block> + Clone {
+        outline.blocks.iter().filter(|block| !block.answer && !self.is_frequent(block))
     }
 
     fn is_frequent(&self, block: &Block) -> bool {
@@ -246,8 +250,7 @@ impl Likeness {
     }
 
     fn shingles(&self, outline: &Outline) -> Shingles {
-        let blocks = outline.blocks.iter().filter(|block| !block.answer && !self.is_frequent(block));
-        Shingles::of(blocks.map(|block| block.text.as_str()))
+        Shingles::of(self.asked(outline).map(|block| block.text.as_str()))
     }
 
     fn count(&mut self, outline: &Outline, add: bool) {

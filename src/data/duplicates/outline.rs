@@ -115,7 +115,7 @@ fn letters(text: &str) -> impl Iterator<Item = u64> {
 
 /// Labels that begin a question behind its passage.
 static LABEL: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?:質問|設問|問い|問題|\b(?i:question|query)|\bQ)\s*[:：]").ok());
+    LazyLock::new(|| Regex::new(r"(?:質問|設問|問い|問題|(?-u:\b)(?i:question|query)|(?-u:\b)Q)\s*[:：]").ok());
 
 /// A line in two where a question ends it: before its label, or before the last sentence where that one asks. A passage and
 /// the question about it often share a line.

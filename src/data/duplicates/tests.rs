@@ -140,6 +140,24 @@ fn questions_about_one_passage_are_not_near_and_the_same_question_is() {
 }
 
 #[test]
+fn a_changed_line_in_the_midst_of_a_letter_leaves_it_near_and_another_question_below_it_does_not() {
+    let letter = |day: &str, end: &str| {
+        format!(
+            "Dear team of the harbour office,\nthe crane at the second pier has been out of order for three weeks now.\n\
+             It stopped on {day}.\nPlease send somebody who can mend it before the large ships come in.\n\
+             We cannot unload anything until then, and the goods are getting old.\n{end}"
+        )
+    };
+    let records = [
+        pair(1, "Sum up.", &letter("Monday", "The dockers"), "The crane is broken."),
+        pair(2, "Sum up.", &letter("Friday", "The dockers"), "The crane is broken."),
+        pair(3, "Sum up.", &letter("Monday", "Who writes this?"), "The crane is broken."),
+    ];
+    let all = likeness(&records);
+    assert_eq!([0, 1, 2].map(|at| near(&all, &records[at])), [vec![2], vec![1], vec![]]);
+}
+
+#[test]
 fn a_crowd_under_one_instruction_is_neither_near_nor_slow() {
     let instruction = "Extract the customer's intents and slots from the message. Answer with one line of JSON, and nothing \
 else, please: {\"intents\": [...], \"slots\": {...}}.";

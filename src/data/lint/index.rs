@@ -26,6 +26,7 @@ pub enum Said {
 
 /// What is found out about a record once.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 pub struct Facts {
     /// The record brought down to what comparing takes.
     pub outline: Outline,

@@ -17,13 +17,13 @@ pub struct Boilerplate;
 
 static SURE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(concat!(
-        r"(?i)\bas an? (?:ai|artificial intelligence|large language model|language model)\b",
-        r"|\b(?:i am|i['’]m) (?:just |only )?an? (?:ai|artificial intelligence|language model)\b",
-        r"|\bi (?:can(?:no|['’])t|am unable to|['’]m unable to|am not able to) (?:assist|help) (?:you )?with (?:that|this)\b",
-        r"|\bi['’]?m sorry,? but (?:i|as an) (?:can(?:no|['’])t|am unable|ai)\b",
-        r"|\bi (?:do not|don['’]t) have (?:personal|my own) (?:opinions|beliefs|feelings|experiences)",
-        r"|\b(?:as of|since|before|after) my (?:last |latest )?(?:knowledge|training|update)",
-        r"|\bmy (?:last |latest )?(?:knowledge|training) (?:cut-?off|update|data)",
+        r"(?i)(?-u:\b)as an? (?:ai|artificial intelligence|large language model|language model)(?-u:\b)",
+        r"|(?-u:\b)(?:i am|i['’]m) (?:just |only )?an? (?:ai|artificial intelligence|language model)(?-u:\b)",
+        r"|(?-u:\b)i (?:can(?:no|['’])t|am unable to|['’]m unable to|am not able to) (?:assist|help) (?:you )?with (?:that|this)(?-u:\b)",
+        r"|(?-u:\b)i['’]?m sorry,? but (?:i|as an) (?:can(?:no|['’])t|am unable|ai)(?-u:\b)",
+        r"|(?-u:\b)i (?:do not|don['’]t) have (?:personal|my own) (?:opinions|beliefs|feelings|experiences)",
+        r"|(?-u:\b)(?:as of|since|before|after) my (?:last |latest )?(?:knowledge|training|update)",
+        r"|(?-u:\b)my (?:last |latest )?(?:knowledge|training) (?:cut-?off|update|data)",
         r"|(?:AI|人工知能)(?:の)?(?:大規模)?(?:言語モデル|アシスタント)(?:として|な|で|の)",
         r"|(?:大規模)?言語モデルとして|(?:私|わたし)は(?:人工知能|AI|言語モデル)(?:です|な|で|と|アシ)|AI(?:である)?(?:なので|として|のため)",
         r"|(?:知識|学習データ|トレーニングデータ)(?:の|は)(?:最終更新|カットオフ|\d{4}年)|個人的な(?:意見|感情|見解)(?:を|は)(?:持って|持ち|述べ|ありま)",
@@ -33,9 +33,9 @@ static SURE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 static COURTESY: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(concat!(
-        r"(?i)^(?:certainly|sure|absolutely|of course|great question)[!,.]|\bhere(?:['’]s| is| are) (?:the|your|an?) [^.\n]{0,60}you (?:asked|requested)",
-        r"|\bi hope this helps|\blet me know if (?:you|there)(?: i['’]?s|['’]?s| have|['’]d| need)? (?:any|anything|other|more|further|like)",
-        r"|\bfeel free to (?:ask|reach)|\bit['’]?s (?:important|worth) (?:to note|noting)",
+        r"(?i)^(?:certainly|sure|absolutely|of course|great question)[!,.]|(?-u:\b)here(?:['’]s| is| are) (?:the|your|an?) [^.\n]{0,60}you (?:asked|requested)",
+        r"|(?-u:\b)i hope this helps|(?-u:\b)let me know if (?:you|there)(?: i['’]?s|['’]?s| have|['’]d| need)? (?:any|anything|other|more|further|like)",
+        r"|(?-u:\b)feel free to (?:ask|reach)|(?-u:\b)it['’]?s (?:important|worth) (?:to note|noting)",
         r"|^(?:もちろんです|かしこまりました|承知(?:いた)?しました|はい、(?:もちろん|わかりました))|(?:参考|お役に立て(?:れ|)?)(?:に|れば)(?:なれば|幸い|なりましたら)|(?:他に|ほかに)(?:も)?(?:何か)?(?:ご)?質問",
     ))
     .ok()

@@ -15,15 +15,15 @@ pub struct LanguageCheck;
 
 /// A task that changes languages, whichever they are.
 static TRANSLATES: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?i)\btranslat|翻訳|[英和独仏中]訳|訳し").ok());
+    LazyLock::new(|| Regex::new(r"(?i)(?-u:\b)translat|翻訳|[英和独仏中]訳|訳し").ok());
 
 /// Languages that a prompt can ask for by name.
 static NAMES: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(concat!(
-        r"(?i)(?P<eng>\benglish\b|英語)|(?P<jpn>\bjapanese\b|日本語)|(?P<cmn>\bchinese\b|中国語)|(?P<kor>\bkorean\b|韓国語)",
-        r"|(?P<fra>\bfrench\b|フランス語)|(?P<deu>\bgerman\b|ドイツ語)|(?P<spa>\bspanish\b|スペイン語)",
-        r"|(?P<ita>\bitalian\b|イタリア語)|(?P<por>\bportuguese\b|ポルトガル語)|(?P<rus>\brussian\b|ロシア語)",
-        r"|(?P<lat>ローマ字|\bromaji\b|ラテン語|アルファベット)",
+        r"(?i)(?P<eng>(?-u:\b)english(?-u:\b)|英語)|(?P<jpn>(?-u:\b)japanese(?-u:\b)|日本語)|(?P<cmn>(?-u:\b)chinese(?-u:\b)|中国語)|(?P<kor>(?-u:\b)korean(?-u:\b)|韓国語)",
+        r"|(?P<fra>(?-u:\b)french(?-u:\b)|フランス語)|(?P<deu>(?-u:\b)german(?-u:\b)|ドイツ語)|(?P<spa>(?-u:\b)spanish(?-u:\b)|スペイン語)",
+        r"|(?P<ita>(?-u:\b)italian(?-u:\b)|イタリア語)|(?P<por>(?-u:\b)portuguese(?-u:\b)|ポルトガル語)|(?P<rus>(?-u:\b)russian(?-u:\b)|ロシア語)",
+        r"|(?P<lat>ローマ字|(?-u:\b)romaji(?-u:\b)|ラテン語|アルファベット)",
     ))
     .ok()
 });

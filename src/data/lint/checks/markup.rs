@@ -23,7 +23,7 @@ static KINDS: LazyLock<[(&str, Option<Regex>); 3]> = LazyLock::new(|| {
     let placeholder = concat!(
         r"\{\{[^{}\n]{1,60}\}\}|\$\{[A-Za-z_][A-Za-z0-9_ .]{0,40}\}|\[[A-Z]{2,}(?:[ _][A-Z]+)*\]",
         r"|\[(?i:(?:your|insert|enter|customer|company|user)[ _][^\[\]\n]{1,40})\]|<(?:YOUR|INSERT|NAME|CUSTOMER|COMPANY)[A-Z _]*>",
-        r"|【(?:氏名|名前|会社名|日付|ここに[^】\n]{0,20})】|[○〇●]{2,}(?:様|さん|株式会社|会社|県|市)|\bTODO\b\s*[:：]|\bFIXME\b|(?i:\blorem ipsum\b)",
+        r"|【(?:氏名|名前|会社名|日付|ここに[^】\n]{0,20})】|[○〇●]{2,}(?:様|さん|株式会社|会社|県|市)|(?-u:\b)TODO(?-u:\b)\s*[:：]|(?-u:\b)FIXME(?-u:\b)|(?i:(?-u:\b)lorem ipsum(?-u:\b))",
     );
     [
         ("an HTML tag", Regex::new(tag).ok()),

@@ -1,5 +1,5 @@
 //! Text that was read in the wrong encoding: replacement characters, C1 controls, UTF-8 read as Latin-1 (`Ã©`, `â€™`) or as
-//! Shift_JIS (縺, 繧, 繝 in a row), runs of half-width kana.
+//! `Shift_JIS` (縺, 繧, 繝 in a row), runs of half-width kana.
 //!
 //! 縺れる and 繧繝 are words, so one such letter, or these, are no sign. Half-width kana are how some systems write names: their runs
 //! alone are good to know, no more.
@@ -98,21 +98,21 @@ fn latin_bytes(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut letter = [0; 4];
     for c in text.chars() {
-        match u32::from(c) {
-            code @ (0..=0x9f) => bytes.push(u8::try_from(code).ok()?),
-            _ => {
-                let (encoded, _, lost) = WINDOWS_1252.encode(c.encode_utf8(&mut letter));
-                if lost {
-                    return None;
-                }
-                bytes.extend_from_slice(&encoded);
-            }
+        // What windows-1252 leaves out of 0x80 to 0x9f, browsers and most programs read as the control of that number.
+        if let Ok(byte @ 0..=0x9f) = u8::try_from(u32::from(c)) {
+            bytes.push(byte);
+            continue;
         }
+        let (encoded, _, lost) = WINDOWS_1252.encode(c.encode_utf8(&mut letter));
+        if lost {
+            return None;
+        }
+        bytes.extend_from_slice(&encoded);
     }
     Some(bytes)
 }
 
-/// The bytes that read as `text` in Shift_JIS.
+/// The bytes that read as `text` in `Shift_JIS`.
 fn japanese_bytes(text: &str) -> Option<Vec<u8>> {
     let (bytes, _, lost) = SHIFT_JIS.encode(text);
     (!lost).then(|| bytes.into_owned())

@@ -34,7 +34,7 @@ static NAMED: LazyLock<Option<Regex>> =
 
 /// What introduces a number that a shop or an office gave.
 static ORDER: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(?:order|tracking|invoice|ticket|purchase|shipment|reference|case)\b[^.!?]*$|(?:注文|伝票|受付|追跡|問い?合わ?せ|管理)番号[^。]*$").ok()
+    Regex::new(r"(?i)(?-u:\b)(?:order|tracking|invoice|ticket|purchase|shipment|reference|case)(?-u:\b)[^.!?]*$|(?:注文|伝票|受付|追跡|問い?合わ?せ|管理)番号[^。]*$").ok()
 });
 
 impl Check for PersonalData {

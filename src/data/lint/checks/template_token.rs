@@ -1,7 +1,8 @@
 //! Tokens and headings of chat formats in what people wrote: left behind by a broken export, they teach a model to print
 //! them, and its own end token inside an answer teaches it to stop there.
 //!
-//! Besides the model's own tokens, those of ChatML, Llama 2 and 3, Gemma, Mistral, Phi, DeepSeek, Alpaca and rinna are known.
+//! Besides the model's own tokens, those of `ChatML`, Llama 2 and 3, Gemma, Mistral, Phi, `DeepSeek`, Alpaca and rinna are
+//! known.
 //! Labels of speakers (`Assistant:`, `システム:`) count only at the very beginning of an answer.
 
 use std::sync::LazyLock;
