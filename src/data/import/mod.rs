@@ -39,6 +39,7 @@ mod xlsx;
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::store::Content;
@@ -52,7 +53,8 @@ use reading::Reading;
 use source::Source;
 
 /// What a person says about a file; by default nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Options {
     /// The layout, where the content does not say or says something else.
     pub format: Option<Format>,
@@ -110,12 +112,25 @@ pub struct Summary {
     pub format: Format,
     /// Its encoding: `utf-8`, `utf-8-sig`, `utf-16le`, `utf-16be`, `cp932`, `euc-jp`, `windows-1252`, …
     pub encoding: String,
-    /// Which column was read as what. With `format` and `answers` it reads a single row of the file again in the same way.
+    /// Which column was read as what.
     pub mapping: Vec<(String, String)>,
     /// Whether rows had to have an answer.
     pub answers: bool,
     /// What a person should know.
     pub notes: Vec<String>,
+}
+
+impl Summary {
+    /// What reads a single row of the file, once it was mended, in the way that the file was read.
+    #[must_use]
+    pub fn again(&self) -> Options {
+        Options {
+            format: Some(self.format),
+            map: self.mapping.clone(),
+            encoding: Some("utf-8".to_owned()),
+            answers: Some(self.answers),
+        }
+    }
 }
 
 /// What a file looks like before anything is taken from it.
@@ -175,7 +190,7 @@ pub fn read<E: From<ImportError>>(
 
 /// Reads what is in memory, as [`read`] does a file; `name` stands for the file in messages.
 ///
-/// A refused row that was mended is read again with the format, mapping and `answers` of its file's [`Summary`].
+/// A refused row that was mended is read again with what [`Summary::again`] gives.
 ///
 /// # Errors
 /// As [`read`].

@@ -1,11 +1,12 @@
 //! Encodings, gzip, workbooks and parquet, made here.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder};
-use parquet::basic::Compression as Codec;
+use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -85,8 +86,9 @@ pub(super) fn workbook(sheets: &[(&str, &str)], strings: &str) -> Vec<u8> {
     let (mut list, mut links) = (String::new(), String::new());
     let mut parts = Vec::new();
     for (i, (name, rows)) in (1..).zip(sheets) {
-        list += &format!(r#"<sheet name="{name}" sheetId="{i}" r:id="rId{i}"/>"#);
-        links += &format!(r#"<Relationship Id="rId{i}" Type="{office}/worksheet" Target="worksheets/sheet{i}.xml"/>"#);
+        let _ = write!(list, r#"<sheet name="{name}" sheetId="{i}" r:id="rId{i}"/>"#);
+        let _ =
+            write!(links, r#"<Relationship Id="rId{i}" Type="{office}/worksheet" Target="worksheets/sheet{i}.xml"/>"#);
         let sheet = format!(r#"<worksheet xmlns="{main}"><sheetData>{rows}</sheetData></worksheet>"#);
         parts.push((format!("xl/worksheets/sheet{i}.xml"), sheet));
     }
@@ -231,8 +233,7 @@ fn a_workbook_is_read_by_its_cells() {
     });
     assert_eq!(raw, Some(r#"{"ID":"3","質問":"q3","回答":null,"メモ":"x"}"#));
     // Mended, that is read as a row of the same file.
-    let again =
-        Options { format: Some(summary.format), map: summary.mapping, answers: Some(true), ..Options::default() };
+    let again = summary.again();
     let Read { items, .. } =
         read_with(raw.unwrap_or_default().replace("null", "\"a3\"").as_bytes(), &again).expect("reads");
     assert_eq!(pair(rows(&items)[0]), (json!({"question": "q3", "メモ": "x"}), None, Some("a3")));
@@ -258,8 +259,8 @@ fn parquet_is_read_over_row_groups_and_nulls() {
         Codec::UNCOMPRESSED,
         Codec::SNAPPY,
         Codec::LZ4_RAW,
-        Codec::GZIP(Default::default()),
-        Codec::ZSTD(Default::default()),
+        Codec::GZIP(GzipLevel::default()),
+        Codec::ZSTD(ZstdLevel::default()),
     ] {
         let file = parquet_file(&data, codec);
         let Read { items, summary } = read_with(&file, &Options::default()).expect("reads");

@@ -5,7 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use parquet::basic::Compression as Codec;
+use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
@@ -46,8 +46,8 @@ fn seeds() -> Vec<Vec<u8>> {
         Codec::UNCOMPRESSED,
         Codec::SNAPPY,
         Codec::LZ4_RAW,
-        Codec::GZIP(Default::default()),
-        Codec::ZSTD(Default::default()),
+        Codec::GZIP(GzipLevel::default()),
+        Codec::ZSTD(ZstdLevel::default()),
     ] {
         seeds.push(parquet_file(&data, codec));
     }
@@ -112,7 +112,7 @@ fn apply(bytes: &mut Vec<u8>, change: &Change) {
     if len == 0 {
         return;
     }
-    let place = |at: u32| (u64::from(at) * len as u64 >> 32) as usize;
+    let place = |at: u32| ((u64::from(at) * len as u64) >> 32) as usize;
     match change {
         Change::Set(at, byte) => bytes[place(*at)] = *byte,
         Change::Flip(at, bit) => bytes[place(*at)] ^= 1 << bit,
@@ -139,7 +139,9 @@ fn case() -> impl Strategy<Value = (Vec<u8>, Options)> {
     ]);
     (0..seeds.len(), changes, format, map).prop_map(move |(seed, changes, format, map)| {
         let mut bytes = seeds[seed].clone();
-        changes.iter().for_each(|change| apply(&mut bytes, change));
+        for change in &changes {
+            apply(&mut bytes, change);
+        }
         (bytes, Options { format, ..super::options(&map) })
     })
 }
@@ -149,12 +151,7 @@ fn check(bytes: &[u8], options: &Options) -> Result<(), TestCaseError> {
     let read = catch_unwind(AssertUnwindSafe(|| read_with(bytes, options)));
     let Ok(read) = read else { return Err(TestCaseError::fail("reading panicked")) };
     let Ok(Read { items, summary }) = read else { return Ok(()) };
-    let again = Options {
-        format: Some(summary.format),
-        map: summary.mapping,
-        answers: Some(summary.answers),
-        ..Options::default()
-    };
+    let again = summary.again();
     for item in items {
         let Item::Refused { reason, raw, line } = item else { continue };
         prop_assert!(!reason.is_empty() && line > 0);

@@ -187,12 +187,7 @@ fn a_jumpstart_folder_is_read_by_its_template_and_a_row_of_it_again() {
     assert_eq!(summary.format, Format::JumpStart);
     assert_eq!(pair(rows(&items)[0]), (json!({"Question": "q", "extra": "x"}), None, Some("yes")));
     assert_eq!(refused(&items)[0].0, 2);
-    let again = Options {
-        format: Some(summary.format),
-        map: summary.mapping,
-        answers: Some(summary.answers),
-        ..Options::default()
-    };
+    let again = summary.again();
     let Read { items, .. } = read_with(row.as_bytes(), &again).expect("reads again");
     assert_eq!(pair(rows(&items)[0]), (json!({"Question": "q", "extra": "x"}), None, Some("yes")));
 }
@@ -207,12 +202,7 @@ fn a_refused_row_is_handed_back_so_that_mending_it_is_enough() {
     });
     let raw = raw.expect("line 4 is refused");
     assert_eq!(raw, "ID;質問;回答\n2;足りない");
-    let again = Options {
-        format: Some(summary.format),
-        map: summary.mapping,
-        answers: Some(summary.answers),
-        ..Options::default()
-    };
+    let again = summary.again();
     let Read { items, .. } = read_with(format!("{raw};足りた").as_bytes(), &again).expect("reads");
     assert_eq!(pair(rows(&items)[0]), (json!({"question": "足りない"}), None, Some("足りた")));
     assert_eq!(rows(&items)[0].id.as_deref(), Some("2"));
