@@ -83,7 +83,7 @@ fn an_import_shows_what_it_will_do_and_adds_a_file_once() {
         (&record["status"], &record["origin"], &record["split"]),
         (&json!("inbox"), &json!("traffic"), &json!("test"))
     );
-    assert_eq!((&record["draft"], &record["fields"]["質問"]), (&json!("10日以内です"), &json!("返品は？")));
+    assert_eq!((&record["draft"], &record["fields"]["question"]), (&json!("10日以内です"), &json!("返品は？")));
     assert_eq!((&record["source"]["file"], &record["source"]["line"]), (&json!("faq.csv"), &json!(2)));
     // Again, and under another name, it adds nothing; a row more adds that row.
     assert_eq!(desk.json(&["import", "faq.csv", "--json"])[0]["skipped"], 2);
@@ -236,7 +236,11 @@ fn lint_prints_a_finding_a_line_and_records_can_be_asked_for_by_it() {
     assert_eq!(of("boilerplate")[0]["source_id"], "x4");
     assert!(!of("exact-duplicate").is_empty());
     assert_eq!(desk.count("flag:template-token"), 1);
-    assert_eq!(desk.run(&["records", "flag:exact-duplicate", "--count"], 0).0.trim(), "1", "the copy, not the one that stays");
+    assert_eq!(
+        desk.run(&["records", "flag:exact-duplicate", "--count"], 0).0.trim(),
+        "1",
+        "the copy, not the one that stays"
+    );
     // A fix is shown first, and is one act.
     let (_, told) = desk.run(&["lint", "--fix", "template-token", "--dry-run"], 0);
     assert!(told.contains("+ Tokyo") && told.contains("would be changed"), "{told}");

@@ -25,8 +25,8 @@ pub struct Mark {
     #[arg(long)]
     category: Option<String>,
     /// What it is used for: train, valid, test, none
-    #[arg(long, value_parser = split)]
-    split: Option<Option<Split>>,
+    #[arg(long, value_parser = ["train", "valid", "test", "none"])]
+    split: Option<String>,
     /// Who is to work on it
     #[arg(long, value_name = "ACCOUNT")]
     assignee: Option<String>,
@@ -44,17 +44,14 @@ pub struct Mark {
     json: bool,
 }
 
-fn split(text: &str) -> Result<Option<Split>, String> {
-    if text == "none" { Ok(None) } else { text.parse().map(Some) }
-}
-
 impl Mark {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
         let mut store = open(place)?;
         let Some(ids) = self.chosen.records(&store, "mark")? else { return Ok(ExitCode::SUCCESS) };
         let marks = Marks {
             category: self.category.clone(),
-            split: self.split,
+            // What is no split's name is none.
+            split: self.split.as_deref().map(|name| name.parse::<Split>().ok()),
             assignee: self.assignee.clone(),
             tag: self.tag.clone(),
             untag: self.untag.clone(),

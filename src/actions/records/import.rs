@@ -134,9 +134,8 @@ pub fn import(
 /// # Errors
 /// When it is still no record, with the reason.
 pub fn mend(store: &mut Store, refused: &Refused, mended: &str) -> Result<usize, ActionError> {
-    let how: How = serde_json::from_str(&refused.how).unwrap_or_default();
-    let request = Request { split: how.split, origin: how.origin, status: how.status, ..Request::default() };
-    let options = Options { format: how.format, map: how.map, answers: how.answers, ..Options::default() };
+    let How { options, split, origin, status } = How::of(refused);
+    let request = Request { split, origin, status, ..Request::default() };
     let mut seen = Seen::of(format!("{}:{}", refused.file, refused.line));
     let mut still = None;
     let act = Act::new(Cause::Import, format!("{}, line {}, mended", refused.file, refused.line));
@@ -176,25 +175,21 @@ fn blank(path: &Path) -> Report {
 
 /// How a file was read, so that a mended row of it is read alike.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct How {
-    format: Option<Format>,
-    #[serde(default)]
-    map: Vec<(String, String)>,
-    answers: Option<bool>,
+pub(super) struct How {
+    pub options: Options,
     split: Option<Split>,
     origin: Option<Origin>,
     status: Option<Status>,
 }
 
+impl How {
+    pub fn of(refused: &Refused) -> Self {
+        serde_json::from_str(&refused.how).unwrap_or_default()
+    }
+}
+
 fn how(request: &Request, summary: &Summary) -> String {
-    let how = How {
-        format: Some(summary.format),
-        map: summary.mapping.clone(),
-        answers: Some(summary.answers),
-        split: request.split,
-        origin: request.origin,
-        status: request.status,
-    };
+    let how = How { options: summary.again(), split: request.split, origin: request.origin, status: request.status };
     serde_json::to_string(&how).unwrap_or_default()
 }
 

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use super::import::How;
 use super::{Act, Cause, Query, State, Store};
 use crate::actions::context::{ActionError, Context};
+use crate::data::import::{self, ImportError, Item, Options};
 use crate::data::lint::{self, CHECKS, Measure, Rendering, Settings, Span};
 use crate::model::weights::hub;
 use crate::project::ModelRef;
@@ -94,6 +96,7 @@ pub fn lint(context: &mut Context, store: &mut Store, request: &Request) -> Resu
     notes.extend(model.missing.clone());
     let own: HashMap<i64, String> =
         records.iter().filter_map(|r| Some((r.id, r.source.as_ref()?.id.clone()?))).collect();
+    let unanswered = if settings.off.iter().any(|name| name == EMPTY) { Vec::new() } else { unanswered(store)? };
     let findings = found
         .into_iter()
         .map(|found| Finding {
@@ -105,8 +108,45 @@ pub fn lint(context: &mut Context, store: &mut Store, request: &Request) -> Resu
             reason: found.reason,
             others: found.others,
         })
+        .chain(unanswered)
         .collect();
     Ok(Linted { findings, records: records.len(), notes })
+}
+
+/// The check that is told of rows which no import takes.
+const EMPTY: &str = "empty";
+
+/// Rows that wait in quarantine for nothing but an answer. They are no records yet, and still somebody has to write what is
+/// missing.
+fn unanswered(store: &Store) -> Result<Vec<Finding>, ActionError> {
+    let mut found = Vec::new();
+    for refused in store.quarantine()? {
+        let options = Options { answers: Some(false), ..How::of(&refused).options };
+        let mut row = None;
+        let read = import::read_bytes(&refused.file, refused.raw.as_bytes(), &options, &mut |item| {
+            if let Item::Row(one) = item {
+                row = Some(one);
+            }
+            Ok::<(), ImportError>(())
+        });
+        if let (Ok(_), Some(row)) = (read, row)
+            && row.content.answer().is_none_or(|answer| answer.trim().is_empty())
+        {
+            found.push(Finding {
+                record: None,
+                source_id: row.id,
+                check: EMPTY,
+                severity: lint::Severity::Error.word(),
+                span: None,
+                reason: format!(
+                    "{}, line {}: {}; it waits in quarantine as row {}",
+                    refused.file, refused.line, refused.reason, refused.id
+                ),
+                others: Vec::new(),
+            });
+        }
+    }
+    Ok(found)
 }
 
 /// What a fix changed.
