@@ -15,6 +15,7 @@ use crate::text;
 const SHOWN: usize = 5;
 
 /// Look for what is wrong with the records
+#[allow(clippy::struct_excessive_bools)] // each is a switch of the command line
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

@@ -30,9 +30,9 @@ impl Next {
             return Ok(ExitCode::FAILURE);
         };
         if self.json {
-            output::json(&record)?
+            output::json(&record)?;
         } else {
-            output::print(&format!("{}\n", record.id))?
+            output::print(&format!("{}\n", record.id))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -35,9 +35,9 @@ impl Show {
         let store = open(place)?;
         let shown = records::show(&store, self.record, self.history)?;
         if self.json {
-            output::json(&shown)?
+            output::json(&shown)?;
         } else {
-            output::print(&page(&shown))?
+            output::print(&page(&shown))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -293,6 +293,7 @@ fn read_pair(row: &Map<String, Value>, answer_key: Option<&str>) -> Result<Kind,
 }
 
 /// The prompt of a pair that has no template: the first part, a new line, the second part where there is one.
+#[must_use]
 pub fn user_text(fields: &Map<String, Value>) -> Option<String> {
     let get = |names: &[&str]| names.iter().find_map(|name| fields.get(*name).and_then(Value::as_str));
     let head = get(&HEADS)?;

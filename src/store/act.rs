@@ -471,13 +471,13 @@ fn words(state: &State) -> String {
                 }
             }
             if gold != draft {
-                draft.iter().for_each(|text| add(text));
+                draft.as_deref().map(&mut add);
             }
-            gold.iter().for_each(|text| add(text));
+            gold.as_deref().map(&mut add);
         }
         Content::Chat { turns, .. } => {
             for turn in turns {
-                turn.content.iter().for_each(|text| add(text));
+                turn.content.as_deref().map(&mut add);
                 if let Some(calls) = turn.more.get("tool_calls") {
                     add(&calls.to_string());
                 }

@@ -15,6 +15,8 @@ use super::act::now;
 use super::{Record, Store, StoreError};
 use crate::project::durable::{self, FileError};
 
+/// Sessions that this process has made.
+static COUNT: AtomicU64 = AtomicU64::new(0);
 /// The folder of the sessions, beside the database.
 const FOLDER: &str = ".claims";
 
@@ -176,7 +178,6 @@ impl Store {
         if let Some(session) = &self.session {
             return Ok(session.name.clone());
         }
-        static COUNT: AtomicU64 = AtomicU64::new(0);
         let folder = folder(&self.path);
         durable::create_dir_all(&folder)?;
         // Never the same twice: the process, the moment, and the how-manieth of this process.
@@ -208,7 +209,6 @@ fn is_alive(folder: &Path, session: &str) -> bool {
             let _ = fs::remove_file(&path);
             false
         }
-        Err(TryLockError::WouldBlock) => true,
-        Err(TryLockError::Error(_)) => true,
+        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => true,
     }
 }

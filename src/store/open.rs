@@ -64,6 +64,8 @@ pub(super) fn connect(path: &Path, migrations: &Migrations<'static>) -> Result<C
     connection.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
     connection.pragma_update(None, "temp_store", "MEMORY").map_err(fail)?;
     connection.pragma_update(None, "cache_size", -32_768).map_err(fail)?;
+    // A search reads all words through: from mapped pages that takes half the time.
+    connection.pragma_update(None, "mmap_size", 1_i64 << 30).map_err(fail)?;
     connection.set_prepared_statement_cache_capacity(64);
     migrate(&mut connection, path, migrations)?;
     if connection.is_readonly("main").map_err(fail)? {
@@ -82,7 +84,7 @@ fn migrate(connection: &mut Connection, path: &Path, migrations: &Migrations<'st
     let number = |connection: &Connection, name: &str| {
         connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(fail)
     };
-    let newest = i32::try_from(migrations.pending_migrations(&empty()?).unwrap_or(0)).unwrap_or(i32::MAX);
+    let newest = migrations.pending_migrations(&empty()?).unwrap_or(0);
     let check = |connection: &Connection| -> Result<i32, StoreError> {
         let version = number(connection, "user_version")?;
         let tables: i64 =

@@ -145,7 +145,7 @@ impl Query {
             }
         }
         let marked = (conditions.len() > 1 || words.is_empty()).then(|| {
-            let sql = format!("SELECT r.id FROM record r WHERE {} ORDER BY r.id", conditions.join(" AND "));
+            let sql = format!("SELECT r.id FROM record r NOT INDEXED WHERE {} ORDER BY r.id", conditions.join(" AND "));
             connection.prepare_cached(&sql)?.query_map(rusqlite::params_from_iter(values), |row| row.get(0))?.collect()
         });
         let marked: Option<Vec<i64>> = marked.transpose()?;

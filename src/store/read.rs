@@ -58,6 +58,9 @@ pub struct Counts {
     pub author: Vec<(String, usize)>,
 }
 
+/// Who wrote a text that was not saved, what it met, both states as text, and the revision of the newest.
+type Met = (String, Conflict, Option<String>, Option<String>, i64);
+
 const COLUMNS: &str = "r.id, r.head, v.state, r.origin, r.source_file, r.source_line, r.source_id";
 
 impl Store {
@@ -165,7 +168,7 @@ impl Store {
                  WHERE c.open = 1 AND (?1 IS NULL OR c.record = ?1) ORDER BY c.id",
             )
             .map_err(&fail)?;
-        let rows: Vec<(String, Conflict, Option<String>, Option<String>, i64)> = statement
+        let rows: Vec<Met> = statement
             .query_map([record], |row| {
                 let conflict = Conflict {
                     record: row.get(1)?,

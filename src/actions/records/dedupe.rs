@@ -1,6 +1,7 @@
 //! Of records that say the same, one stays.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 
 use serde::Serialize;
 
@@ -33,7 +34,7 @@ pub fn dedupe(store: &mut Store, near: bool, dry: bool) -> Result<Deduped, Actio
     for record in &records {
         let Some(outline) = all.get(record.id).filter(|_| !gone.contains(&record.id)) else { continue };
         kept.insert(record.id);
-        let equal = all.equal(outline).into_iter().map(|other| other.id);
+        let equal = all.equal(outline).map(|other| other.id);
         let close = if near { all.near(outline, |_| true) } else { Vec::new() };
         let mut rejected: Vec<i64> = equal
             .chain(close.into_iter().map(|(other, _)| other.id))
@@ -59,7 +60,7 @@ pub fn dedupe(store: &mut Store, near: bool, dry: bool) -> Result<Deduped, Actio
             if !after.notes.is_empty() {
                 after.notes.push('\n');
             }
-            after.notes.push_str(&format!("duplicate of {kept}"));
+            let _ = write!(after.notes, "duplicate of {kept}");
             Some(after)
         })?;
     }

@@ -124,7 +124,9 @@ pub fn import(
         })
     })?;
     let how = how(request, &summary);
-    quarantine.iter_mut().for_each(|row| row.how.clone_from(&how));
+    for row in &mut quarantine {
+        row.how.clone_from(&how);
+    }
     store.set_quarantine(&file, &quarantine)?;
     Ok(Report { format: summary.format.to_string(), encoding: summary.encoding, ..report })
 }
@@ -139,7 +141,7 @@ pub fn mend(store: &mut Store, refused: &Refused, mended: &str) -> Result<usize,
     let mut seen = Seen::of(format!("{}:{}", refused.file, refused.line));
     let mut still = None;
     let act = Act::new(Cause::Import, format!("{}, line {}, mended", refused.file, refused.line));
-    let (_, done) = store.add::<_, ActionError>(&act, |add| {
+    let ((), done) = store.add::<_, ActionError>(&act, |add| {
         import::read_bytes(&refused.file, mended.as_bytes(), &options, &mut |item| -> Result<(), ActionError> {
             match item {
                 Item::Row(mut row) => {

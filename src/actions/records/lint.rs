@@ -212,7 +212,7 @@ fn differing(before: &State, after: &State) -> (String, String) {
 }
 
 fn named(name: &str) -> Result<&'static str, ActionError> {
-    lint::named(name).map(|check| check.name()).ok_or_else(|| {
+    lint::named(name).map(lint::Check::name).ok_or_else(|| {
         let names: Vec<&str> = CHECKS.iter().map(|check| check.name()).collect();
         let hint = match crate::config::nearest(name, &names) {
             Some(near) => format!("did you mean {near}?"),
@@ -261,7 +261,7 @@ impl Model {
         {
             return without(format!("the model {id} has not been fetched yet"));
         }
-        let set = context.settings(&[]).map(|settings| settings.max_length).unwrap_or(0);
+        let set = context.settings(&[]).map_or(0, |settings| settings.max_length);
         match context.open(&mut |_| {}) {
             Ok((opened, ..)) => {
                 let context = opened.source.description().context;

@@ -34,7 +34,9 @@ pub fn split(store: &mut Store, shares: Shares, seed: u64, again: bool, dry: boo
     }
     let mut records = store.records(&Query::default())?;
     if again {
-        records.iter_mut().for_each(|record| record.state.split = None);
+        for record in &mut records {
+            record.state.split = None;
+        }
     }
     let sets = duplicates::groups(&records, None);
     let found: Vec<(i64, Split)> = split::split(&records, &sets, shares, seed);

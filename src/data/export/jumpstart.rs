@@ -42,15 +42,13 @@ pub(super) fn export(records: &[Record], prompt: &Prompt) -> Result<Exported, Ex
         let mut row = if template.is_some() {
             fields.clone()
         } else {
-            match prompts.of(record.id, fields)? {
-                Some(text) => Map::from_iter([("prompt".to_owned(), Value::String(text))]),
-                None => {
-                    let names: Vec<&str> = fields.keys().map(String::as_str).collect();
-                    let why = format!("no template says how its fields make a prompt: {}", names.join(", "));
-                    made.left_out.push((record.id, why));
-                    continue;
-                }
-            }
+            let Some(text) = prompts.of(record.id, fields)? else {
+                let names: Vec<&str> = fields.keys().map(String::as_str).collect();
+                let why = format!("no template says how its fields make a prompt: {}", names.join(", "));
+                made.left_out.push((record.id, why));
+                continue;
+            };
+            Map::from_iter([("prompt".to_owned(), Value::String(text))])
         };
         row.insert(answer_name.to_owned(), answer.into());
         marks(record, &mut row);
@@ -89,7 +87,7 @@ fn placeholders(source: &str) -> Option<Layout> {
         if name.is_empty() || !plain {
             return None;
         }
-        made.text.push_str(&format!("{{{name}}}"));
+        made.text.extend(["{", name, "}"]);
         made.names.push(name.to_owned());
         rest = next;
     }

@@ -10,7 +10,7 @@ fn record(id: i64, content: Content) -> Record {
     Record { id, revision: id, state: State::new(content, Status::Gold), origin: Origin::Human, source: Some(source) }
 }
 
-fn pair(fields: Value, draft: Option<&str>, gold: &str) -> Content {
+fn pair(fields: &Value, draft: Option<&str>, gold: &str) -> Content {
     let fields = fields.as_object().unwrap().clone();
     Content::Pair { fields, draft: draft.map(str::to_owned), gold: Some(gold.to_owned()) }
 }
@@ -62,7 +62,7 @@ fn pairs() -> impl Strategy<Value = Vec<Record>> {
         let all = all.into_iter().enumerate();
         all.map(|(i, (instruction, input, output, category, mut tags))| {
             let mut record =
-                record(i as i64 + 1, pair(json!({ "instruction": instruction, "input": input }), None, &output));
+                record(i as i64 + 1, pair(&json!({ "instruction": instruction, "input": input }), None, &output));
             record.state.category = category;
             tags.sort();
             tags.dedup();
@@ -87,9 +87,9 @@ proptest! {
 
     #[test]
     fn prompts_and_preferences_come_back_the_same(prompt in text(), draft in text(), gold in text()) {
-        let one = [record(1, pair(json!({ "prompt": prompt }), None, &gold))];
+        let one = [record(1, pair(&json!({ "prompt": prompt }), None, &gold))];
         assert_same(&one, &read_back("f", &written(Format::PromptCompletion, &one, false).0));
-        let both = [record(1, pair(json!({ "prompt": prompt }), Some(&draft), &format!("{gold}!")))];
+        let both = [record(1, pair(&json!({ "prompt": prompt }), Some(&draft), &format!("{gold}!")))];
         if draft != format!("{gold}!") {
             assert_same(&both, &read_back("f", &written(Format::Preference, &both, true).0));
         }
@@ -140,9 +140,9 @@ fn a_chat_with_tools_and_weights_comes_back_the_same() {
 #[test]
 fn what_a_layout_cannot_say_is_left_out_by_name() {
     let records = [
-        record(1, pair(json!({ "question": "q" }), None, "a")),
+        record(1, pair(&json!({ "question": "q" }), None, "a")),
         record(2, Content::Text { text: "t".into() }),
-        record(3, pair(json!({ "instruction": "i" }), None, " ")),
+        record(3, pair(&json!({ "instruction": "i" }), None, " ")),
     ];
     let (bytes, left_out) = written(Format::Alpaca, &records, false);
     assert!(bytes.is_empty());
@@ -154,7 +154,7 @@ fn what_a_layout_cannot_say_is_left_out_by_name() {
 
 #[test]
 fn jumpstart_says_the_projects_prompt_in_its_own_notation() {
-    let records = [record(1, pair(json!({ "place": "Kyoto", "month": "May" }), None, "fine {weather}"))];
+    let records = [record(1, pair(&json!({ "place": "Kyoto", "month": "May" }), None, "fine {weather}"))];
     let prompt = |source: &str| Prompt { template: Some(source.into()), ..Prompt::default() };
     let made = |prompt: &Prompt| {
         let made = export(Format::JumpStart, &records, prompt, false).unwrap();
