@@ -8,6 +8,8 @@
 //! - [`cli`]: one file a verb; parses, calls one action, prints.
 //! - [`actions`]: what a person can ask for, one function each. Freezes inputs into jobs and reads their outputs.
 //! - [`project`]: a project on disk: its layout, `togi.toml`, opening and creating.
+//! - [`store`]: the records in SQLite: acts, revisions, undo, claims, the query language.
+//! - [`data`]: readers and writers of files, checks, duplicates, splits.
 //! - [`prompt`]: the one renderer: template and record to text, tokens, character spans and loss mask.
 //! - [`model`]: catalogue, weights, tokenizer, families as descriptions of one decoder, LoRA, KV cache, sampling;
 //!   `model::ops` has the fused operations, each with its forward and its backward.
@@ -28,6 +30,8 @@
 //! - **No autograd graph.** A block's forward returns what its backward needs. candle reads the files and quantised
 //!   formats; on the CPU the engine works on plain `f32` buffers, whose layouts the docs of each function give.
 //! - **Row-invariant inference.** A row's numbers do not depend on the rows beside it nor on how a prompt was split.
+//! - **Nothing is overwritten.** An act gives a record a new revision; undo is one more act; an edit names the revision it was
+//!   made on.
 //! - **Frozen jobs.** A job reads its own directory only, so a file that changes meanwhile changes nothing.
 //! - **Nothing silently wrong.** What would train nothing, cut an answer or overwrite a run is refused before step 0.
 

@@ -209,14 +209,14 @@ fn what_was_acknowledged_outlives_every_kill() {
         0,
         "a revision does not follow the one before it"
     );
-    println!("{} acts acknowledged, {killed} kills", log.len());
+    eprintln!("{} acts acknowledged, {killed} kills", log.len());
 }
 
 /// Whether this process may do what the test needs; says so where not.
 fn is_root(what: &str) -> bool {
     let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     if !root {
-        println!("skipped: {what} needs root");
+        eprintln!("skipped: {what} needs root");
     }
     root
 }
@@ -230,7 +230,7 @@ fn a_full_disk_is_told_and_takes_nothing_that_was_saved() {
     let mounted =
         Command::new("mount").args(["-t", "tmpfs", "-o", "size=1500k", "togi-test"]).arg(folder.path()).status();
     if !mounted.is_ok_and(|status| status.success()) {
-        println!("skipped: no disk can be mounted here");
+        eprintln!("skipped: no disk can be mounted here");
         return;
     }
     let result = std::panic::catch_unwind(|| {
