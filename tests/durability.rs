@@ -41,9 +41,9 @@ fn gold(state: &State, text: &str) -> State {
 fn add(store: &mut Store, states: impl IntoIterator<Item = State>) -> Result<(), StoreError> {
     let act = Act::new(Cause::Import, "");
     store
-        .add(&act, |add| {
+        .add(&act, |adder| {
             for state in states {
-                add(&New { state, origin: Origin::Human, source: None, key: None })?;
+                adder.add(&New { state, origin: Origin::Human, source: None, key: None })?;
             }
             Ok(())
         })

@@ -124,17 +124,23 @@ fn list(listed: &[Listed]) -> String {
     let flags_wide = 28;
     let left = wide.saturating_sub(9 + 10 + 7 + 14 + flags_wide + 4).max(20);
     for Listed { record, flags } in listed {
-        let line = format!("{} → {}", asked(record), record.state.content.answer().unwrap_or("-"));
+        let line = line(record);
         rows.push(vec![
             record.id.to_string(),
             record.state.status.to_string(),
             record.state.split.map(|split| split.to_string()).unwrap_or_default(),
             text::fit(&text::escape(record.state.category.as_deref().unwrap_or_default()), 12).trim_end().to_owned(),
-            text::fit(&text::escape(&line.replace('\n', " ")), left).trim_end().to_owned(),
+            text::fit(&text::escape(&line), left).trim_end().to_owned(),
             text::fit(&flags.join(" "), flags_wide).trim_end().to_owned(),
         ]);
     }
     output::table(&rows)
+}
+
+/// What is asked and answered, on one line.
+pub fn line(record: &Record) -> String {
+    let answer = record.state.content.answer().unwrap_or("-");
+    format!("{} → {}", asked(record), text::head(answer, 400).replace('\n', " "))
 }
 
 /// What is asked, on one line: the last field that is filled, since that is the one that differs between records.

@@ -17,7 +17,8 @@ use crate::text;
 #[command(after_help = "\
 Example:
   togi show 12
-  togi show 12 --history")]
+  togi show 12 --history
+  togi show 12 --neighbours 5")]
 pub struct Show {
     /// The record's number
     #[arg(value_name = "ID")]
@@ -25,6 +26,9 @@ pub struct Show {
     /// Every state it had, with author, time and cause
     #[arg(long)]
     history: bool,
+    /// The records whose input is worded most like this one's
+    #[arg(long, value_name = "N")]
+    neighbours: Option<usize>,
     /// Print it as one JSON object
     #[arg(long)]
     json: bool,
@@ -33,6 +37,17 @@ pub struct Show {
 impl Show {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
         let store = open(place)?;
+        if let Some(count) = self.neighbours {
+            for (record, similarity) in records::neighbours(&store, self.record, count)? {
+                if self.json {
+                    output::json(&serde_json::json!({ "record": record.id, "similarity": similarity }))?;
+                } else {
+                    let line = format!("{similarity:.2}  {:>6}  {}", record.id, super::records::line(&record));
+                    output::print(&format!("{}\n", text::cut(&text::escape(&line), 160)))?;
+                }
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
         let shown = records::show(&store, self.record, self.history)?;
         if self.json {
             output::json(&shown)?;

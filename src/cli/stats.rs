@@ -17,8 +17,12 @@ use crate::text;
 #[command(after_help = "\
 Example:
   togi stats
+  togi stats --coverage
   togi stats --json")]
 pub struct Stats {
+    /// Say how much of the space of inputs the records cover, and where it is crowded
+    #[arg(long)]
+    coverage: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -26,7 +30,7 @@ pub struct Stats {
 
 impl Stats {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
-        let stats = stats::stats(&open(place)?)?;
+        let stats = stats::stats(&open(place)?, self.coverage)?;
         if self.json {
             output::json(&stats)?;
             return Ok(ExitCode::SUCCESS);
@@ -53,6 +57,27 @@ impl Stats {
             |s: Spread| format!("{} to {} characters, half of them up to {}", n(s.least), n(s.most), n(s.median));
         let _ = writeln!(out, "prompts   {}", spread(stats.prompt_characters));
         let _ = writeln!(out, "answers   {}", spread(stats.answer_characters));
+        if let Some(coverage) = &stats.coverage {
+            let _ = writeln!(
+                out,
+                "coverage  {} distinct inputs of {}; as diverse as {:.0} wholly different ones; mean distance to the nearest {:.2}",
+                n(coverage.distinct),
+                n(coverage.records),
+                coverage.effective,
+                coverage.mean_distance
+            );
+            for corner in &coverage.crowded {
+                let others: Vec<String> = corner.others.iter().take(8).map(ToString::to_string).collect();
+                let more = if corner.others.len() > 8 { " …" } else { "" };
+                let _ = writeln!(
+                    out,
+                    "  {} records ask what {} asks: {}{more}",
+                    n(corner.others.len()),
+                    corner.record,
+                    others.join(" ")
+                );
+            }
+        }
         if stats.quarantined > 0 {
             let _ = writeln!(out, "quarantine {} rows (togi quarantine)", n(stats.quarantined));
         }

@@ -209,23 +209,19 @@ impl Store {
         })
     }
 
-    /// Adds records in one act: all of them, or, where `feed` ends with an error, none. `feed` hands each to the function it
-    /// is given, which returns the record's number, or `None` where a row of the same key is here already.
+    /// Adds records in one act: all of them, or, where `feed` ends with an error, none. `feed` hands them to an [`Adder`].
     ///
     /// # Errors
     /// Those of `feed`, and where the database cannot be written.
     pub fn add<T, E: From<StoreError>>(
         &mut self,
         act: &Act,
-        feed: impl FnOnce(&mut dyn FnMut(&New) -> Result<Option<i64>, StoreError>) -> Result<T, E>,
+        feed: impl FnOnce(&mut Adder<'_, '_>) -> Result<T, E>,
     ) -> Result<(T, Done), E> {
         self.transaction(|writer| {
-            let mut done = Done::default();
-            let fed = feed(&mut |new: &New| {
-                let added = writer.insert(act, new)?;
-                done.changed.extend(added);
-                Ok(added.map(|(record, _)| record))
-            })?;
+            let mut adder = Adder { writer, act, done: Done::default() };
+            let fed = feed(&mut adder)?;
+            let mut done = adder.done;
             done.act = writer.act;
             Ok((fed, done))
         })
@@ -244,6 +240,25 @@ impl Store {
         let done = work(&mut writer)?;
         writer.transaction.commit().map_err(&fail)?;
         Ok(done)
+    }
+}
+
+/// Takes what an import brings, in one transaction.
+pub struct Adder<'a, 'w> {
+    pub(super) writer: &'a mut Writer<'w>,
+    act: &'a Act,
+    done: Done,
+}
+
+impl Adder<'_, '_> {
+    /// Adds a record and returns its number; `None` where a row of the same key is here already.
+    ///
+    /// # Errors
+    /// Where the database cannot be written.
+    pub fn add(&mut self, new: &New) -> Result<Option<i64>, StoreError> {
+        let added = self.writer.insert(self.act, new)?;
+        self.done.changed.extend(added);
+        Ok(added.map(|(record, _)| record))
     }
 }
 

@@ -34,7 +34,7 @@ use rusqlite::Connection;
 
 use crate::project::durable::FileError;
 
-pub use act::{Act, Cause, Change, Conflict, Done, New};
+pub use act::{Act, Adder, Cause, Change, Conflict, Done, New};
 pub use claim::Claimed;
 pub use flag::Flag;
 pub use quarantine::Refused;

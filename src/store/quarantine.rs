@@ -4,8 +4,8 @@
 use rusqlite::params;
 use serde::Serialize;
 
-use super::act::now;
-use super::{Store, StoreError};
+use super::act::{Writer, now};
+use super::{Adder, Store, StoreError};
 
 /// A row that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,37 +35,6 @@ impl Store {
         let sql =
             "INSERT INTO file(hash, name) VALUES (?, ?) ON CONFLICT(hash) DO UPDATE SET name = name RETURNING name";
         self.connection.query_row(sql, params![&hash[..], name], |row| row.get(0)).map_err(fail)
-    }
-
-    /// Keeps the refused rows of `file` in the place of those that an earlier import of it left.
-    ///
-    /// # Errors
-    /// Where the database cannot be written.
-    pub fn set_quarantine(&mut self, file: &str, rows: &[Refused]) -> Result<(), StoreError> {
-        self.transaction(|writer| {
-            let fail = |cause| writer.fail(cause);
-            writer.transaction.execute("DELETE FROM quarantine WHERE file = ?", [file]).map_err(fail)?;
-            for row in rows {
-                writer
-                    .transaction
-                    .prepare_cached(
-                        "INSERT INTO quarantine(file, line, reason, raw, how, author, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    )
-                    .and_then(|mut statement| {
-                        statement.execute(params![
-                            file,
-                            row.line.cast_signed(),
-                            row.reason,
-                            row.raw,
-                            row.how,
-                            writer.author,
-                            now()
-                        ])
-                    })
-                    .map_err(fail)?;
-            }
-            Ok(())
-        })
     }
 
     /// Everything in quarantine, by file and line.
@@ -98,7 +67,46 @@ impl Store {
     /// # Errors
     /// Where the database cannot be written.
     pub fn leave_quarantine(&mut self, id: i64) -> Result<bool, StoreError> {
-        let fail = self.fail();
-        self.connection.execute("DELETE FROM quarantine WHERE id = ?", [id]).map(|rows| rows > 0).map_err(fail)
+        self.transaction(|writer| writer.leave_quarantine(id))
+    }
+}
+
+impl Adder<'_, '_> {
+    /// Keeps the refused rows of `file` in the place of those that an earlier import of it left.
+    ///
+    /// # Errors
+    /// Where the database cannot be written.
+    pub fn quarantine(&mut self, file: &str, rows: &[Refused]) -> Result<(), StoreError> {
+        let writer = &self.writer;
+        let fail = |cause| writer.fail(cause);
+        writer.transaction.execute("DELETE FROM quarantine WHERE file = ?", [file]).map_err(fail)?;
+        for row in rows {
+            writer
+                .transaction
+                .prepare_cached(
+                    "INSERT INTO quarantine(file, line, reason, raw, how, author, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                )
+                .and_then(|mut statement| {
+                    let line = row.line.cast_signed();
+                    statement.execute(params![file, line, row.reason, row.raw, row.how, writer.author, now()])
+                })
+                .map_err(fail)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a row out of quarantine, since a record was made of it; whether it was there.
+    ///
+    /// # Errors
+    /// Where the database cannot be written.
+    pub fn leave_quarantine(&mut self, id: i64) -> Result<bool, StoreError> {
+        self.writer.leave_quarantine(id)
+    }
+}
+
+impl Writer<'_> {
+    fn leave_quarantine(&self, id: i64) -> Result<bool, StoreError> {
+        let left = self.transaction.execute("DELETE FROM quarantine WHERE id = ?", [id]);
+        left.map(|rows| rows > 0).map_err(|cause| self.fail(cause))
     }
 }

@@ -45,10 +45,10 @@ fn new(state: State) -> New {
 fn add(store: &mut Store, states: impl IntoIterator<Item = State>) -> Vec<i64> {
     let act = Act::new(Cause::Import, "a file");
     let (numbers, _) = store
-        .add::<_, StoreError>(&act, |add| {
+        .add::<_, StoreError>(&act, |adder| {
             states
                 .into_iter()
-                .map(|state| add(&new(state)).map(|number| number.unwrap()))
+                .map(|state| adder.add(&new(state)).map(|number| number.unwrap()))
                 .collect::<Result<Vec<_>, _>>()
         })
         .unwrap();
@@ -181,8 +181,8 @@ fn an_import_is_all_or_nothing_and_a_row_that_is_here_is_not_added_again() {
     let mut store = desk.open("mika");
     let keyed = |n: u8| New { key: Some([n; 16]), ..new(pair(&format!("q{n}"), "a")) };
     let import = |store: &mut Store, numbers: &[u8], broken: bool| {
-        store.add(&Act::new(Cause::Import, "f"), |add| {
-            let added: Vec<_> = numbers.iter().map(|&n| add(&keyed(n))).collect::<Result<_, _>>()?;
+        store.add(&Act::new(Cause::Import, "f"), |adder| {
+            let added: Vec<_> = numbers.iter().map(|&n| adder.add(&keyed(n))).collect::<Result<_, _>>()?;
             if broken { Err(StoreError::NoRecord(0)) } else { Ok(added.iter().flatten().count()) }
         })
     };
@@ -311,7 +311,7 @@ fn a_full_disk_is_told_and_what_was_saved_stays() {
     store.connection.pragma_update(None, "max_page_count", pages).unwrap();
     let act = Act::new(Cause::Import, "big");
     let long = "x".repeat(100_000);
-    let error = store.add::<_, StoreError>(&act, |add| add(&new(pair(&long, "a")))).unwrap_err();
+    let error = store.add::<_, StoreError>(&act, |adder| adder.add(&new(pair(&long, "a")))).unwrap_err();
     assert!(matches!(error, StoreError::Full { .. }) && error.to_string().contains("free some space"), "{error}");
     assert_eq!(find(&store, ""), [1]);
     edit(&mut store, 1, "small acts still fit");

@@ -101,12 +101,12 @@ pub fn import(
     let mut seen = Seen::of(known(store, path)?);
     let act = Act::new(Cause::Import, report.file.clone());
     let file = report.file.clone();
-    let (summary, _) = store.add::<_, ActionError>(&act, |add| {
-        import::read(path, &request.options(), &mut |item| -> Result<(), ActionError> {
+    let (summary, _) = store.add::<_, ActionError>(&act, |adder| {
+        let summary = import::read(path, &request.options(), &mut |item| -> Result<(), ActionError> {
             match item {
                 Item::Row(row) => {
                     let key = seen.key(&row);
-                    match add(&new(row, request, &file, key))? {
+                    match adder.add(&new(row, request, &file, key))? {
                         Some(_) => report.rows += 1,
                         None => report.skipped += 1,
                     }
@@ -121,13 +121,14 @@ pub fn import(
             }
             tell((report.rows + report.skipped + report.errors.len()) as u64);
             Ok(())
-        })
+        })?;
+        let how = how(request, &summary);
+        for row in &mut quarantine {
+            row.how.clone_from(&how);
+        }
+        adder.quarantine(&file, &quarantine)?;
+        Ok(summary)
     })?;
-    let how = how(request, &summary);
-    for row in &mut quarantine {
-        row.how.clone_from(&how);
-    }
-    store.set_quarantine(&file, &quarantine)?;
     Ok(Report { format: summary.format.to_string(), encoding: summary.encoding, ..report })
 }
 
@@ -141,13 +142,13 @@ pub fn mend(store: &mut Store, refused: &Refused, mended: &str) -> Result<usize,
     let mut seen = Seen::of(format!("{}:{}", refused.file, refused.line));
     let mut still = None;
     let act = Act::new(Cause::Import, format!("{}, line {}, mended", refused.file, refused.line));
-    let ((), done) = store.add::<_, ActionError>(&act, |add| {
+    let ((), done) = store.add::<_, ActionError>(&act, |adder| {
         import::read_bytes(&refused.file, mended.as_bytes(), &options, &mut |item| -> Result<(), ActionError> {
             match item {
                 Item::Row(mut row) => {
                     row.line = refused.line;
                     let key = seen.key(&row);
-                    add(&new(row, &request, &refused.file, key))?;
+                    adder.add(&new(row, &request, &refused.file, key))?;
                 }
                 Item::Refused { reason, .. } => {
                     still.get_or_insert(reason);
@@ -157,10 +158,9 @@ pub fn mend(store: &mut Store, refused: &Refused, mended: &str) -> Result<usize,
         })?;
         match still.take() {
             Some(why) => Err(ActionError::Refused(format!("{}, line {}: {why}", refused.file, refused.line))),
-            None => Ok(()),
+            None => Ok(adder.leave_quarantine(refused.id).map(drop)?),
         }
     })?;
-    store.leave_quarantine(refused.id)?;
     Ok(done.changed.len())
 }
 
@@ -261,7 +261,7 @@ fn cut(hasher: &blake3::Hasher) -> [u8; 16] {
     key
 }
 
-/// Looks at a file as [`import`] would read it; for the preview.
+/// Looks at a file as [`import()`] would read it; for the preview.
 ///
 /// # Errors
 /// As [`import::inspect`].

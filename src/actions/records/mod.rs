@@ -15,6 +15,7 @@ pub mod stats;
 use serde::Serialize;
 
 use super::context::ActionError;
+use crate::data::diversity::Space;
 
 pub use crate::store::{
     Act, Cause, Change, Claimed, Conflict, Content, Counts, Done, Flag, Origin, QUERY_KEYS, Query, Record, Revision,
@@ -80,6 +81,17 @@ pub fn show(store: &Store, record: i64, history: bool) -> Result<Shown, ActionEr
         conflicts: store.conflicts(Some(record))?,
         history: if history { store.history(record)? } else { Vec::new() },
     })
+}
+
+/// The `count` records whose input is worded most like this one's, each with its similarity, 0 to 1, the nearest first.
+///
+/// # Errors
+/// When there is no such record.
+pub fn neighbours(store: &Store, record: i64, count: usize) -> Result<Vec<(Record, f32)>, ActionError> {
+    let record = store.get(record)?;
+    let all = store.records(&Query::default())?;
+    let near = Space::new(&all, None).neighbours(&record, None, count);
+    near.into_iter().map(|(id, similarity)| Ok((store.get(id)?, similarity))).collect()
 }
 
 /// What an act over several records did, and which it could not be done on.
