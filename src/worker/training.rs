@@ -228,6 +228,9 @@ fn hold_out(records: Vec<Record>, share: f64, seed: u64) -> (Vec<Record>, Vec<Re
     if train.is_empty() { (records, Vec::new()) } else { (train, valid) }
 }
 
+/// Bytes of a training process that are no weights and no buffers.
+const PROGRAM: u64 = 128 << 20;
+
 /// Peak bytes of a training: weights, adapter with its gradient and moments, activations of a pass, logits, optimizer.
 fn estimate(opened: &Opened, settings: &Settings) -> u64 {
     let d = opened.source.description();
@@ -238,12 +241,16 @@ fn estimate(opened: &Opened, settings: &Settings) -> u64 {
         Method::Full => weights,
     };
     let rows = settings.pass_tokens.max(settings.max_length);
-    let kept = 2 * d.hidden + d.qkv_rows() + d.heads * d.head_dim + d.mlp_rows() + 7 * settings.rank;
+    let post_norms = if d.post_norms { 2 * d.hidden } else { 0 };
+    let kept = 2 * d.hidden + post_norms + d.qkv_rows() + d.heads * (d.head_dim + 1) + d.mlp_rows() + 7 * settings.rank;
     let layers = if settings.checkpointing { 1 } else { d.layers };
     let activations = rows * (layers * kept + d.layers * d.hidden * usize::from(settings.checkpointing));
     let passing = rows * 3 * (d.mlp_rows() + d.hidden);
     let logits = (8 << 20).max(16 * d.vocab);
-    4 * (weights + 4 * trained + activations + passing + logits) as u64
+    // Buffers come in steps of an eighth of a doubling, so a sixteenth is lost on average; the tokenizer, the program and what
+    // the allocator keeps are about as much for every model.
+    let buffers = activations + passing;
+    4 * (weights + 4 * trained + buffers + buffers / 16 + logits) as u64 + PROGRAM
 }
 
 /// Carries out a training job, from its beginning or from its newest checkpoint.

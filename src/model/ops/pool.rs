@@ -1,24 +1,50 @@
 //! Buffers that are used again: a training step asks for the same sizes over and over.
+//!
+//! A buffer is handed out for a request only where it is not much larger, since what a block keeps for its backward is kept for
+//! long: a large buffer under a small request would be memory that nobody uses. Packs of other lengths ask for other sizes;
+//! what lies free then is given back to the system as far as all buffers together would pass what was ever needed at once.
 
 /// Freed buffers, by no order in particular.
 #[derive(Debug, Default)]
 pub struct Pool {
     free: Vec<Vec<f32>>,
+    /// Floats that are lent out, and the most that ever were.
+    lent: usize,
+    most: usize,
 }
 
 impl Pool {
     /// A buffer of `len` floats that hold anything.
     #[must_use]
     pub fn take(&mut self, len: usize) -> Vec<f32> {
-        let fits = |buffer: &Vec<f32>| buffer.capacity() >= len;
+        let fits = |buffer: &Vec<f32>| buffer.capacity() >= len && buffer.capacity() <= roomy(len);
         let best = (0..self.free.len()).filter(|&i| fits(&self.free[i])).min_by_key(|&i| self.free[i].capacity());
-        let mut buffer = best.map_or_else(Vec::new, |i| self.free.swap_remove(i));
+        let mut buffer = if let Some(i) = best {
+            self.free.swap_remove(i)
+        } else {
+            let room = class(len);
+            self.shed(room);
+            Vec::with_capacity(room)
+        };
+        self.lent += buffer.capacity();
+        self.most = self.most.max(self.lent);
         if buffer.len() < len {
             buffer.resize(len, 0.0);
         } else {
             buffer.truncate(len);
         }
         buffer
+    }
+
+    /// Gives free buffers back to the system, the largest first, until `more` floats fit under what was ever needed.
+    fn shed(&mut self, more: usize) {
+        let most = self.most.max(self.lent + more);
+        let mut held = self.lent + more + self.free.iter().map(Vec::capacity).sum::<usize>();
+        while held > most
+            && let Some(largest) = (0..self.free.len()).max_by_key(|&i| self.free[i].capacity())
+        {
+            held -= self.free.swap_remove(largest).capacity();
+        }
     }
 
     /// A buffer of `len` zeros.
@@ -32,7 +58,65 @@ impl Pool {
     /// Gives a buffer back.
     pub fn give(&mut self, buffer: Vec<f32>) {
         if buffer.capacity() > 0 {
+            self.lent = self.lent.saturating_sub(buffer.capacity());
             self.free.push(buffer);
         }
+    }
+}
+
+/// The size that is asked of the system for `len` floats: eight sizes to a doubling, so that packs of nearly one length use the
+/// same buffers.
+fn class(len: usize) -> usize {
+    let step = (len.next_power_of_two() / 16).max(64);
+    len.div_ceil(step) * step
+}
+
+/// The largest buffer that a request of `len` floats is given.
+fn roomy(len: usize) -> usize {
+    len + len / 4 + 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(pool: &Pool) -> usize {
+        pool.lent + pool.free.iter().map(Vec::capacity).sum::<usize>()
+    }
+
+    #[test]
+    fn a_step_like_the_one_before_it_asks_the_system_for_nothing() {
+        let mut pool = Pool::default();
+        let sizes = [100_000, 700_000, 30_000, 700_000, 100_000];
+        let step = |pool: &mut Pool, longer: usize| -> Vec<*const f32> {
+            let taken: Vec<Vec<f32>> = sizes.iter().map(|size| pool.take(size + longer)).collect();
+            let places = taken.iter().map(|buffer| buffer.as_ptr()).collect();
+            taken.into_iter().for_each(|buffer| pool.give(buffer));
+            places
+        };
+        let mut first = step(&mut pool, 0);
+        let mut second = step(&mut pool, 500);
+        first.sort_unstable();
+        second.sort_unstable();
+        assert_eq!(first, second);
+    }
+
+    #[test]
+    fn packs_of_many_lengths_take_no_more_than_the_longest_needs() {
+        let mut pool = Pool::default();
+        for rows in [2048, 512, 1900, 64, 1024, 2048, 300, 1500, 2000, 700] {
+            // What is kept for the backward is lent all the while; the rest comes and goes.
+            let mut kept = Vec::new();
+            for _ in 0..18 {
+                for width in [640, 1536, 1024, 640, 4096] {
+                    kept.push(pool.take(rows * width));
+                }
+                let passing = [pool.take(rows * 2048), pool.take(rows * 640)];
+                passing.into_iter().for_each(|buffer| pool.give(buffer));
+            }
+            kept.into_iter().for_each(|buffer| pool.give(buffer));
+        }
+        let needed = 2048 * (18 * (640 + 1536 + 1024 + 640 + 4096) + 2048 + 640);
+        assert!(held(&pool) < needed + needed / 6, "{} of {needed}", held(&pool));
     }
 }
