@@ -31,7 +31,10 @@ impl Init {
             project.root().display(),
             project.settings_path().display()
         );
-        say!("next: togi train --project {} --data train.jsonl", self.dir.display());
+        say!(
+            "next: togi --project {0} import FILE   or: togi --project {0} train --data train.jsonl",
+            self.dir.display()
+        );
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -116,23 +116,35 @@ pub fn open(place: &Place) -> Result<Store, ActionError> {
     place.context(&BaseModel::default())?.store()
 }
 
-/// Records as lines, as wide as the terminal.
+/// Records as lines, as wide as the terminal: what is asked and answered gets the room that the marks leave.
 fn list(listed: &[Listed]) -> String {
     let wide = output::terminal().map_or(120, |(_, columns)| columns).max(60);
-    let mut rows =
-        vec![["id", "status", "split", "category", "prompt and answer", "flags"].map(str::to_owned).to_vec()];
-    let flags_wide = 28;
-    let left = wide.saturating_sub(9 + 10 + 7 + 14 + flags_wide + 4).max(20);
+    let short = |text: &str, cells| text::fit(&text::escape(text), cells).trim_end().to_owned();
+    let mut rows = vec![["id", "status", "split", "category", "", "flags"].map(str::to_owned).to_vec()];
     for Listed { record, flags } in listed {
-        let line = line(record);
         rows.push(vec![
             record.id.to_string(),
             record.state.status.to_string(),
             record.state.split.map(|split| split.to_string()).unwrap_or_default(),
-            text::fit(&text::escape(record.state.category.as_deref().unwrap_or_default()), 12).trim_end().to_owned(),
-            text::fit(&text::escape(&line), left).trim_end().to_owned(),
-            text::fit(&flags.join(" "), flags_wide).trim_end().to_owned(),
+            short(record.state.category.as_deref().unwrap_or_default(), 12),
+            String::new(),
+            short(&flags.join(" "), wide / 4),
         ]);
+    }
+    // A mark that no record has takes no column.
+    for column in [5, 3, 2] {
+        if rows.iter().skip(1).all(|row| row.get(column).is_none_or(String::is_empty)) {
+            rows.iter_mut().filter_map(|row| row.get_mut(column)).for_each(String::clear);
+        }
+    }
+    let cells = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| text::width(cell)).max();
+    let taken: usize = (0..6).map(|column| cells(column).unwrap_or(0) + 2).sum();
+    let left = wide.saturating_sub(taken).max(20);
+    let middle = std::iter::once("prompt → answer".to_owned()).chain(listed.iter().map(|one| line(&one.record)));
+    for (row, words) in rows.iter_mut().zip(middle) {
+        if let Some(cell) = row.get_mut(4) {
+            *cell = short(&words, left);
+        }
     }
     output::table(&rows)
 }
