@@ -322,3 +322,19 @@ fn a_verb_and_the_function_that_a_key_will_call_do_the_same() {
     let theirs = Context::find(by_verb.0.path(), None).unwrap().store().unwrap().records(&Query::default()).unwrap();
     assert_eq!(mine, theirs);
 }
+
+#[test]
+fn an_export_never_replaces_the_project_nor_a_file_by_nothing() {
+    let desk = Desk::with_pairs();
+    for own in ["togi.db", "togi.toml", "./togi.db-wal", "runs/x.jsonl"] {
+        let (_, told) = desk.run(&["export", "alpaca", own], 1);
+        assert!(told.contains("belongs to the project"), "{told}");
+    }
+    assert_eq!(desk.count(""), 3);
+    desk.write("kept.jsonl", "kept");
+    let (_, told) = desk.run(&["export", "preference", "kept.jsonl"], 1);
+    assert!(told.contains("nothing is written") && told.contains("draft"), "{told}");
+    assert_eq!(fs::read_to_string(desk.path("kept.jsonl")).unwrap(), "kept");
+    desk.run(&["export", "alpaca", "new/"], 0);
+    assert!(desk.path("new/train.jsonl").is_file());
+}
