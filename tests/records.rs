@@ -338,3 +338,45 @@ fn an_export_never_replaces_the_project_nor_a_file_by_nothing() {
     desk.run(&["export", "alpaca", "new/"], 0);
     assert!(desk.path("new/train.jsonl").is_file());
 }
+
+#[test]
+fn a_text_written_on_an_old_revision_overwrites_nobody() {
+    let desk = Desk::with_pairs();
+    let editor = [("VISUAL", ""), ("EDITOR", "sed -i 's/^gold = /gold == /'")];
+    let (_, told) = desk.run_with(&["edit", "1"], 1, &editor);
+    let file = told.split("your text is in ").nth(1).unwrap().split("; mend it").next().unwrap();
+    desk.run(&["edit", "1", "--gold", "the capital"], 0);
+    let mended = fs::read_to_string(file).unwrap().replace("gold == \"a city\"", "gold = \"a big city\"");
+    fs::write(file, mended).unwrap();
+    let (_, told) = desk.run(&["edit", "1", "--from", file], 1);
+    assert!(told.contains("your text is kept"), "{told}");
+    assert_eq!(desk.record(1)["gold"], "the capital");
+    let (page, _) = desk.run(&["show", "1"], 0);
+    assert!(page.contains("a big city"), "{page}");
+    let (_, told) = desk.run(&["edit", "2", "--from", file], 1);
+    assert!(told.contains("written from record 1"), "{told}");
+}
+
+#[test]
+fn an_edit_keeps_the_order_of_fields() {
+    let desk = Desk::new();
+    desk.write(
+        "rows.jsonl",
+        "{\"prompt\": \"p\", \"context\": \"c\", \"about\": {\"z\": 1, \"a\": 2}, \"completion\": \"x\"}\n",
+    );
+    desk.run(&["import", "rows.jsonl"], 0);
+    let before = desk.record(1)["fields"].to_string();
+    desk.run_with(&["edit", "1"], 0, &[("VISUAL", ""), ("EDITOR", "sed -i 's/^gold = .*/gold = \"y\"/'")]);
+    let record = desk.record(1);
+    assert_eq!((record["fields"].to_string(), &record["gold"]), (before, &json!("y")));
+}
+
+#[test]
+fn a_record_whose_answer_is_taken_away_is_no_longer_gold() {
+    let desk = Desk::with_pairs();
+    desk.run(&["accept", "1", "2"], 0);
+    let (_, told) = desk.run(&["edit", "1", "--gold", ""], 0);
+    assert!(told.contains("no answer"), "{told}");
+    desk.run_with(&["edit", "2"], 0, &[("VISUAL", ""), ("EDITOR", "sed -i 's/^gold = .*/gold = \"\"/'")]);
+    assert_eq!([desk.count("status:gold"), desk.count("status:draft")], [0, 2]);
+}

@@ -48,7 +48,7 @@ pub struct Edit {
     /// Accept it with this edit
     #[arg(long)]
     accept: bool,
-    /// The revision you have seen [default: the newest]
+    /// The revision you have seen [default: the newest; with --from the one the text was written from]
     #[arg(long, value_name = "REVISION")]
     base: Option<i64>,
     /// Seconds that were spent on it [default: while the editor was open]
@@ -63,11 +63,19 @@ impl Edit {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
         let mut store = open(place)?;
         let record = store.get(self.record)?;
+        let mut seen = record.revision;
         let direct = self.gold.is_some() || self.gold_file.is_some() || !self.set.is_empty() || self.notes.is_some();
         let (after, seconds) = if direct {
             (Some(self.changed(&record)?), self.seconds)
         } else if let Some(path) = &self.from {
             let edited = std::fs::read_to_string(path).map_err(|error| eyre!("{}: {error}", path.display()))?;
+            if let Some((of, revision)) = editor::written_from(&edited) {
+                if of != record.id {
+                    bail!("{} was written from record {of}, not {}", path.display(), record.id);
+                }
+                // Somebody may have changed the record since the text was written.
+                seen = revision;
+            }
             let after = editor::read(&record, &edited).map_err(|why| eyre!("{}: {why}", path.display()))?;
             (after, self.seconds)
         } else {
@@ -86,8 +94,11 @@ impl Edit {
         } else if after.status == Status::Inbox {
             after.status = Status::Draft;
         }
-        let base = self.base.unwrap_or(record.revision);
-        let outcome = records::save(&mut store, record.id, base, after, seconds)?;
+        let gold = after.status == Status::Gold;
+        let outcome = records::save(&mut store, record.id, self.base.unwrap_or(seen), after, seconds)?;
+        if gold && !outcome.done.changed.is_empty() && store.get(record.id)?.state.status != Status::Gold {
+            say!("record {} has no answer, so it is a draft and not gold", record.id);
+        }
         told(&outcome, "changed", self.json)
     }
 
