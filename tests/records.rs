@@ -380,3 +380,21 @@ fn a_record_whose_answer_is_taken_away_is_no_longer_gold() {
     desk.run_with(&["edit", "2"], 0, &[("VISUAL", ""), ("EDITOR", "sed -i 's/^gold = .*/gold = \"\"/'")]);
     assert_eq!([desk.count("status:gold"), desk.count("status:draft")], [0, 2]);
 }
+
+#[test]
+fn a_query_turned_round_finds_the_rest_and_an_empty_one_is_explained() {
+    let desk = Desk::with_pairs();
+    desk.run(&["mark", "1", "--category", "返品、交換"], 0);
+    // The balance of the categories is a finding of no record.
+    desk.run(&["mark", "2", "3", "--category", "b"], 0);
+    let found = desk.json(&["lint", "--json"]);
+    assert!(found.iter().any(|finding| finding["record"].is_null()), "{found:?}");
+    assert_eq!(desk.run(&["records", "--count", "--", "-flag:balance"], 0).0.trim(), "3");
+    let flagged = desk.count("flag:any");
+    assert_eq!(desk.run(&["records", "--count", "--", "-flag:any"], 0).0.trim(), (3 - flagged).to_string());
+    assert_eq!(desk.run(&["records", "--count", "--of-category", "返品、交換"], 0).0.trim(), "1");
+    for empty in [&["records", "tag:,"][..], &["records", "--status", ""]] {
+        let (_, told) = desk.run(empty, 1);
+        assert!(told.contains("it can be"), "{told}");
+    }
+}
