@@ -398,3 +398,36 @@ fn a_query_turned_round_finds_the_rest_and_an_empty_one_is_explained() {
         assert!(told.contains("it can be"), "{told}");
     }
 }
+
+#[test]
+fn bad_rows_of_two_files_of_one_name_wait_side_by_side() {
+    let desk = Desk::new();
+    let project = desk.0.path().display().to_string();
+    for (folder, bad) in [("a", "BAD A"), ("b", "BAD B")] {
+        fs::create_dir(desk.path(folder)).unwrap();
+        desk.write(
+            &format!("{folder}/rows.jsonl"),
+            &format!("{{\"prompt\": \"{folder}\", \"completion\": \"x\"}}\n{bad}\n"),
+        );
+        let mut command = Command::cargo_bin("togi").unwrap();
+        command.current_dir(desk.path(folder)).env("TOGI_CONFIG", desk.path("config.toml"));
+        command.args(["--project", &project, "import", "rows.jsonl"]).assert().success();
+    }
+    let raw: Vec<String> = desk.json(&["quarantine", "--json"]).iter().map(|row| row["raw"].to_string()).collect();
+    assert!(raw.len() == 2 && raw[0].contains("BAD A") && raw[1].contains("BAD B"), "{raw:?}");
+    // The same file by another way of writing its path is the same file.
+    desk.run(&["import", "a/rows.jsonl"], 0);
+    assert_eq!(desk.json(&["quarantine", "--json"]).len(), 2);
+}
+
+#[test]
+fn bad_rows_of_a_table_are_written_under_one_header() {
+    let desk = Desk::new();
+    desk.write("faq.csv", "question,answer\nq1,a1\nq2\nq3,a3,more\nq4,a4\n");
+    desk.run(&["import", "faq.csv"], 0);
+    desk.run(&["quarantine", "write", "bad.csv"], 0);
+    let text = fs::read_to_string(desk.path("bad.csv")).unwrap();
+    assert_eq!(text, "question,answer\nq2\nq3,a3,more\n");
+    desk.write("bad.csv", &text.replace("q2", "q2,a2").replace(",more", ""));
+    assert_eq!(desk.json(&["import", "bad.csv", "--json"])[0]["rows"], 2);
+}

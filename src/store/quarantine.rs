@@ -37,14 +37,18 @@ impl Store {
         self.connection.query_row(sql, params![&hash[..], name], |row| row.get(0)).map_err(fail)
     }
 
-    /// Keeps the refused rows of `file` in the place of those that an earlier import of it left.
+    /// Keeps the refused rows of the file at `path` in the place of those that an earlier import of it left. Rows know their
+    /// file by the `path` in their `how`: two folders may each hold a `train.jsonl`.
     ///
     /// # Errors
     /// Where the database cannot be written.
-    pub fn set_quarantine(&mut self, file: &str, rows: &[Refused]) -> Result<(), StoreError> {
+    pub fn set_quarantine(&mut self, path: &str, rows: &[Refused]) -> Result<(), StoreError> {
         self.transaction(|writer| {
             let fail = |cause| writer.fail(cause);
-            writer.transaction.execute("DELETE FROM quarantine WHERE file = ?", [file]).map_err(fail)?;
+            writer
+                .transaction
+                .execute("DELETE FROM quarantine WHERE CASE WHEN json_valid(how) THEN how ->> '$.path' END = ?", [path])
+                .map_err(fail)?;
             for row in rows {
                 writer
                     .transaction
@@ -53,7 +57,7 @@ impl Store {
                     )
                     .and_then(|mut statement| {
                         statement.execute(params![
-                            file,
+                            row.file,
                             row.line.cast_signed(),
                             row.reason,
                             row.raw,

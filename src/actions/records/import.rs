@@ -123,11 +123,12 @@ pub fn import(
             Ok(())
         })
     })?;
-    let how = how(request, &summary);
+    let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string();
+    let how = how(request, &summary, &whole);
     for row in &mut quarantine {
         row.how.clone_from(&how);
     }
-    store.set_quarantine(&file, &quarantine)?;
+    store.set_quarantine(&whole, &quarantine)?;
     Ok(Report { format: summary.format.to_string(), encoding: summary.encoding, ..report })
 }
 
@@ -136,7 +137,7 @@ pub fn import(
 /// # Errors
 /// When it is still no record, with the reason.
 pub fn mend(store: &mut Store, refused: &Refused, mended: &str) -> Result<usize, ActionError> {
-    let How { options, split, origin, status } = How::of(refused);
+    let How { options, split, origin, status, .. } = How::of(refused);
     let request = Request { split, origin, status, ..Request::default() };
     let mut seen = Seen::of(format!("{}:{}", refused.file, refused.line));
     let mut still = None;
@@ -179,6 +180,9 @@ fn blank(path: &Path) -> Report {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct How {
     pub options: Options,
+    /// The whole path, which tells files of one name apart.
+    #[serde(default)]
+    path: String,
     split: Option<Split>,
     origin: Option<Origin>,
     status: Option<Status>,
@@ -190,8 +194,10 @@ impl How {
     }
 }
 
-fn how(request: &Request, summary: &Summary) -> String {
-    let how = How { options: summary.again(), split: request.split, origin: request.origin, status: request.status };
+fn how(request: &Request, summary: &Summary, path: &str) -> String {
+    let path = path.to_owned();
+    let how =
+        How { options: summary.again(), path, split: request.split, origin: request.origin, status: request.status };
     serde_json::to_string(&how).unwrap_or_default()
 }
 
