@@ -431,3 +431,26 @@ fn bad_rows_of_a_table_are_written_under_one_header() {
     desk.write("bad.csv", &text.replace("q2", "q2,a2").replace(",more", ""));
     assert_eq!(desk.json(&["import", "bad.csv", "--json"])[0]["rows"], 2);
 }
+
+#[test]
+fn a_text_that_was_not_saved_stays_on_view_until_its_author_sees_to_the_record() {
+    let desk = Desk::with_pairs();
+    let base = desk.record(1)["revision"].to_string();
+    desk.run(&["edit", "1", "--gold", "the capital"], 0);
+    desk.run(&["edit", "1", "--base", &base, "--gold", "a big city"], 1);
+    desk.run(&["mark", "1", "2", "3", "--tag", "spring"], 0);
+    desk.run(&["split"], 0);
+    assert!(desk.run(&["show", "1"], 0).0.contains("a big city"));
+    desk.run(&["accept", "1"], 0);
+    assert!(!desk.run(&["show", "1"], 0).0.contains("a big city"));
+}
+
+#[test]
+fn a_text_on_a_record_that_was_taken_away_is_told_and_comes_back_with_it() {
+    let desk = Desk::with_pairs();
+    let undo = format!("{} undo && sed -i s/Hi/Howdy/", env!("CARGO_BIN_EXE_togi"));
+    let (_, told) = desk.run_with(&["edit", "3"], 1, &[("VISUAL", ""), ("EDITOR", &undo)]);
+    assert!(told.contains("took it away") && told.contains("Howdy"), "{told}");
+    desk.run(&["import", "rows.jsonl"], 0);
+    assert!(desk.run(&["show", "3"], 0).0.contains("Howdy"));
+}
