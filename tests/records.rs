@@ -454,3 +454,25 @@ fn a_text_on_a_record_that_was_taken_away_is_told_and_comes_back_with_it() {
     desk.run(&["import", "rows.jsonl"], 0);
     assert!(desk.run(&["show", "3"], 0).0.contains("Howdy"));
 }
+
+#[test]
+fn a_text_from_the_editor_stays_until_it_is_saved() {
+    let desk = Desk::new();
+    desk.write("doc.txt", "a document\n");
+    desk.run(&["import", "doc.txt"], 0);
+    let editor = |script| [("VISUAL", ""), ("EDITOR", script)];
+    let blank = "sed -i 's/^text = .*/text = \"\"\\nnotes = \"an hour of work\"/'";
+    let (_, told) = desk.run_with(&["edit", "1", "--accept"], 1, &editor(blank));
+    let file = told.split("your text is in ").nth(1).unwrap().split("; mend it").next().unwrap();
+    assert!(fs::read_to_string(file).unwrap().contains("an hour of work"));
+    // Read, left as it is, and accepted.
+    desk.run_with(&["edit", "1", "--accept"], 0, &editor("true"));
+    assert_eq!(desk.record(1)["status"], "gold");
+    assert_eq!(
+        fs::read_dir(desk.0.path())
+            .unwrap()
+            .filter(|f| f.as_ref().unwrap().file_name().to_string_lossy().starts_with(".togi-edit"))
+            .count(),
+        1
+    );
+}
