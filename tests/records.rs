@@ -476,3 +476,11 @@ fn a_text_from_the_editor_stays_until_it_is_saved() {
         1
     );
 }
+
+#[test]
+fn a_chat_that_nobody_answered_is_not_gold() {
+    let desk = Desk::new();
+    desk.write("chats.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"hello?\"}]}\n");
+    desk.run(&["import", "chats.jsonl", "--origin", "human"], 0);
+    assert_eq!(desk.record(1)["status"], "inbox");
+}

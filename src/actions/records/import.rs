@@ -205,6 +205,9 @@ fn new(row: Row, request: &Request, file: &str, key: [u8; 16]) -> New {
     let status = request.status();
     let mut content = row.content;
     let mut answered = true;
+    if let Content::Chat { turns, .. } = &content {
+        answered = turns.iter().any(|turn| turn.role == "assistant");
+    }
     if let Content::Pair { draft, gold, .. } = &mut content {
         // An answer that nobody here has looked at is a draft; a preference pair brings both.
         if status != Status::Gold && draft.is_none() {
