@@ -89,12 +89,11 @@ impl Edit {
         };
         // What was read and accepted as it stands is a change too.
         let after = after.or_else(|| self.accept.then(|| record.state.clone()));
-        let saved = match after {
-            Some(after) => self.save(&mut store, &record, after, seen, seconds),
-            None => {
-                say!("nothing was changed");
-                Ok(ExitCode::SUCCESS)
-            }
+        let saved = if let Some(after) = after {
+            self.save(&mut store, &record, after, seen, seconds)
+        } else {
+            say!("nothing was changed");
+            Ok(ExitCode::SUCCESS)
         };
         match (saved, written) {
             (Err(why), Some(path)) => Err(kept(&why.to_string(), &path, &record)),
