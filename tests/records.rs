@@ -322,3 +322,165 @@ fn a_verb_and_the_function_that_a_key_will_call_do_the_same() {
     let theirs = Context::find(by_verb.0.path(), None).unwrap().store().unwrap().records(&Query::default()).unwrap();
     assert_eq!(mine, theirs);
 }
+
+#[test]
+fn an_export_never_replaces_the_project_nor_a_file_by_nothing() {
+    let desk = Desk::with_pairs();
+    for own in ["togi.db", "togi.toml", "./togi.db-wal", "runs/x.jsonl"] {
+        let (_, told) = desk.run(&["export", "alpaca", own], 1);
+        assert!(told.contains("belongs to the project"), "{told}");
+    }
+    assert_eq!(desk.count(""), 3);
+    desk.write("kept.jsonl", "kept");
+    let (_, told) = desk.run(&["export", "preference", "kept.jsonl"], 1);
+    assert!(told.contains("nothing is written") && told.contains("draft"), "{told}");
+    assert_eq!(fs::read_to_string(desk.path("kept.jsonl")).unwrap(), "kept");
+    desk.run(&["export", "alpaca", "new/"], 0);
+    assert!(desk.path("new/train.jsonl").is_file());
+}
+
+#[test]
+fn a_text_written_on_an_old_revision_overwrites_nobody() {
+    let desk = Desk::with_pairs();
+    let editor = [("VISUAL", ""), ("EDITOR", "sed -i 's/^gold = /gold == /'")];
+    let (_, told) = desk.run_with(&["edit", "1"], 1, &editor);
+    let file = told.split("your text is in ").nth(1).unwrap().split("; mend it").next().unwrap();
+    desk.run(&["edit", "1", "--gold", "the capital"], 0);
+    let mended = fs::read_to_string(file).unwrap().replace("gold == \"a city\"", "gold = \"a big city\"");
+    fs::write(file, mended).unwrap();
+    let (_, told) = desk.run(&["edit", "1", "--from", file], 1);
+    assert!(told.contains("your text is kept"), "{told}");
+    assert_eq!(desk.record(1)["gold"], "the capital");
+    let (page, _) = desk.run(&["show", "1"], 0);
+    assert!(page.contains("a big city"), "{page}");
+    let (_, told) = desk.run(&["edit", "2", "--from", file], 1);
+    assert!(told.contains("written from record 1"), "{told}");
+}
+
+#[test]
+fn an_edit_keeps_the_order_of_fields() {
+    let desk = Desk::new();
+    desk.write(
+        "rows.jsonl",
+        "{\"prompt\": \"p\", \"context\": \"c\", \"about\": {\"z\": 1, \"a\": 2}, \"completion\": \"x\"}\n",
+    );
+    desk.run(&["import", "rows.jsonl"], 0);
+    let before = desk.record(1)["fields"].to_string();
+    desk.run_with(&["edit", "1"], 0, &[("VISUAL", ""), ("EDITOR", "sed -i 's/^gold = .*/gold = \"y\"/'")]);
+    let record = desk.record(1);
+    assert_eq!((record["fields"].to_string(), &record["gold"]), (before, &json!("y")));
+}
+
+#[test]
+fn a_record_whose_answer_is_taken_away_is_no_longer_gold() {
+    let desk = Desk::with_pairs();
+    desk.run(&["accept", "1", "2"], 0);
+    let (_, told) = desk.run(&["edit", "1", "--gold", ""], 0);
+    assert!(told.contains("no answer"), "{told}");
+    desk.run_with(&["edit", "2"], 0, &[("VISUAL", ""), ("EDITOR", "sed -i 's/^gold = .*/gold = \"\"/'")]);
+    assert_eq!([desk.count("status:gold"), desk.count("status:draft")], [0, 2]);
+}
+
+#[test]
+fn a_query_turned_round_finds_the_rest_and_an_empty_one_is_explained() {
+    let desk = Desk::with_pairs();
+    desk.run(&["mark", "1", "--category", "返品、交換"], 0);
+    // The balance of the categories is a finding of no record.
+    desk.run(&["mark", "2", "3", "--category", "b"], 0);
+    let found = desk.json(&["lint", "--json"]);
+    assert!(found.iter().any(|finding| finding["record"].is_null()), "{found:?}");
+    assert_eq!(desk.run(&["records", "--count", "--", "-flag:balance"], 0).0.trim(), "3");
+    let flagged = desk.count("flag:any");
+    assert_eq!(desk.run(&["records", "--count", "--", "-flag:any"], 0).0.trim(), (3 - flagged).to_string());
+    assert_eq!(desk.run(&["records", "--count", "--of-category", "返品、交換"], 0).0.trim(), "1");
+    for empty in [&["records", "tag:,"][..], &["records", "--status", ""]] {
+        let (_, told) = desk.run(empty, 1);
+        assert!(told.contains("it can be"), "{told}");
+    }
+}
+
+#[test]
+fn bad_rows_of_two_files_of_one_name_wait_side_by_side() {
+    let desk = Desk::new();
+    let project = desk.0.path().display().to_string();
+    for (folder, bad) in [("a", "BAD A"), ("b", "BAD B")] {
+        fs::create_dir(desk.path(folder)).unwrap();
+        desk.write(
+            &format!("{folder}/rows.jsonl"),
+            &format!("{{\"prompt\": \"{folder}\", \"completion\": \"x\"}}\n{bad}\n"),
+        );
+        let mut command = Command::cargo_bin("togi").unwrap();
+        command.current_dir(desk.path(folder)).env("TOGI_CONFIG", desk.path("config.toml"));
+        command.args(["--project", &project, "import", "rows.jsonl"]).assert().success();
+    }
+    let raw: Vec<String> = desk.json(&["quarantine", "--json"]).iter().map(|row| row["raw"].to_string()).collect();
+    assert!(raw.len() == 2 && raw[0].contains("BAD A") && raw[1].contains("BAD B"), "{raw:?}");
+    // The same file by another way of writing its path is the same file.
+    desk.run(&["import", "a/rows.jsonl"], 0);
+    assert_eq!(desk.json(&["quarantine", "--json"]).len(), 2);
+}
+
+#[test]
+fn bad_rows_of_a_table_are_written_under_one_header() {
+    let desk = Desk::new();
+    desk.write("faq.csv", "question,answer\nq1,a1\nq2\nq3,a3,more\nq4,a4\n");
+    desk.run(&["import", "faq.csv"], 0);
+    desk.run(&["quarantine", "write", "bad.csv"], 0);
+    let text = fs::read_to_string(desk.path("bad.csv")).unwrap();
+    assert_eq!(text, "question,answer\nq2\nq3,a3,more\n");
+    desk.write("bad.csv", &text.replace("q2", "q2,a2").replace(",more", ""));
+    assert_eq!(desk.json(&["import", "bad.csv", "--json"])[0]["rows"], 2);
+}
+
+#[test]
+fn a_text_that_was_not_saved_stays_on_view_until_its_author_sees_to_the_record() {
+    let desk = Desk::with_pairs();
+    let base = desk.record(1)["revision"].to_string();
+    desk.run(&["edit", "1", "--gold", "the capital"], 0);
+    desk.run(&["edit", "1", "--base", &base, "--gold", "a big city"], 1);
+    desk.run(&["mark", "1", "2", "3", "--tag", "spring"], 0);
+    desk.run(&["split"], 0);
+    assert!(desk.run(&["show", "1"], 0).0.contains("a big city"));
+    desk.run(&["accept", "1"], 0);
+    assert!(!desk.run(&["show", "1"], 0).0.contains("a big city"));
+}
+
+#[test]
+fn a_text_on_a_record_that_was_taken_away_is_told_and_comes_back_with_it() {
+    let desk = Desk::with_pairs();
+    let undo = format!("{} undo && sed -i s/Hi/Howdy/", env!("CARGO_BIN_EXE_togi"));
+    let (_, told) = desk.run_with(&["edit", "3"], 1, &[("VISUAL", ""), ("EDITOR", &undo)]);
+    assert!(told.contains("took it away") && told.contains("Howdy"), "{told}");
+    desk.run(&["import", "rows.jsonl"], 0);
+    assert!(desk.run(&["show", "3"], 0).0.contains("Howdy"));
+}
+
+#[test]
+fn a_text_from_the_editor_stays_until_it_is_saved() {
+    let desk = Desk::new();
+    desk.write("doc.txt", "a document\n");
+    desk.run(&["import", "doc.txt"], 0);
+    let editor = |script| [("VISUAL", ""), ("EDITOR", script)];
+    let blank = "sed -i 's/^text = .*/text = \"\"\\nnotes = \"an hour of work\"/'";
+    let (_, told) = desk.run_with(&["edit", "1", "--accept"], 1, &editor(blank));
+    let file = told.split("your text is in ").nth(1).unwrap().split("; mend it").next().unwrap();
+    assert!(fs::read_to_string(file).unwrap().contains("an hour of work"));
+    // Read, left as it is, and accepted.
+    desk.run_with(&["edit", "1", "--accept"], 0, &editor("true"));
+    assert_eq!(desk.record(1)["status"], "gold");
+    assert_eq!(
+        fs::read_dir(desk.0.path())
+            .unwrap()
+            .filter(|f| f.as_ref().unwrap().file_name().to_string_lossy().starts_with(".togi-edit"))
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn a_chat_that_nobody_answered_is_not_gold() {
+    let desk = Desk::new();
+    desk.write("chats.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"hello?\"}]}\n");
+    desk.run(&["import", "chats.jsonl", "--origin", "human"], 0);
+    assert_eq!(desk.record(1)["status"], "inbox");
+}

@@ -213,6 +213,17 @@ pub fn told(outcome: &Outcome, what: &str, json: bool) -> Result<ExitCode> {
             say!("record {record} stays as it is: {why}");
         }
         for conflict in &outcome.done.conflicts {
+            if conflict.theirs.is_none() {
+                let answer = conflict.ours.as_ref().and_then(|state| state.content.answer()).unwrap_or("-");
+                say!(
+                    "record {}: {} took it away meanwhile; your text is kept and shows again once the record is back \
+                     (their undo or redo, or importing its file again):\n  {}",
+                    conflict.record,
+                    conflict.by,
+                    text::escape(answer)
+                );
+                continue;
+            }
             say!(
                 "record {}: {} changed it since revision {}; your text is kept (togi show {} shows both)",
                 conflict.record,

@@ -338,6 +338,8 @@ impl Writer<'_> {
 
     /// Gives a record its next revision and returns it.
     pub fn put(&mut self, act: &Act, record: i64, head: &Head, after: Option<&State>) -> Result<i64, StoreError> {
+        // Who edits a record or decides on it has seen what became of their earlier text; who sorts or splits hundreds has not.
+        let seen = matches!(act.cause, Cause::Edit | Cause::Accept | Cause::Reject);
         let act = self.act(act)?;
         let revision = self.revision()?;
         let text = after.map(write).transpose()?;
@@ -369,10 +371,11 @@ impl Writer<'_> {
                     .execute(params![record, words(state)])?,
                 None => connection.prepare_cached("DELETE FROM search WHERE record = ?")?.execute([record])?,
             };
-            // Who writes on a record has seen what became of their earlier text.
-            connection
-                .prepare_cached("UPDATE conflict SET open = 0 WHERE record = ? AND author = ? AND open = 1")?
-                .execute(params![record, self.author])?;
+            if seen {
+                connection
+                    .prepare_cached("UPDATE conflict SET open = 0 WHERE record = ? AND author = ? AND open = 1")?
+                    .execute(params![record, self.author])?;
+            }
             Ok(revision)
         };
         run(&self.transaction).map_err(|cause| self.fail(cause))

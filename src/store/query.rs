@@ -104,7 +104,9 @@ impl Query {
     /// Where the mark cannot have the value.
     pub fn and(mut self, key: &str, value: &str) -> Result<Self, QueryError> {
         if let Some((key, _)) = KEYS.iter().find(|(known, _)| *known == key) {
-            self.parts.push(Part { not: false, what: What::Mark(key, values(key, value, false)?) });
+            // A category is a person's words, with commas or none at all; the others are togi's, which commas may join.
+            let quoted = *key == "category";
+            self.parts.push(Part { not: false, what: What::Mark(key, values(key, value, quoted)?) });
         }
         Ok(self)
     }
@@ -209,8 +211,11 @@ fn condition(key: &str, value: &str, me: &str, values: &mut Vec<Value>) -> Strin
             format!("r.{} IS NULL", if key == "tag" { "tags" } else { key })
         }
         "flag" if none => "r.id NOT IN (SELECT record FROM finding WHERE record IS NOT NULL)".to_owned(),
-        "flag" if value == "any" => "r.id IN (SELECT record FROM finding)".to_owned(),
-        "flag" => format!("r.id IN (SELECT record FROM finding WHERE name = {})", bind(value)),
+        // What concerns all records names none: a NULL among the numbers would leave "not in" without an answer.
+        "flag" if value == "any" => "r.id IN (SELECT record FROM finding WHERE record IS NOT NULL)".to_owned(),
+        "flag" => {
+            format!("r.id IN (SELECT record FROM finding WHERE record IS NOT NULL AND name = {})", bind(value))
+        }
         "author" | "assignee" => format!("coalesce(r.{key}, '') = {}", bind(if value == "me" { me } else { value })),
         "tag" => format!("coalesce(instr(r.tags, {}), 0) > 0", bind(&format!("\n{value}\n"))),
         "source" => format!("coalesce(instr(r.source_file, {}), 0) > 0", bind(value)),
@@ -303,6 +308,9 @@ fn values(key: &'static str, value: &str, quoted: bool) -> Result<Vec<String>, Q
         value.split([',', '、', '，']).filter(|one| !one.is_empty()).map(str::to_owned).collect()
     };
     let known = KEYS.iter().find(|(name, _)| *name == key).map_or("", |(_, known)| known);
+    if given.is_empty() {
+        return Err(QueryError::Value { key, given: value.to_owned(), known });
+    }
     for one in &given {
         let good = match key {
             "status" => one.parse::<Status>().is_ok(),

@@ -30,6 +30,16 @@ pub fn text(record: &Record) -> String {
     }
 }
 
+/// The record and its revision that a text was written from, by its first line; `None` where that line is gone.
+#[must_use]
+pub fn written_from(edited: &str) -> Option<(i64, i64)> {
+    let head = edited.trim_start().lines().next()?;
+    let head = head.strip_prefix("//").or_else(|| head.strip_prefix('#'))?.trim_start().strip_prefix("record ")?;
+    let (record, rest) = head.split_once(", revision ")?;
+    let (revision, _) = rest.split_once('.')?;
+    Some((record.parse().ok()?, revision.parse().ok()?))
+}
+
 /// What a person made of the text; `None` where they changed nothing.
 ///
 /// # Errors
@@ -39,13 +49,14 @@ pub fn read(record: &Record, edited: &str) -> Result<Option<State>, String> {
     if edited.trim() == before.trim() {
         return Ok(None);
     }
-    let value: Value = if before.starts_with("//") {
+    let mut value: Value = if edited.trim_start().starts_with(['/', '{']) {
         let body: String = edited.lines().filter(|line| !line.starts_with("//")).collect::<Vec<_>>().join("\n");
         serde_json::from_str(&body).map_err(|error| error.to_string())?
     } else {
         let table: toml::Table = toml::from_str(edited).map_err(|error| error.to_string())?;
         serde_json::to_value(table).map_err(|error| error.to_string())?
     };
+    put_in_order(&serde_json::to_value(&record.state).unwrap_or_default(), &mut value);
     let Value::Object(mut map) = value else { return Err("a record is named values".into()) };
     let known = [
         "kind",
@@ -78,6 +89,26 @@ pub fn read(record: &Record, edited: &str) -> Result<Option<State>, String> {
     }
     let after = keep_drafts(&record.state, after);
     Ok((after != record.state).then_some(after))
+}
+
+/// Gives names the order they had: TOML sorts them, and prompts, tools and tables have them in the source's order.
+fn put_in_order(before: &Value, after: &mut Value) {
+    match (before, after) {
+        (Value::Object(old), Value::Object(new)) => {
+            let mut rest = std::mem::take(new);
+            for (name, old) in old {
+                if let Some(mut value) = rest.shift_remove(name) {
+                    put_in_order(old, &mut value);
+                    new.insert(name.clone(), value);
+                }
+            }
+            new.extend(rest);
+        }
+        (Value::Array(old), Value::Array(new)) => {
+            old.iter().zip(new).for_each(|(old, new)| put_in_order(old, new));
+        }
+        _ => {}
+    }
 }
 
 /// An empty text where there may be none means none.

@@ -28,7 +28,8 @@ pub struct Written {
 /// `out` is a folder, each split becomes a file of its own there, as trainers expect it.
 ///
 /// # Errors
-/// When nothing is found, a template does not render, or a file cannot be written.
+/// When nothing is found or the layout has words for none of it, `out` is a file of the project's own, a template does not
+/// render, or a file cannot be written.
 pub fn export(
     context: &Context,
     store: &Store,
@@ -48,18 +49,22 @@ pub fn export(
     let mut write = |records: &[_], path: &Path| -> Result<(), ActionError> {
         let list = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
         let made = export::export(format, records, &prompt, list)?;
+        written.left_out.extend(made.left_out);
+        if made.rows == 0 {
+            return Ok(()); // an empty file would replace what is there
+        }
         for (name, bytes) in made.files {
             let path = if name.is_empty() { path.to_owned() } else { path.join(name) };
             durable::create_dir_all(durable::parent(&path)).map_err(crate::project::ProjectError::from)?;
+            refuse_own(context, &path)?;
             durable::write(&path, &bytes).map_err(crate::project::ProjectError::from)?;
             written.files.push(path);
         }
         written.rows += made.rows;
-        written.left_out.extend(made.left_out);
         Ok(())
     };
     match format.ending() {
-        Some(ending) if out.is_dir() => {
+        Some(ending) if out.is_dir() || out.as_os_str().as_encoded_bytes().ends_with(b"/") => {
             for split in [Split::Train, Split::Valid, Split::Test] {
                 // What has no split yet is trained on.
                 let (part, rest): (Vec<_>, Vec<_>) =
@@ -72,5 +77,36 @@ pub fn export(
         }
         _ => write(&records, out)?,
     }
+    if written.rows == 0 {
+        let (record, why) = written.left_out.first().map_or((0, ""), |(record, why)| (*record, why.as_str()));
+        return Err(ActionError::Refused(format!(
+            "nothing is written: none of the {} records fits {format}; record {record}, for one: {why}",
+            written.left_out.len()
+        )));
+    }
     Ok(written)
+}
+
+/// Keeps an export from replacing the records, the settings or the runs that it comes from.
+fn refuse_own(context: &Context, path: &Path) -> Result<(), ActionError> {
+    let project = &context.project;
+    let real = |path: &Path| {
+        let folder = durable::parent(path).canonicalize().unwrap_or_else(|_| durable::parent(path).to_owned());
+        path.canonicalize().unwrap_or_else(|_| path.file_name().map_or(folder.clone(), |name| folder.join(name)))
+    };
+    let (target, db) = (real(path), real(&project.db_path()));
+    let beside = |ending: &str| {
+        let mut name = db.clone().into_os_string();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let own = [db.clone(), beside("-wal"), beside("-shm"), real(&project.settings_path())].contains(&target)
+        || [project.runs_dir(), project.prompts_dir()].iter().any(|folder| target.starts_with(real(folder)));
+    if own {
+        return Err(ActionError::Refused(format!(
+            "{} belongs to the project itself and would be lost: name another file",
+            path.display()
+        )));
+    }
+    Ok(())
 }

@@ -137,7 +137,7 @@ pub fn import(
 /// # Errors
 /// When it is still no record, with the reason.
 pub fn mend(store: &mut Store, refused: &Refused, mended: &str) -> Result<usize, ActionError> {
-    let How { options, split, origin, status } = How::of(refused);
+    let How { options, split, origin, status, .. } = How::of(refused);
     let request = Request { split, origin, status, ..Request::default() };
     let mut seen = Seen::of(format!("{}:{}", refused.file, refused.line));
     let mut still = None;
@@ -179,6 +179,9 @@ fn blank(path: &Path) -> Report {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct How {
     pub options: Options,
+    /// The whole path, which tells files of one name apart.
+    #[serde(default)]
+    path: String,
     split: Option<Split>,
     origin: Option<Origin>,
     status: Option<Status>,
@@ -190,8 +193,10 @@ impl How {
     }
 }
 
-fn how(request: &Request, summary: &Summary) -> String {
-    let how = How { options: summary.again(), split: request.split, origin: request.origin, status: request.status };
+fn how(request: &Request, summary: &Summary, path: &str) -> String {
+    let path = path.to_owned();
+    let how =
+        How { options: summary.again(), path, split: request.split, origin: request.origin, status: request.status };
     serde_json::to_string(&how).unwrap_or_default()
 }
 
@@ -199,6 +204,9 @@ fn new(row: Row, request: &Request, file: &str, key: [u8; 16]) -> New {
     let status = request.status();
     let mut content = row.content;
     let mut answered = true;
+    if let Content::Chat { turns, .. } = &content {
+        answered = turns.iter().any(|turn| turn.role == "assistant");
+    }
     if let Content::Pair { draft, gold, .. } = &mut content {
         // An answer that nobody here has looked at is a draft; a preference pair brings both.
         if status != Status::Gold && draft.is_none() {

@@ -235,7 +235,7 @@ pub fn mark(store: &mut Store, records: &[i64], marks: &Marks) -> Result<Outcome
     Ok(Outcome { done, refused })
 }
 
-/// Saves a record's next state, made on revision `base`.
+/// Saves a record's next state, made on revision `base`. What has no gold answer is a draft, whatever it says: it would be trained on.
 ///
 /// # Errors
 /// When the database cannot be written. That another edit came first is told in the outcome, with both texts.
@@ -243,9 +243,13 @@ pub fn save(
     store: &mut Store,
     record: i64,
     base: i64,
-    after: State,
+    mut after: State,
     seconds: Option<f64>,
 ) -> Result<Outcome, ActionError> {
+    let unanswered = matches!(&after.content, Content::Pair { gold: None, .. }) || accepted(&after).is_err();
+    if after.status == Status::Gold && unanswered {
+        after.status = Status::Draft;
+    }
     let act = Act { seconds, ..Act::new(Cause::Edit, "") };
     let done = store.act(&act, &[Change { record, base, after }])?;
     Ok(Outcome { done, refused: Vec::new() })

@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 
 use crate::actions::context::ActionError;
+use crate::data::import::Format;
 use crate::store::Store;
 
+use super::import::How;
 pub use super::import::mend;
 pub use crate::store::Refused;
 
@@ -28,11 +30,22 @@ pub fn get(store: &Store, id: i64) -> Result<Refused, ActionError> {
         .ok_or_else(|| ActionError::Refused(format!("there is no row {id} in quarantine; togi quarantine lists them")))
 }
 
-/// The refused rows as they stood in their files, to be mended in an editor and imported again.
+/// The refused rows as they stood in their file, to be mended in an editor and imported again. Each row of a table
+/// brings its header; the file has it once.
 #[must_use]
 pub fn file(rows: &[Refused]) -> String {
+    let mut head: Option<&str> = None;
     rows.iter().fold(String::new(), |mut text, row| {
-        let _ = writeln!(text, "{}", row.raw.trim_end_matches(['\r', '\n']));
+        let mut raw = row.raw.trim_end_matches(['\r', '\n']);
+        if let Some(Format::Csv | Format::Tsv) = How::of(row).options.format
+            && let Some((first, rest)) = raw.split_once('\n')
+        {
+            if head == Some(first) {
+                raw = rest;
+            }
+            head = Some(first);
+        }
+        let _ = writeln!(text, "{raw}");
         text
     })
 }
