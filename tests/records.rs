@@ -137,6 +137,69 @@ fn a_bad_row_waits_in_quarantine_until_it_is_mended() {
 }
 
 #[test]
+fn undo_brings_rows_back_into_quarantine_and_takes_them_out_again() {
+    let desk = Desk::new();
+    desk.write(
+        "rows.jsonl",
+        "{\"instruction\": \"a\", \"output\": \"1\"}\n{\"instruction\": \"b\", \"output\": 2}\nnonsense\n",
+    );
+    let waiting = |count: usize| {
+        let rows = desk.json(&["quarantine", "--json"]);
+        assert_eq!(rows.len(), count, "{rows:?}");
+        rows.iter().map(|row| row["id"].to_string()).collect::<Vec<_>>()
+    };
+    // A rehearsal leaves nothing, and says what is here already.
+    let rehearsed = &desk.json(&["import", "rows.jsonl", "--dry-run", "--json"])[0];
+    assert_eq!((&rehearsed["rows"], rehearsed["errors"].as_array().unwrap().len()), (&json!(1), 2));
+    waiting(0);
+    desk.run(&["import", "rows.jsonl"], 0);
+    let ids = waiting(2);
+    assert_eq!(desk.json(&["import", "rows.jsonl", "--dry-run", "--json"])[0]["skipped"], 1);
+    // Importing it again does nothing at all, so there is nothing new to take back.
+    desk.run(&["import", "rows.jsonl"], 0);
+    assert_eq!(waiting(2), ids);
+    desk.write("mended", "{\"instruction\": \"b\", \"output\": \"2\"}");
+    desk.run(&["quarantine", "mend", &ids[0], "mended"], 0);
+    desk.run(&["quarantine", "drop", &ids[1]], 0);
+    waiting(0);
+    desk.run(&["undo"], 0);
+    assert_eq!(waiting(1), ids[1..]);
+    desk.run(&["undo"], 0);
+    assert_eq!((waiting(2), desk.count("")), (ids.clone(), 1));
+    desk.run(&["undo"], 0);
+    waiting(0);
+    assert_eq!(desk.count(""), 0);
+    desk.run(&["redo", "3"], 0);
+    waiting(0);
+    assert_eq!(desk.count(""), 2);
+    // A file whose rows were mended in place leaves none of its old ones waiting.
+    desk.run(&["undo", "2"], 0);
+    waiting(2);
+    desk.write(
+        "rows.jsonl",
+        "{\"instruction\": \"a\", \"output\": \"1\"}\n{\"instruction\": \"b\", \"output\": \"2\"}\n",
+    );
+    desk.run(&["import", "rows.jsonl"], 0);
+    waiting(0);
+    assert_eq!(desk.count(""), 2);
+    let (_, told) = desk.run(&["quarantine", "drop", "999"], 1);
+    assert!(told.contains("no rows in quarantine"), "{told}");
+}
+
+#[test]
+fn what_is_kept_for_the_test_does_not_slip_into_training_by_an_export() {
+    let desk = Desk::with_pairs();
+    desk.run(&["mark", "3", "--split", "test"], 0);
+    let written = &desk.json(&["export", "jumpstart", "js", "--json"])[0];
+    assert_eq!((&written["rows"], &written["left_out"][0][0]), (&json!(2), &json!(3)));
+    fs::create_dir(desk.path("out")).unwrap();
+    desk.run(&["export", "alpaca", "out"], 0);
+    desk.run(&["mark", "3", "--split", "train"], 0);
+    let (_, told) = desk.run(&["export", "alpaca", "out"], 1);
+    assert!(told.contains("test.jsonl") && told.contains("remove it first"), "{told}");
+}
+
+#[test]
 fn an_annotators_walk_can_be_taken_back_step_by_step() {
     let desk = Desk::with_pairs();
     desk.run(&["accept", "1"], 0);

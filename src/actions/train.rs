@@ -64,7 +64,13 @@ fn gold(store: &Store) -> Result<(Vec<Record>, Vec<Record>), ActionError> {
     let train = named("status:gold split:train,none")?;
     if train.is_empty() {
         let waiting = store.ids(&Query::parse("status:inbox,draft").map_err(StoreError::from)?)?.len();
-        let why = if waiting > 0 {
+        let held = store.ids(&Query::parse("status:gold").map_err(StoreError::from)?)?.len();
+        let why = if held > 0 {
+            format!(
+                "all {held} gold records are kept for validation or test: togi mark --split train gives some to training, \
+                 togi split --again draws them anew"
+            )
+        } else if waiting > 0 {
             format!(
                 "no record is gold yet and {waiting} wait: togi accept makes them gold, one by one or with --query; or \
                  train on a file with --data"

@@ -19,7 +19,7 @@ pub struct Accept {
     #[command(flatten)]
     chosen: Chosen,
     /// Seconds that were spent on it
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = super::records::seconds)]
     seconds: Option<f64>,
     /// Print what was done as one JSON object
     #[arg(long)]

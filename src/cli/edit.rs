@@ -52,7 +52,7 @@ pub struct Edit {
     #[arg(long, value_name = "REVISION")]
     base: Option<i64>,
     /// Seconds that were spent on it [default: while the editor was open]
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = super::records::seconds)]
     seconds: Option<f64>,
     /// Print what was done as one JSON object
     #[arg(long)]

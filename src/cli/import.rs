@@ -112,7 +112,7 @@ impl Import {
             preview(path, &import::preview(path, request)?);
         }
         if self.dry_run {
-            let report = import::rehearse(path, request)?;
+            let report = import::import(store, path, request, true, &mut |_| {})?;
             self.told(&report, "would be imported")?;
             return Ok(true);
         }
@@ -126,7 +126,7 @@ impl Import {
             }
         }
         let spinner = progress::spinner("importing");
-        let report = import::import(store, path, request, &mut |rows| {
+        let report = import::import(store, path, request, false, &mut |rows| {
             if rows.is_multiple_of(1_000) {
                 spinner.set_message(format!("{} rows", text::count(rows)));
             }

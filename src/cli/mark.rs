@@ -31,7 +31,7 @@ pub struct Mark {
     #[arg(long, value_name = "ACCOUNT")]
     assignee: Option<String>,
     /// A tag to add
-    #[arg(long)]
+    #[arg(long, value_parser = tag)]
     tag: Vec<String>,
     /// A tag to take away
     #[arg(long, value_name = "TAG")]
@@ -42,6 +42,14 @@ pub struct Mark {
     /// Print what was done as one JSON object
     #[arg(long)]
     json: bool,
+}
+
+fn tag(text: &str) -> Result<String, String> {
+    let tag = text.trim();
+    if tag.is_empty() || tag.contains(char::is_control) {
+        return Err("a tag is a word or several on one line".into());
+    }
+    Ok(tag.to_owned())
 }
 
 impl Mark {

@@ -45,7 +45,7 @@ enum What {
         /// The mended row; - is standard input
         file: PathBuf,
     },
-    /// Throw rows away
+    /// Take rows out of it that are not worth mending
     Drop {
         /// The rows' numbers
         #[arg(required = true)]
@@ -96,7 +96,11 @@ impl Quarantine {
                 say!("{rows} records imported; row {id} has left the quarantine");
             }
             Some(What::Drop { ids }) => {
-                say!("{} rows thrown away", quarantine::drop_rows(&mut store, ids)?);
+                let dropped = quarantine::drop_rows(&mut store, ids)?;
+                say!("{dropped} rows dropped; togi undo brings them back");
+                if dropped < ids.len() {
+                    return Err(eyre!("{} of the numbers are no rows in quarantine", ids.len() - dropped));
+                }
             }
         }
         Ok(ExitCode::SUCCESS)

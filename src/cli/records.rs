@@ -236,3 +236,9 @@ pub fn told(outcome: &Outcome, what: &str, json: bool) -> Result<ExitCode> {
     let good = outcome.refused.is_empty() && outcome.done.conflicts.is_empty();
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
+
+/// Seconds as a person gives them.
+pub fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    if seconds.is_finite() && seconds >= 0.0 { Ok(seconds) } else { Err("seconds are a number from 0 up".into()) }
+}

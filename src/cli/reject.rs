@@ -22,7 +22,7 @@ pub struct Reject {
     #[arg(long, value_name = "REASON")]
     why: String,
     /// Seconds that were spent on it
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = super::records::seconds)]
     seconds: Option<f64>,
     /// Print what was done as one JSON object
     #[arg(long)]

@@ -111,7 +111,8 @@ fn page(shown: &Shown) -> String {
             let back = if revision.reverted { ", taken back later" } else { "" };
             let _ =
                 writeln!(out, "  {}  {at}  {}  {}{note}{seconds}{back}", revision.id, revision.author, revision.cause);
-            for change in changes(before, revision.state.as_ref()) {
+            let first = revision.id == shown.history.first().map_or(0, |first| first.id);
+            for change in changes(before, revision.state.as_ref()).into_iter().filter(|_| !first) {
                 let _ = writeln!(out, "      {}", text::cut(&text::escape(&change), 160));
             }
             before = revision.state.as_ref();
@@ -155,9 +156,9 @@ fn texts(content: &Content) -> Vec<(String, String)> {
 }
 
 /// What differs between two states, a line each.
-fn changes(before: Option<&State>, after: Option<&State>) -> Vec<String> {
+pub fn changes(before: Option<&State>, after: Option<&State>) -> Vec<String> {
     let Some(after) = after else { return vec!["taken away".into()] };
-    let Some(before) = before else { return Vec::new() };
+    let Some(before) = before else { return vec!["put back".into()] };
     let all = |state: &State| {
         let mut all = vec![("status".to_owned(), state.status.to_string())];
         all.extend(marks(state).into_iter().map(|(name, value)| (name.to_owned(), value)));

@@ -22,8 +22,8 @@ It reaches back over everything you did with the records: edits, accepting and r
 changed since is left alone and told.")]
 pub struct Undo {
     /// How many acts
-    #[arg(value_name = "N", default_value_t = 1)]
-    count: usize,
+    #[arg(value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
     /// Print one JSON object an act
     #[arg(long)]
     json: bool,
@@ -36,8 +36,8 @@ Example:
   togi redo")]
 pub struct Redo {
     /// How many acts
-    #[arg(value_name = "N", default_value_t = 1)]
-    count: usize,
+    #[arg(value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
     /// Print one JSON object an act
     #[arg(long)]
     json: bool,
@@ -45,13 +45,23 @@ pub struct Redo {
 
 impl Undo {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
-        told(&records::undo(&mut open(place)?, self.count)?, "undone", "nothing of yours is left to undo", self.json)
+        told(
+            &records::undo(&mut open(place)?, self.count as usize)?,
+            "undone",
+            "nothing of yours is left to undo",
+            self.json,
+        )
     }
 }
 
 impl Redo {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
-        told(&records::redo(&mut open(place)?, self.count)?, "done again", "there is nothing to do again", self.json)
+        told(
+            &records::redo(&mut open(place)?, self.count as usize)?,
+            "done again",
+            "there is nothing to do again",
+            self.json,
+        )
     }
 }
 
@@ -71,17 +81,14 @@ fn told(all: &[Undone], what: &str, nothing: &str, json: bool) -> Result<ExitCod
         }
         for conflict in &undone.done.conflicts {
             conflicts = true;
-            let answer = |state: &Option<records::State>| {
-                let answer = state.as_ref().and_then(|state| state.content.answer());
-                text::escape(answer.unwrap_or("-")).into_owned()
-            };
             say!(
-                "record {} stays: {} has changed it since\n  it is         {}\n  it would be   {}",
+                "record {} stays as it is: {} has changed it since; taking it back would have changed",
                 conflict.record,
-                conflict.by,
-                answer(&conflict.theirs),
-                answer(&conflict.ours)
+                conflict.by
             );
+            for change in super::show::changes(conflict.theirs.as_ref(), conflict.ours.as_ref()) {
+                say!("  {}", text::cut(&text::escape(&change), 160));
+            }
         }
     }
     Ok(if conflicts { ExitCode::FAILURE } else { ExitCode::SUCCESS })

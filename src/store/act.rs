@@ -28,6 +28,8 @@ pub enum Cause {
     Fix,
     /// A model wrote drafts.
     Draft,
+    /// Rows were dropped from the quarantine.
+    Drop,
     /// Duplicates were taken out.
     Dedupe,
     /// An act was taken back.
@@ -37,7 +39,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    const ALL: [(Self, &'static str); 11] = [
+    const ALL: [(Self, &'static str); 12] = [
         (Self::Import, "import"),
         (Self::Write, "write"),
         (Self::Edit, "edit"),
@@ -46,6 +48,7 @@ impl Cause {
         (Self::Sort, "sort"),
         (Self::Fix, "fix"),
         (Self::Draft, "draft"),
+        (Self::Drop, "drop"),
         (Self::Dedupe, "dedupe"),
         (Self::Undo, "undo"),
         (Self::Redo, "redo"),
@@ -246,7 +249,7 @@ impl Store {
 /// Takes what an import brings, in one transaction.
 pub struct Adder<'a, 'w> {
     pub(super) writer: &'a mut Writer<'w>,
-    act: &'a Act,
+    pub(super) act: &'a Act,
     done: Done,
 }
 

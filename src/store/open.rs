@@ -17,12 +17,24 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// File systems on which SQLite's shared memory or its locks do not hold between machines, by the names that
 /// `/proc/self/mountinfo` gives them.
-const NETWORK: [&str; 16] = [
+const NETWORK: [&str; 17] = [
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "gfs2", "ocfs2", "ncpfs",
-    "pvfs2", "coda",
+    "pvfs2", "coda", "vboxsf",
 ];
 /// The same behind FUSE, which many local file systems use too.
-const NETWORK_FUSE: [&str; 7] = ["sshfs", "glusterfs", "s3fs", "gcsfuse", "rclone", "davfs", "juicefs"];
+const NETWORK_FUSE: [&str; 11] = [
+    "sshfs",
+    "glusterfs",
+    "s3fs",
+    "gcsfuse",
+    "rclone",
+    "davfs",
+    "juicefs",
+    "ceph-fuse",
+    "mount-s3",
+    "blobfuse2",
+    "goofys",
+];
 
 impl Store {
     /// Opens the database at `path`, creating it where there is none, in the name of the account that runs this process.
@@ -44,7 +56,11 @@ impl Store {
 /// Opens the file, brings it to the last of `migrations` and sets it up.
 pub(super) fn connect(path: &Path, migrations: &Migrations<'static>) -> Result<Connection, StoreError> {
     let folder = durable::parent(path);
-    let real = fs::canonicalize(folder).map_err(FileError::on("find", folder))?;
+    let mut real = fs::canonicalize(folder).map_err(FileError::on("find", folder))?;
+    // The file itself may be a link to somewhere else.
+    if let Ok(file) = fs::canonicalize(path) {
+        durable::parent(&file).clone_into(&mut real);
+    }
     if let Some(system) = fs::read_to_string("/proc/self/mountinfo").ok().and_then(|table| network(&table, &real)) {
         return Err(StoreError::Network { folder: real, system });
     }

@@ -117,10 +117,10 @@ impl Query {
         self.parts.is_empty()
     }
 
-    /// Whether it says which statuses it wants.
+    /// Whether it says which values of a mark it wants.
     #[must_use]
-    pub fn asks_for_status(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part.what, What::Mark("status", _)))
+    pub fn asks_for(&self, mark: &str) -> bool {
+        self.parts.iter().any(|part| matches!(part.what, What::Mark(key, _) if key == mark))
     }
 
     /// The words that a list may highlight, normalised.

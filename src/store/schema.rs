@@ -19,7 +19,7 @@ const STEPS: &[M<'static>] = &[M::up(RECORDS)];
 /// - `finding`: what `togi lint` found last; can be made again from the records.
 /// - `claim`: who is at a record. Means something only while the session's lock is held.
 /// - `conflict`: the text of somebody whose record was changed by another meanwhile.
-/// - `quarantine`: rows of imported files that are no records.
+/// - `quarantine`: rows of imported files that are no records; `move`: the acts by which they came and went.
 const RECORDS: &str = "
 CREATE TABLE act (
     id       INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -104,13 +104,23 @@ CREATE INDEX conflict_open ON conflict(record) WHERE open = 1;
 
 CREATE TABLE quarantine (
     id     INTEGER PRIMARY KEY AUTOINCREMENT,
-    file   TEXT NOT NULL,
+    path   TEXT NOT NULL,                   -- the whole path: two folders may each hold a train.jsonl
+    file   TEXT NOT NULL,                   -- as it was named
     line   INTEGER NOT NULL,
     reason TEXT NOT NULL,
     raw    TEXT NOT NULL,
     how    TEXT NOT NULL,                   -- how the file was read, for reading the row again
     author TEXT NOT NULL,
-    at     INTEGER NOT NULL
+    at     INTEGER NOT NULL,
+    act    INTEGER NOT NULL REFERENCES act(id),
+    gone   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX quarantine_file ON quarantine(file);
+CREATE INDEX quarantine_path ON quarantine(path) WHERE gone = 0;
+
+CREATE TABLE move (
+    quarantine INTEGER NOT NULL REFERENCES quarantine(id),
+    act        INTEGER NOT NULL REFERENCES act(id),
+    gone       INTEGER NOT NULL             -- what the act made of it
+) STRICT;
+CREATE INDEX move_act ON move(act);
 ";

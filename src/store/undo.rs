@@ -113,6 +113,7 @@ fn take_back(writer: &mut Writer<'_>, act: i64, how: &Act) -> Result<Done, Store
             done.conflicts.push(Conflict { record, base: revision, head, by, ours: before, theirs });
         }
     }
+    writer.move_back(act)?;
     writer
         .transaction
         .prepare_cached("UPDATE act SET reverted = 1 WHERE id = ?")

@@ -11,6 +11,9 @@ use crate::store::{Query, Split, Status, Store};
 
 pub use crate::data::export::Format;
 
+/// The files of a folder.
+const SPLITS: [Split; 3] = [Split::Train, Split::Valid, Split::Test];
+
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Written {
@@ -38,7 +41,7 @@ pub fn export(
     out: &Path,
 ) -> Result<Written, ActionError> {
     let mut records = store.records(query)?;
-    if !query.asks_for_status() {
+    if !query.asks_for("status") {
         records.retain(|record| record.state.status != Status::Rejected);
     }
     if records.is_empty() {
@@ -46,6 +49,13 @@ pub fn export(
     }
     let prompt = context.prompt()?;
     let mut written = Written { format: format.to_string(), files: Vec::new(), rows: 0, left_out: Vec::new() };
+    if format == Format::JumpStart && !query.asks_for("split") {
+        // Everything in such a folder is trained on.
+        let held = |record: &crate::store::Record| record.state.split.filter(|split| *split != Split::Train);
+        let kept = records.iter().filter_map(|record| Some((record.id, format!("it is kept for {}", held(record)?))));
+        written.left_out.extend(kept);
+        records.retain(|record| held(record).is_none());
+    }
     let mut write = |records: &[_], path: &Path| -> Result<(), ActionError> {
         let list = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
         let made = export::export(format, records, &prompt, list)?;
@@ -65,7 +75,17 @@ pub fn export(
     };
     match format.ending() {
         Some(ending) if out.is_dir() || out.as_os_str().as_encoded_bytes().ends_with(b"/") => {
-            for split in [Split::Train, Split::Valid, Split::Test] {
+            // A file of an earlier export beside new ones could hold what is trained on now.
+            let has = |split| records.iter().any(|record| record.state.split.unwrap_or(Split::Train) == split);
+            let stale =
+                SPLITS.into_iter().filter(|split| !has(*split)).map(|split| out.join(format!("{split}.{ending}")));
+            if let Some(stale) = stale.into_iter().find(|path| path.exists()) {
+                return Err(ActionError::Refused(format!(
+                    "{} is there and would not be written again, so it may hold records of another split now: remove it first",
+                    stale.display()
+                )));
+            }
+            for split in SPLITS {
                 // What has no split yet is trained on.
                 let (part, rest): (Vec<_>, Vec<_>) =
                     records.into_iter().partition(|record| record.state.split.unwrap_or(Split::Train) == split);

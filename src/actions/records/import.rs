@@ -6,13 +6,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::actions::context::ActionError;
-use crate::data::import::{self, Item, Options, Row, Summary};
-use crate::store::{Act, Cause, Content, New, Origin, Refused, Source, Split, State, Status, Store};
+use crate::data::import::{self, ImportError, Item, Options, Row, Summary};
+use crate::store::{Act, Cause, Content, New, Origin, Refused, Source, Split, State, Status, Store, StoreError};
 
 pub use crate::data::import::{Format, Preview, files_of, inspect};
-
-/// Refused rows that are kept in full; behind them they are only counted.
-const KEPT: usize = 10_000;
 
 /// How files are to be read.
 #[derive(Clone, Debug, Default)]
@@ -68,25 +65,9 @@ pub struct Report {
     pub errors: Vec<RowError>,
 }
 
-/// Reads a file without writing anything: what an import would do.
-///
-/// # Errors
-/// When the file cannot be read.
-pub fn rehearse(path: &Path, request: &Request) -> Result<Report, ActionError> {
-    let mut report = blank(path);
-    let summary = import::read(path, &request.options(), &mut |item| -> Result<(), ActionError> {
-        match item {
-            Item::Row(_) => report.rows += 1,
-            Item::Refused { line, reason, .. } => report.errors.push(RowError { line, reason }),
-        }
-        Ok(())
-    })?;
-    Ok(Report { format: summary.format.to_string(), encoding: summary.encoding, ..report })
-}
-
 /// Adds a file's records in one act, all of them or none, and puts the rows that are no records in quarantine. What is here
 /// already is not added again: a row is known by its file, what it holds, and how many like it stand before it there; a file by its
-/// name, and by its bytes under any name.
+/// name, and by its bytes under any name. With `dry` everything is done and taken back before anybody sees it.
 ///
 /// # Errors
 /// When the file cannot be read as records or the database cannot be written; nothing is added then.
@@ -94,15 +75,35 @@ pub fn import(
     store: &mut Store,
     path: &Path,
     request: &Request,
+    dry: bool,
     tell: &mut dyn FnMut(u64),
 ) -> Result<Report, ActionError> {
-    let mut report = blank(path);
-    let mut quarantine: Vec<Refused> = Vec::new();
-    let mut seen = Seen::of(known(store, path)?);
-    let act = Act::new(Cause::Import, report.file.clone());
-    let file = report.file.clone();
-    let (summary, _) = store.add::<_, ActionError>(&act, |adder| {
-        let summary = import::read(path, &request.options(), &mut |item| -> Result<(), ActionError> {
+    let failed = |cause| ActionError::File { action: "read", path: path.to_owned(), cause };
+    let whole = path.canonicalize().map_err(failed)?;
+    if !whole.is_file() {
+        // It is read several times: to know it again, to look at it, and to take it in.
+        let why = format!("{} is no file that can be read more than once: save it to one first", path.display());
+        return Err(ActionError::Refused(why));
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(std::fs::File::open(&whole).map_err(failed)?).map_err(failed)?;
+    let hash = *hasher.finalize().as_bytes();
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let whole = whole.display().to_string();
+
+    let file = path.display().to_string();
+    let mut report = Report {
+        file: file.clone(),
+        format: String::new(),
+        encoding: String::new(),
+        rows: 0,
+        skipped: 0,
+        errors: Vec::new(),
+    };
+    let act = Act::new(Cause::Import, file.clone());
+    let done = store.add::<_, Stop>(&act, |adder| {
+        let mut seen = Seen::of(adder.file_name(&hash, &name)?);
+        let summary = import::read(path, &request.options(), &mut |item| -> Result<(), Stop> {
             match item {
                 Item::Row(row) => {
                     let key = seen.key(&row);
@@ -112,24 +113,42 @@ pub fn import(
                     }
                 }
                 Item::Refused { line, reason, raw } => {
-                    if quarantine.len() < KEPT {
-                        let (file, reason) = (file.clone(), reason.clone());
-                        quarantine.push(Refused { id: 0, file, line, reason, raw, how: String::new() });
-                    }
-                    report.errors.push(RowError { line, reason });
+                    let row = Refused { file: file.clone(), line, reason, raw, ..Refused::default() };
+                    adder.refuse(&whole, &row)?;
+                    report.errors.push(RowError { line, reason: row.reason });
                 }
             }
             tell((report.rows + report.skipped + report.errors.len()) as u64);
             Ok(())
         })?;
-        let how = how(request, &summary);
-        for row in &mut quarantine {
-            row.how.clone_from(&how);
-        }
-        adder.quarantine(&file, &quarantine)?;
-        Ok(summary)
-    })?;
-    Ok(Report { format: summary.format.to_string(), encoding: summary.encoding, ..report })
+        report.format = summary.format.to_string();
+        report.encoding.clone_from(&summary.encoding);
+        adder.refused(&whole, &how(request, &summary))?;
+        if dry { Err(Stop::Rehearsed) } else { Ok(()) }
+    });
+    match done {
+        Ok(_) | Err(Stop::Rehearsed) => Ok(report),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
+/// Why a transaction is not to be kept.
+enum Stop {
+    Failed(ActionError),
+    /// It was only to see what it would do.
+    Rehearsed,
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<ImportError> for Stop {
+    fn from(error: ImportError) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 /// Adds what a mended row holds; how many records that were.
@@ -137,7 +156,7 @@ pub fn import(
 /// # Errors
 /// When it is still no record, with the reason.
 pub fn mend(store: &mut Store, refused: &Refused, mended: &str) -> Result<usize, ActionError> {
-    let How { options, split, origin, status, .. } = How::of(refused);
+    let How { options, split, origin, status } = How::of(refused);
     let request = Request { split, origin, status, ..Request::default() };
     let mut seen = Seen::of(format!("{}:{}", refused.file, refused.line));
     let mut still = None;
@@ -158,30 +177,16 @@ pub fn mend(store: &mut Store, refused: &Refused, mended: &str) -> Result<usize,
         })?;
         match still.take() {
             Some(why) => Err(ActionError::Refused(format!("{}, line {}: {why}", refused.file, refused.line))),
-            None => Ok(adder.leave_quarantine(refused.id).map(drop)?),
+            None => Ok(adder.mended(refused.id).map(drop)?),
         }
     })?;
     Ok(done.changed.len())
-}
-
-fn blank(path: &Path) -> Report {
-    Report {
-        file: path.display().to_string(),
-        format: String::new(),
-        encoding: String::new(),
-        rows: 0,
-        skipped: 0,
-        errors: Vec::new(),
-    }
 }
 
 /// How a file was read, so that a mended row of it is read alike.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct How {
     pub options: Options,
-    /// The whole path, which tells files of one name apart.
-    #[serde(default)]
-    path: String,
     split: Option<Split>,
     origin: Option<Origin>,
     status: Option<Status>,
@@ -193,10 +198,8 @@ impl How {
     }
 }
 
-fn how(request: &Request, summary: &Summary, path: &str) -> String {
-    let path = path.to_owned();
-    let how =
-        How { options: summary.again(), path, split: request.split, origin: request.origin, status: request.status };
+fn how(request: &Request, summary: &Summary) -> String {
+    let how = How { options: summary.again(), split: request.split, origin: request.origin, status: request.status };
     serde_json::to_string(&how).unwrap_or_default()
 }
 
@@ -226,15 +229,6 @@ fn new(row: Row, request: &Request, file: &str, key: [u8; 16]) -> New {
     };
     let source = Source { file: file.to_owned(), line: row.line, id: row.id };
     New { state, origin: request.origin.unwrap_or(Origin::Import), source: Some(source), key: Some(key) }
-}
-
-/// The name that a file's rows are known by.
-fn known(store: &mut Store, path: &Path) -> Result<String, ActionError> {
-    let failed = |cause| ActionError::File { action: "read", path: path.to_owned(), cause };
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(std::fs::File::open(path).map_err(failed)?).map_err(failed)?;
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    Ok(store.file_name(hasher.finalize().as_bytes(), &name)?)
 }
 
 /// Which rows a file had so far.

@@ -289,10 +289,17 @@ fn repeat(
 /// # Errors
 /// When the database cannot be written.
 pub fn next(store: &mut Store) -> Result<Option<Record>, ActionError> {
-    let Some(record) = store.next(None)? else { return Ok(None) };
     let author = store.author().to_owned();
-    store.change(&Act::new(Cause::Sort, "next"), &[record.id], |_, state| {
-        Some(State { assignee: Some(author.clone()), ..state.clone() })
-    })?;
-    Ok(Some(store.get(record.id)?))
+    while let Some(record) = store.next(None)? {
+        let mut ours = true;
+        store.change(&Act::new(Cause::Sort, "next"), &[record.id], |_, state| {
+            // Between the claim and now somebody may have given it to another.
+            ours = state.assignee.as_ref().is_none_or(|assignee| *assignee == author);
+            ours.then(|| State { assignee: Some(author.clone()), ..state.clone() })
+        })?;
+        if ours {
+            return Ok(Some(store.get(record.id)?));
+        }
+    }
+    Ok(None)
 }

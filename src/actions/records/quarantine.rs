@@ -50,14 +50,10 @@ pub fn file(rows: &[Refused]) -> String {
     })
 }
 
-/// Takes rows out of quarantine for good; how many there were.
+/// Drops rows from the quarantine, in one act; how many were there.
 ///
 /// # Errors
 /// When the database cannot be written.
 pub fn drop_rows(store: &mut Store, ids: &[i64]) -> Result<usize, ActionError> {
-    let mut dropped = 0;
-    for id in ids {
-        dropped += usize::from(store.leave_quarantine(*id)?);
-    }
-    Ok(dropped)
+    Ok(store.drop_refused(ids)?)
 }

@@ -3,7 +3,8 @@
 //! One file a layout. Each turns records into bytes and says which records it left out and why; who calls it writes the
 //! bytes. What a layout can say comes back the same when it is imported again: fields under their names, the answer, the
 //! row's own id, category, tags and references. What it cannot say is left out of the file by name (a text in an Alpaca file),
-//! never bent into something else.
+//! never bent into something else. Tables hold texts: a number or a list in a field comes back as its JSON, and CSV has no two
+//! words for empty and for none.
 //!
 //! The answer of a pair is its gold answer, or its draft where there is no gold.
 
