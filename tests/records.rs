@@ -325,6 +325,21 @@ fn lint_prints_a_finding_a_line_and_records_can_be_asked_for_by_it() {
 }
 
 #[test]
+fn a_row_that_only_lacks_its_answer_is_a_finding_too() {
+    let desk = Desk::new();
+    let rows = [
+        json!({ "id": "x1", "instruction": "a", "output": "1" }),
+        json!({ "id": "x2", "instruction": "b", "output": "" }),
+    ];
+    desk.write("rows.jsonl", &rows.map(|row| row.to_string() + "\n").concat());
+    desk.run(&["import", "rows.jsonl"], 0);
+    let found = desk.json(&["lint", "--json", "--check", "empty"]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((&found[0]["record"], &found[0]["source_id"]), (&json!(null), &json!("x2")));
+    assert!(found[0]["reason"].as_str().unwrap().contains("rows.jsonl, line 2"), "{found:?}");
+}
+
+#[test]
 fn next_gives_a_record_that_stays_until_it_is_done() {
     let desk = Desk::with_pairs();
     assert_eq!(desk.run(&["next"], 0).0.trim(), "1");
