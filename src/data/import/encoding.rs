@@ -3,10 +3,12 @@
 //! Everything behind this module reads UTF-8. What could not be decoded is not replaced: a byte that no UTF-8 text holds
 //! ([`BAD`]) takes its place, so the row it is in is refused, and its neighbours are not.
 
+use std::cmp::Ordering;
 use std::io::{self, BufRead, BufReader, Read};
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Decoder, DecoderResult, EUC_JP, Encoding, SHIFT_JIS, UTF_8, UTF_16BE, UTF_16LE};
+use memchr::memchr_iter;
 
 use super::error::ImportError;
 use super::source::{PIECE, Source, Stream};
@@ -80,29 +82,49 @@ pub(super) fn find(source: &Source<'_>, label: Option<&str>) -> Result<Found, Im
     if let Some(found) = by_mark {
         return Ok(found);
     }
-    if let Some(encoding) = unmarked_utf16(&start) {
+    let wide = unmarked_utf16(&start);
+    if let Some(Wide { encoding, surely: true }) = wide {
         return Ok(marked(encoding, 0));
     }
     let (good, bad) = count_utf8(source)?;
     // One bad byte among good text is a bad row; where nothing but bad bytes goes beyond ASCII it is another encoding.
-    let encoding = if bad == 0 || good / 4 >= bad { UTF_8 } else { old(&lines_beyond_ascii(source)?) };
+    let encoding = match wide {
+        _ if bad == 0 || good / 4 >= bad => UTF_8,
+        Some(Wide { encoding, .. }) => encoding,
+        None => old(&lines_beyond_ascii(source)?),
+    };
     Ok(marked(encoding, 0))
 }
 
+/// One of the two UTF-16, found without a mark.
+struct Wide {
+    encoding: &'static Encoding,
+    /// Whether the zero bytes are so many that it is nothing else, even where it would also pass for UTF-8.
+    surely: bool,
+}
+
 /// Tells UTF-16 without a mark by where its zero bytes are: half of each character below U+0100, so of every line end.
-fn unmarked_utf16(start: &[u8]) -> Option<&'static Encoding> {
+///
+/// A zero byte may also stray into a text of any other encoding. So either more than a fifth of the characters have one,
+/// or, as in Japanese with hardly a letter of ASCII, the line ends do.
+fn unmarked_utf16(start: &[u8]) -> Option<Wide> {
     let start = start.get(..start.len() & !1).unwrap_or_default();
     let zeros = |odd: usize| start.iter().skip(odd).step_by(2).filter(|&&b| b == 0).count();
     let (even, odd) = (zeros(0), zeros(1));
-    let encoding = match (even, odd) {
-        (0, 1..) => UTF_16LE,
-        (1.., 0) => UTF_16BE,
-        _ => return None,
+    // The other half is zero in 一, U+4E00, and in the wide space, but in no line's end.
+    let encoding = match even.cmp(&odd) {
+        Ordering::Less => UTF_16LE,
+        Ordering::Greater => UTF_16BE,
+        Ordering::Equal => return None,
     };
     let text = encoding.decode_without_bom_handling_and_without_replacement(start)?;
     // What is read right is text: it has no characters that nobody writes.
     let strange = text.chars().filter(|c| c.is_control() && !c.is_ascii_whitespace()).count();
-    (strange == 0).then_some(encoding)
+    let surely = 5 * even.max(odd) > start.len() / 2;
+    // Not every such byte ends a line: 《 is U+300A.
+    let ends = memchr_iter(b'\n', text.as_bytes()).count();
+    let wide_ends = ends > 0 && 2 * ends >= memchr_iter(b'\n', start).count();
+    (strange == 0 && (surely || wide_ends)).then_some(Wide { encoding, surely })
 }
 
 /// Counts the characters beyond ASCII that are UTF-8, and the places that are not.

@@ -13,6 +13,8 @@ use super::{Format, Options, encoding, markdown};
 const LOOK: u64 = 256 << 10;
 /// As many records of a table are looked at.
 const RECORDS: usize = 200;
+/// As many control characters may stray into a text, however short it is; in a longer one, one byte in a hundred.
+const STRAY: usize = 3;
 
 /// The outermost layout of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +82,7 @@ pub(super) fn text(source: &Source<'_>, found: encoding::Found, options: &Option
     let mut start = Vec::new();
     found.stream(source)?.take(LOOK).read_to_end(&mut start).map_err(|e| source.fails(e))?;
     let odd = start.iter().filter(|&&b| (b < 0x20 && !b.is_ascii_whitespace() && b != 0x1B) || b == 0x7F).count();
-    if odd > start.len() / 100 {
+    if odd > STRAY.max(start.len() / 100) {
         let what = "no text: it is full of control characters".to_owned();
         return Err(ImportError::Binary { file: source.name().to_owned(), what });
     }
@@ -161,6 +163,8 @@ struct Fit {
     dialect: Dialect,
     /// Columns whose names say what they are.
     known: usize,
+    /// Whether all columns are called as columns are, and not as a sentence goes on.
+    short: bool,
     /// The share of rows that are as long as the header.
     even: f64,
     columns: usize,
@@ -174,7 +178,13 @@ fn fit(look: &str, dialect: Dialect, options: &Options) -> Option<Fit> {
     let known = header.iter().filter(|name| Role::of(name).is_some() || mapped(name)).count();
     let alike = rows.iter().filter(|row| row.len() == header.len()).count();
     let even = if rows.is_empty() { 1.0 } else { alike as f64 / rows.len() as f64 };
-    Some(Fit { dialect, known, even, columns: header.len(), rows: rows.len() })
+    let short = header.iter().all(|name| is_short(name));
+    Some(Fit { dialect, known, short, even, columns: header.len(), rows: rows.len() })
+}
+
+/// Whether a cell reads as a name: some words that do not end a sentence.
+fn is_short(name: &str) -> bool {
+    !name.trim_end().ends_with(['.', '。', ':', '：']) && name.split_whitespace().count() <= 6
 }
 
 /// A table's fields are quoted, unless that bends rows which are even when quotes are letters.
@@ -188,6 +198,13 @@ fn quoting(look: &str, delimiter: u8) -> Dialect {
 }
 
 fn table(look: &str, options: &Options, path: Option<&Path>) -> Option<Dialect> {
+    let ending = path.and_then(Path::extension).and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    // What parts the fields by the file's name.
+    let says = |dialect: Dialect| match ending.as_str() {
+        "csv" => true,
+        "tsv" | "tab" => dialect.delimiter == b'\t',
+        _ => false,
+    };
     let best = [b',', b';', b'\t']
         .into_iter()
         .filter_map(|delimiter| {
@@ -197,11 +214,10 @@ fn table(look: &str, options: &Options, path: Option<&Path>) -> Option<Dialect> 
         })
         .filter(|fit| fit.columns > 1)
         .max_by(|a, b| {
-            (a.known.min(2), a.even, a.columns)
-                .partial_cmp(&(b.known.min(2), b.even, b.columns))
+            (a.known.min(2), says(a.dialect), a.even, a.columns)
+                .partial_cmp(&(b.known.min(2), says(b.dialect), b.even, b.columns))
                 .unwrap_or(std::cmp::Ordering::Equal)
         });
-    let ending = path.and_then(Path::extension).and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
     let asked = options.format == Some(Format::Csv);
     let Some(best) = best else {
         // A table of one column is told from a text by what the column is called.
@@ -209,8 +225,9 @@ fn table(look: &str, options: &Options, path: Option<&Path>) -> Option<Dialect> 
         let one = matches!(Role::of(name), Some(Role::Head(_) | Role::Text | Role::Tail("input"))) || asked;
         return one.then_some(Dialect { delimiter: b',', quotes: true });
     };
-    let named = best.known >= 1 && best.even >= 0.5 && (best.known >= 2 || best.even >= 0.8);
-    let called = matches!(ending.as_str(), "csv" | "tsv" | "tab") && best.even >= 0.5;
+    // Where a file says of itself that it is a table, a row of another length is a bad row, however many there are.
+    let named = best.known >= 1 && best.even >= 0.8 || best.known >= 2 && (best.even >= 0.5 || best.short);
+    let called = says(best.dialect) || matches!(ending.as_str(), "tsv" | "tab") && best.even >= 0.5;
     // Columns with names nobody knows: a table all the same where the rows are many and even, so that it is asked about.
     let even = best.rows >= 5 && best.even >= 1.0 && ending != "md";
     (named || called || even || asked).then_some(best.dialect)

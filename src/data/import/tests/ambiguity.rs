@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Read, fails, options, pair, read_all, read_with, refused, rows};
-use crate::data::import::{Format, ImportError, Options, files_of, inspect};
+use crate::data::import::{Format, ImportError, Options, files_of, inspect, read};
 use crate::store::Split;
 
 #[test]
@@ -151,4 +151,45 @@ fn a_preview_shows_what_would_be_read_and_takes_no_more_than_three_rows() {
     assert_eq!((preview.format, preview.first.len()), (Format::Csv, 3));
     assert_eq!(preview.columns, ["番号", "質問", "回答"]);
     assert_eq!(preview.mapping, [("question".into(), "質問".into()), ("output".into(), "回答".into())]);
+}
+
+/// What a file of this name and text gives: its layout, how many rows, and the lines of those that are refused.
+fn read_named(name: &str, text: &str) -> (Format, usize, Vec<u64>) {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join(name);
+    std::fs::write(&file, text).expect("write");
+    let mut items = Vec::new();
+    let summary = read::<ImportError>(&file, &Options::default(), &mut |item| {
+        items.push(item);
+        Ok(())
+    });
+    let format = summary.unwrap_or_else(|error| panic!("{name}: {error}")).format;
+    (format, rows(&items).len(), refused(&items).into_iter().map(|(line, _)| line).collect())
+}
+
+#[test]
+fn a_table_with_most_of_its_rows_ragged_is_still_a_table() {
+    let ragged = "question,answer\nq1,a1\nq2\nq3,a3,more\n";
+    for name in ["faq.csv", "faq.txt", "faq"] {
+        assert_eq!(read_named(name, ragged), (Format::Csv, 1, vec![3, 4]), "{name}");
+    }
+    assert_eq!(read_named("faq", "質問;回答\nはい\nq;a;b\n\nq;a\n"), (Format::Csv, 1, vec![2, 3]));
+    assert_eq!(read_named("faq", "指示\t出力\tメモ\nq\ta\nq\n"), (Format::Tsv, 0, vec![2, 3]));
+    // The name alone says so: none of these columns is known, or but one.
+    assert_eq!(read_named("x.csv", "question,x\nq,y\nq\nq\n"), (Format::Csv, 1, vec![3, 4]));
+    assert_eq!(read_named("x.tsv", "a, b\tc\nd\ne, f\ng, h\n"), (Format::Tsv, 0, vec![2, 3, 4]));
+}
+
+#[test]
+fn prose_is_a_document_whatever_its_first_line_lists() {
+    for text in [
+        "Question, answer, and what lies between them: that is all a lesson has.\n\nIt begins, as a rule, late.\nThen it \
+         goes on.\nAnd, in time, after a while, it ends.\nThat is all.\n",
+        "Prompt; completion; and so on.\nThese words, however, are prose.\nNobody, ever, asked.\n",
+        "Dear all, hello\nthis is a letter, with commas, here, and there\nand it ends.\n",
+    ] {
+        for name in ["letter.txt", "letter.md", "letter"] {
+            assert_eq!(read_named(name, text), (Format::Text, 1, vec![]), "{name}: {text}");
+        }
+    }
 }

@@ -315,3 +315,40 @@ fn what_is_no_data_is_named() {
         assert!(error.to_string().contains(word), "{error}");
     }
 }
+
+#[test]
+fn one_raw_zero_byte_is_one_bad_row_and_no_other_encoding() {
+    // Once at an even place and once at an odd one, in a file of less than 100 bytes and in a longer one.
+    for zero in ["x\0", "xy\0"] {
+        for times in [1, 20] {
+            let good = "{\"prompt\": \"q\", \"completion\": \"a\"}\n";
+            let text = format!("{good}{{\"prompt\": \"{zero}\", \"completion\": \"a\"}}\n{}", good.repeat(times));
+            let Read { items, summary } = read_with(text.as_bytes(), &Options::default()).expect("reads");
+            assert_eq!((summary.encoding.as_str(), rows(&items).len()), ("utf-8", 1 + times), "{text:?}");
+            let why = refused(&items);
+            assert!(why.len() == 1 && why[0].0 == 2 && why[0].1.contains("control character"), "{why:?}");
+        }
+        // Nothing forbids it in a table, whichever encoding that is in.
+        let table = TABLE.replace("東京", &format!("{zero}東京")).repeat(8);
+        for (name, encoding) in
+            [("utf-8", encoding_rs::UTF_8), ("cp932", encoding_rs::SHIFT_JIS), ("euc-jp", encoding_rs::EUC_JP)]
+        {
+            let bytes = encoding.encode(&table.replacen('\0', "", 7)).0.into_owned();
+            let Read { items, summary } = read_with(&bytes, &Options::default()).expect(name);
+            assert_eq!((summary.encoding.as_str(), refused(&items)), (name, vec![]));
+            let held = rows(&items).into_iter().filter(|row| pair(row).2.is_some_and(|answer| answer.contains('\0')));
+            assert_eq!(held.count(), 1, "{name}");
+        }
+    }
+}
+
+#[test]
+fn utf_16_without_a_mark_is_found_where_nearly_all_is_japanese() {
+    // The one character in twenty that has a zero byte is a comma or ends a line.
+    let long = "日本で一番高い山はどれですか、そしてその高さは何メートルありますか？".to_owned();
+    let table = format!("質問,回答\r\n{}", format!("{long},{long}\r\n").repeat(9));
+    for (name, little) in [("utf-16le", true), ("utf-16be", false)] {
+        let Read { items, summary } = read_with(&utf16(&table, little, false), &Options::default()).expect(name);
+        assert_eq!((summary.encoding.as_str(), rows(&items).len()), (name, 9));
+    }
+}
