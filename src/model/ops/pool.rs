@@ -90,8 +90,10 @@ mod tests {
         let sizes = [100_000, 700_000, 30_000, 700_000, 100_000];
         let step = |pool: &mut Pool, longer: usize| -> Vec<*const f32> {
             let taken: Vec<Vec<f32>> = sizes.iter().map(|size| pool.take(size + longer)).collect();
-            let places = taken.iter().map(|buffer| buffer.as_ptr()).collect();
-            taken.into_iter().for_each(|buffer| pool.give(buffer));
+            let places = taken.iter().map(Vec::as_ptr).collect();
+            for buffer in taken {
+                pool.give(buffer);
+            }
             places
         };
         let mut first = step(&mut pool, 0);
@@ -112,9 +114,13 @@ mod tests {
                     kept.push(pool.take(rows * width));
                 }
                 let passing = [pool.take(rows * 2048), pool.take(rows * 640)];
-                passing.into_iter().for_each(|buffer| pool.give(buffer));
+                for buffer in passing {
+                    pool.give(buffer);
+                }
             }
-            kept.into_iter().for_each(|buffer| pool.give(buffer));
+            for buffer in kept {
+                pool.give(buffer);
+            }
         }
         let needed = 2048 * (18 * (640 + 1536 + 1024 + 640 + 4096) + 2048 + 640);
         assert!(held(&pool) < needed + needed / 6, "{} of {needed}", held(&pool));
