@@ -212,6 +212,51 @@ fn what_was_acknowledged_outlives_every_kill() {
     eprintln!("{} acts acknowledged, {killed} kills", log.len());
 }
 
+#[test]
+fn a_claim_ends_with_its_process_and_every_process_gets_a_different_record() {
+    const WANTS_ONE: &str = "TOGI_DURABILITY_CLAIM";
+    if let Some(place) = std::env::var_os(WANTS_ONE) {
+        let mut store = Store::open(&Path::new(&place).join("togi.db")).unwrap();
+        let record = store.next(None).unwrap().unwrap().id;
+        fs::write(Path::new(&place).join(format!("{}.claim", std::process::id())), record.to_string()).unwrap();
+        std::thread::sleep(Duration::from_secs(60));
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let mut store = Store::open(&place.join("togi.db")).unwrap();
+    add(&mut store, (1..=4).map(pair)).unwrap();
+    let children: Vec<(String, Child)> = (0..3)
+        .map(|i| {
+            let child = Command::new(std::env::current_exe().unwrap())
+                .args(["a_claim_ends_with_its_process", "--nocapture"])
+                .env(WANTS_ONE, place)
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap();
+            (i.to_string(), child)
+        })
+        .collect();
+    let mut swarm = Swarm(children.into_iter().collect());
+    let claimed = |child: &Child| -> Option<i64> {
+        fs::read_to_string(place.join(format!("{}.claim", child.id()))).ok()?.parse().ok()
+    };
+    while !swarm.0.values().all(|child| claimed(child).is_some()) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let held: HashSet<i64> = swarm.0.values().filter_map(claimed).collect();
+    assert_eq!(held.len(), 3, "each has another record");
+    let left = store.next(None).unwrap().unwrap().id;
+    assert!(!held.contains(&left));
+    assert_eq!(store.next(Some(left)).unwrap().map(|record| record.id).filter(|id| held.contains(id)), None);
+    let mut child = swarm.0.remove("0").unwrap();
+    let freed = claimed(&child).unwrap();
+    assert!(matches!(store.claim(freed), Err(StoreError::Taken { .. })));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    store.claim(freed).unwrap();
+}
+
 /// Whether this process may do what the test needs; says so where not.
 fn is_root(what: &str) -> bool {
     let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);

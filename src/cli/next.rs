@@ -14,6 +14,7 @@ use crate::actions::records;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
+  togi next
   togi edit $(togi next)
 
 It is assigned to you, so it comes again until you accept or reject it.")]
