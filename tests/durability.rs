@@ -219,7 +219,7 @@ fn a_claim_ends_with_its_process_and_every_process_gets_a_different_record() {
         let mut store = Store::open(&Path::new(&place).join("togi.db")).unwrap();
         let record = store.next(None).unwrap().unwrap().id;
         fs::write(Path::new(&place).join(format!("{}.claim", std::process::id())), record.to_string()).unwrap();
-        std::thread::sleep(Duration::from_secs(60));
+        std::thread::sleep(Duration::from_mins(1));
         return;
     }
     let folder = tempfile::tempdir().unwrap();
