@@ -21,25 +21,14 @@ pub struct Flag {
 }
 
 impl Store {
-    /// Puts `flags` in the place of those that were kept: of the records named, or of all with `None`.
+    /// Puts `flags` in the place of those that were kept.
     ///
     /// # Errors
     /// Where the database cannot be written.
-    pub fn set_flags(&mut self, records: Option<&[i64]>, flags: &[Flag]) -> Result<(), StoreError> {
+    pub fn set_flags(&mut self, flags: &[Flag]) -> Result<(), StoreError> {
         self.transaction(|writer| {
             let fail = |cause| writer.fail(cause);
-            match records {
-                None => writer.transaction.execute("DELETE FROM finding", []).map(drop).map_err(fail)?,
-                Some(records) => {
-                    for record in records {
-                        writer
-                            .transaction
-                            .prepare_cached("DELETE FROM finding WHERE record = ?")
-                            .and_then(|mut statement| statement.execute([record]))
-                            .map_err(fail)?;
-                    }
-                }
-            }
+            writer.transaction.execute("DELETE FROM finding", []).map_err(fail)?;
             for flag in flags {
                 writer
                     .transaction

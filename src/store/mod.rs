@@ -24,6 +24,7 @@ mod query;
 mod read;
 mod record;
 mod schema;
+mod search;
 mod undo;
 
 pub use query::KEYS as QUERY_KEYS;

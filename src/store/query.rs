@@ -13,7 +13,7 @@ use memchr::memmem::Finder;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use super::act::normal;
+use super::search::normal;
 use super::{Origin, Split, Status};
 use crate::config;
 
@@ -121,13 +121,6 @@ impl Query {
     #[must_use]
     pub fn asks_for(&self, mark: &str) -> bool {
         self.parts.iter().any(|part| matches!(part.what, What::Mark(key, _) if key == mark))
-    }
-
-    /// The words that a list may highlight, normalised.
-    #[must_use]
-    pub fn words(&self) -> Vec<&str> {
-        let words = self.parts.iter().filter(|part| !part.not);
-        words.filter_map(|part| if let What::Words(words) = &part.what { Some(words.as_str()) } else { None }).collect()
     }
 
     /// The numbers of the records it finds, in order. Words are looked for by reading the `search` table through: 100,000

@@ -262,7 +262,7 @@ fn a_query_asks_for_marks_and_words_in_any_language() {
         reason: String::new(),
         detail: String::new(),
     };
-    store.set_flags(None, &[flag]).unwrap();
+    store.set_flags(&[flag]).unwrap();
     for (query, expected) in [
         ("", vec![a, b, c]),
         ("東京", vec![a]),

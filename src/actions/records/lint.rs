@@ -90,7 +90,7 @@ pub fn lint(context: &mut Context, store: &mut Store, request: &Request) -> Resu
     let measure = model.measure();
     let found = lint::lint(&records, &settings, measure.as_ref().map(|measure| measure as &dyn Measure));
     if request.only.is_empty() {
-        store.set_flags(None, &found.iter().map(flag).collect::<Vec<_>>())?;
+        store.set_flags(&found.iter().map(flag).collect::<Vec<_>>())?;
     }
     let mut notes = Vec::new();
     notes.extend(model.missing.clone());
