@@ -212,7 +212,9 @@ fn field(key: impl Into<String>, reason: impl Into<String>) -> RecordError {
     RecordError::Field { key: key.into(), reason: reason.into() }
 }
 
-fn kind_of(value: &Value) -> &'static str {
+/// Says what a JSON value is, in the words of an error.
+#[must_use]
+pub fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",

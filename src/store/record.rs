@@ -200,6 +200,19 @@ impl State {
             extra: Map::new(),
         }
     }
+
+    /// The state as rejected, with the reason among its notes, once.
+    #[must_use]
+    pub fn rejected(&self, why: &str) -> Self {
+        let mut after = Self { status: Status::Rejected, ..self.clone() };
+        if !why.is_empty() && !after.notes.lines().any(|line| line == why) {
+            if !after.notes.is_empty() {
+                after.notes.push('\n');
+            }
+            after.notes.push_str(why);
+        }
+        after
+    }
 }
 
 /// Where a record was read from.

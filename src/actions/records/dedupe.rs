@@ -1,11 +1,10 @@
 //! Of records that say the same, one stays.
 
-use std::collections::HashSet;
-use std::fmt::Write as _;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::{Act, Cause, Query, State, Status, Store};
+use super::{Act, Cause, Query, Status, Store};
 use crate::actions::context::ActionError;
 use crate::data::duplicates::{Likeness, Outline};
 use crate::store::{Record, Split};
@@ -50,18 +49,13 @@ pub fn dedupe(store: &mut Store, near: bool, dry: bool) -> Result<Deduped, Actio
     }
     done.sets.sort_unstable();
     if !dry && done.rejected > 0 {
-        let of: Vec<(i64, i64)> =
+        let of: HashMap<i64, i64> =
             done.sets.iter().flat_map(|(kept, gone)| gone.iter().map(|&gone| (gone, *kept))).collect();
-        let ids: Vec<i64> = of.iter().map(|(gone, _)| *gone).collect();
+        let mut ids: Vec<i64> = of.keys().copied().collect();
+        ids.sort_unstable();
         let words = if near { "duplicates and near ones" } else { "duplicates" };
         store.change(&Act::new(Cause::Dedupe, words), &ids, |record, state| {
-            let kept = of.iter().find(|(gone, _)| *gone == record).map_or(0, |(_, kept)| *kept);
-            let mut after = State { status: Status::Rejected, ..state.clone() };
-            if !after.notes.is_empty() {
-                after.notes.push('\n');
-            }
-            let _ = write!(after.notes, "duplicate of {kept}");
-            Some(after)
+            Some(state.rejected(&format!("duplicate of {}", of.get(&record)?)))
         })?;
     }
     Ok(done)

@@ -78,25 +78,14 @@ pub fn lint(context: &mut Context, store: &mut Store, request: &Request) -> Resu
     for name in &request.only {
         named(name)?;
     }
-    let records = store.records(&Query::default())?;
-    let model = Model::of(context);
-    let mut settings = settings(context, model.window())?;
-    settings.off = CHECKS
-        .iter()
-        .map(|check| check.name())
-        .filter(|name| !request.only.is_empty() && !request.only.iter().any(|only| only == name))
-        .map(str::to_owned)
-        .collect();
-    let measure = model.measure();
-    let found = lint::lint(&records, &settings, measure.as_ref().map(|measure| measure as &dyn Measure));
+    let wanted = |name: &str| request.only.is_empty() || request.only.iter().any(|only| only == name);
+    let Looked { records, found, missing } = look(context, store, wanted)?;
     if request.only.is_empty() {
         store.set_flags(&found.iter().map(flag).collect::<Vec<_>>())?;
     }
-    let mut notes = Vec::new();
-    notes.extend(model.missing.clone());
     let own: HashMap<i64, String> =
         records.iter().filter_map(|r| Some((r.id, r.source.as_ref()?.id.clone()?))).collect();
-    let unanswered = if settings.off.iter().any(|name| name == EMPTY) { Vec::new() } else { unanswered(store)? };
+    let unanswered = if wanted(EMPTY) { unanswered(store)? } else { Vec::new() };
     let findings = found
         .into_iter()
         .map(|found| Finding {
@@ -110,7 +99,25 @@ pub fn lint(context: &mut Context, store: &mut Store, request: &Request) -> Resu
         })
         .chain(unanswered)
         .collect();
-    Ok(Linted { findings, records: records.len(), notes })
+    Ok(Linted { findings, records: records.len(), notes: missing.into_iter().collect() })
+}
+
+/// All records and what some of the checks find in them.
+struct Looked {
+    records: Vec<Record>,
+    found: Vec<lint::Finding>,
+    /// Why lengths in tokens were not looked at, where they were not.
+    missing: Option<String>,
+}
+
+fn look(context: &mut Context, store: &Store, wanted: impl Fn(&str) -> bool) -> Result<Looked, ActionError> {
+    let records = store.records(&Query::default())?;
+    let model = Model::of(context);
+    let mut settings = settings(context, model.window)?;
+    settings.off = CHECKS.iter().map(|check| check.name()).filter(|name| !wanted(name)).map(str::to_owned).collect();
+    let measure = model.opened.as_ref().map(|opened| Rendering::new(&opened.renderer));
+    let found = lint::lint(&records, &settings, measure.as_ref().map(|measure| measure as &dyn Measure));
+    Ok(Looked { records, found, missing: model.missing })
 }
 
 /// The check that is told of rows which no import takes.
@@ -168,12 +175,7 @@ pub fn fix(context: &mut Context, store: &mut Store, check: &str, dry: bool) -> 
         let can: Vec<&str> = CHECKS.iter().filter(|check| check.fixes()).map(|check| check.name()).collect();
         ActionError::Refused(format!("{name} takes a person; fixes are there for {}", can.join(", ")))
     })?;
-    let records = store.records(&Query::default())?;
-    let model = Model::of(context);
-    let mut settings = settings(context, model.window())?;
-    settings.off = CHECKS.iter().map(|check| check.name()).filter(|other| *other != name).map(str::to_owned).collect();
-    let measure = model.measure();
-    let found = lint::lint(&records, &settings, measure.as_ref().map(|measure| measure as &dyn Measure));
+    let Looked { records, found, .. } = look(context, store, |other| other == name)?;
     let by: HashMap<i64, &Record> = records.iter().map(|record| (record.id, record)).collect();
     let mut after: HashMap<i64, State> = HashMap::new();
     let mut fixed = Fixed::default();
@@ -270,13 +272,5 @@ impl Model {
             }
             Err(error) => without(error.to_string()),
         }
-    }
-
-    fn window(&self) -> Option<usize> {
-        self.window
-    }
-
-    fn measure(&self) -> Option<Rendering<'_>> {
-        self.opened.as_ref().map(|opened| Rendering::new(&opened.renderer))
     }
 }

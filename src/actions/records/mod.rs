@@ -157,16 +157,7 @@ pub fn accepted(state: &State) -> Result<State, String> {
 /// When there is no such record.
 pub fn reject(store: &mut Store, records: &[i64], why: &str, seconds: Option<f64>) -> Result<Outcome, ActionError> {
     let act = Act { seconds, ..Act::new(Cause::Reject, why) };
-    let done = store.change(&act, records, |_, state| {
-        let mut after = State { status: Status::Rejected, ..state.clone() };
-        if !why.is_empty() && !after.notes.lines().any(|line| line == why) {
-            if !after.notes.is_empty() {
-                after.notes.push('\n');
-            }
-            after.notes.push_str(why);
-        }
-        Some(after)
-    })?;
+    let done = store.change(&act, records, |_, state| Some(state.rejected(why)))?;
     Ok(Outcome { done, refused: Vec::new() })
 }
 

@@ -2,9 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::prompt::record::kind_of;
 use crate::store::Turn;
-
-use super::element::kind_of;
 
 const ROLES: [&str; 6] = ["system", "developer", "user", "assistant", "tool", "function"];
 

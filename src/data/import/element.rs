@@ -70,18 +70,6 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes.get(..2 * KEPT).unwrap_or(bytes)).into_owned()
 }
 
-/// Says what a JSON value is.
-pub(super) fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
 /// Says where bytes stop being UTF-8; `None` where they never do.
 pub(super) fn not_text(bytes: &[u8], encoding: &str) -> Option<String> {
     let at = std::str::from_utf8(bytes).err()?.valid_up_to();

@@ -8,9 +8,10 @@ use std::io::{self, BufRead};
 use memchr::{memchr, memchr2};
 use serde_json::Value;
 
-use super::element::{Element, KEPT, LONGEST, Own, Take, kind_of, not_text};
+use super::element::{Element, KEPT, LONGEST, Own, Take, not_text};
 use super::error::Fault;
 use super::source::{Source, Stream};
+use crate::prompt::record::kind_of;
 
 /// Reads one object a line; blank lines are none.
 pub(super) fn each_line(

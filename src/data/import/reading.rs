@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::element::{Element, Fields, Own, Take, kind_of};
+use super::element::{Element, Fields, Own, Take};
 use super::error::{Fault, ImportError};
 use super::plan::{self, Plan, Shape, Slot};
 use super::roles::Role;
@@ -10,6 +10,7 @@ use super::sniff::Container;
 use super::source::Source;
 use super::template::{self, Template};
 use super::{Format, Item, Options, Summary, chat, delimited, encoding, json, markdown, parquet, row, sniff, xlsx};
+use crate::prompt::record::kind_of;
 
 /// As many rows are looked at before any is read, …
 const ROWS: usize = 1000;

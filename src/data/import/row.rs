@@ -3,9 +3,10 @@
 use serde_json::Value;
 use serde_json::map::Entry;
 
+use crate::prompt::record::kind_of;
 use crate::store::{Content, Turn};
 
-use super::element::{Fields, kind_of};
+use super::element::Fields;
 use super::plan::{Plan, Shape, Slot};
 use super::roles::Role;
 use super::{Row, chat, tree};

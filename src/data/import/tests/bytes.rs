@@ -122,6 +122,12 @@ pub(super) fn sheet(rows: &[&[&str]]) -> String {
     (1..).zip(rows).map(row).collect()
 }
 
+/// Every compression that is read.
+pub(super) fn codecs() -> [Codec; 5] {
+    let (gzip, zstd) = (Codec::GZIP(GzipLevel::default()), Codec::ZSTD(ZstdLevel::default()));
+    [Codec::UNCOMPRESSED, Codec::SNAPPY, Codec::LZ4_RAW, gzip, zstd]
+}
+
 /// A parquet file of optional texts, row groups of two rows.
 pub(super) fn parquet_file(rows: &[[Option<&str>; 2]], codec: Codec) -> Vec<u8> {
     let schema = "message schema { optional binary question (UTF8); optional binary answer; }";
@@ -255,13 +261,7 @@ fn which_of_several_sheets_is_asked() {
 #[test]
 fn parquet_is_read_over_row_groups_and_nulls() {
     let data = [[Some("q1"), Some("a1")], [Some("q2"), None], [None, Some("a3")], [Some("質問"), Some("答え")]];
-    for codec in [
-        Codec::UNCOMPRESSED,
-        Codec::SNAPPY,
-        Codec::LZ4_RAW,
-        Codec::GZIP(GzipLevel::default()),
-        Codec::ZSTD(ZstdLevel::default()),
-    ] {
+    for codec in codecs() {
         let file = parquet_file(&data, codec);
         let Read { items, summary } = read_with(&file, &Options::default()).expect("reads");
         assert_eq!(summary.format, Format::Parquet);

@@ -5,11 +5,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
-use super::bytes::{gzip, parquet_file, sheet, workbook};
+use super::bytes::{codecs, gzip, parquet_file, sheet, workbook};
 use super::{Read, read_with};
 use crate::data::import::{Format, ImportError, Item, Options};
 
@@ -42,13 +41,7 @@ fn seeds() -> Vec<Vec<u8>> {
         gzip(alpaca.as_bytes()),
         book,
     ]);
-    for codec in [
-        Codec::UNCOMPRESSED,
-        Codec::SNAPPY,
-        Codec::LZ4_RAW,
-        Codec::GZIP(GzipLevel::default()),
-        Codec::ZSTD(ZstdLevel::default()),
-    ] {
+    for codec in codecs() {
         seeds.push(parquet_file(&data, codec));
     }
     seeds

@@ -4,7 +4,7 @@
 
 use super::super::{Check, Facts, Finding, Look, Scope, Severity};
 use super::{LISTED, list};
-use crate::store::{State, Status};
+use crate::store::State;
 
 /// `exact-duplicate`.
 pub struct ExactDuplicate;
@@ -44,10 +44,6 @@ impl Check for ExactDuplicate {
     }
 
     fn fix(&self, state: &State, finding: &Finding) -> Option<State> {
-        let mut state = state.clone();
-        state.status = Status::Rejected;
-        let note = format!("{}: {}", self.name(), finding.reason);
-        state.notes = if state.notes.is_empty() { note } else { format!("{}\n{note}", state.notes) };
-        Some(state)
+        Some(state.rejected(&format!("{}: {}", self.name(), finding.reason)))
     }
 }
