@@ -8,7 +8,12 @@
 //! threads = 8                  # threads of the CPU engine; default: one for each core
 //! models_dir = "~/models"      # where models are kept; default: togi-models in the user's cache folder
 //! nice = 10                    # how far a worker steps back for other processes, 0 to 19; default: 10
+//! theme = "auto"               # colours of the workbench: auto, dark, light, contrast, kiri, or the path of a theme; default: auto
+//! glyphs = "auto"              # signs of the workbench: auto, unicode, ascii; default: auto
+//! mouse = false                # whether the workbench takes the mouse; default: false
 //! ```
+//!
+//! `togi config --defaults` prints all of them, documented.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -17,7 +22,7 @@ use std::{env, fs, thread};
 
 /// The variable that names another settings file.
 pub const VARIABLE: &str = "TOGI_CONFIG";
-const KEYS: &[&str] = &["threads", "models_dir", "nice"];
+const KEYS: &[&str] = &["threads", "models_dir", "nice", "theme", "glyphs", "mouse"];
 const DEFAULT_NICE: i64 = 10;
 
 /// What is wrong with a settings file.
@@ -87,6 +92,19 @@ fn hint(nearest: Option<&str>, known: &[String]) -> String {
     }
 }
 
+/// The settings file that `TOGI_CONFIG` names.
+fn named() -> Option<PathBuf> {
+    env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// Where the settings file lies, there or not: where `TOGI_CONFIG` says, else in the user's configuration folder; `None` where the
+/// user has neither.
+#[must_use]
+pub fn file() -> Option<PathBuf> {
+    let folders = directories::ProjectDirs::from("", "", "togi");
+    named().or(folders.map(|folders| folders.config_dir().join("config.toml")))
+}
+
 /// The user's settings, each at its default where the file does not name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -96,7 +114,38 @@ pub struct Config {
     pub models_dir: PathBuf,
     /// How far a worker steps back for other processes (`nice`), 0 to 19: 10.
     pub nice: i32,
+    /// The colours of the workbench: a theme's name, the path of one, or `auto` for dark or light as the terminal is.
+    pub theme: String,
+    /// Whether the workbench draws with ASCII only; `None` where the terminal decides.
+    pub ascii: Option<bool>,
+    /// Whether the workbench takes the mouse: no.
+    pub mouse: bool,
 }
+
+/// The settings file with every key at its default and what it means, as `togi config --defaults` prints it.
+pub const DEFAULTS: &str = "\
+# togi's settings. Each line shows a default; uncomment it to change it.
+
+# Threads of the CPU engine. Default: one for each core.
+#threads = 8
+
+# Where models are kept. A path that begins with ~/ lies in your home folder, a relative one beside this file.
+# Default: togi-models in your cache folder.
+#models_dir = \"~/models\"
+
+# How far a worker steps back for other processes, 0 to 19.
+#nice = 10
+
+# Colours of the workbench: auto (dark or light as the terminal is), dark, light, contrast, kiri,
+# or the path of a theme file, beside this file where it is relative. NO_COLOR takes all colours away.
+#theme = \"auto\"
+
+# Signs of the workbench: auto (ascii where the terminal or the locale has no more), unicode or ascii.
+#glyphs = \"auto\"
+
+# Whether the workbench takes the mouse. Without it the terminal's own selecting and copying works as ever.
+#mouse = false
+";
 
 impl Config {
     /// Reads the settings from where `TOGI_CONFIG` says, else from the user's configuration folder; a file that is missing
@@ -107,11 +156,8 @@ impl Config {
     /// Where the file cannot be read, has a key that togi does not know or a value that it cannot have, or `TOGI_CONFIG`
     /// names a file that is not there.
     pub fn load() -> Result<Self, SettingsError> {
-        let named = env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
-        let folders = directories::ProjectDirs::from("", "", "togi");
-        let usual = folders.map(|folders| folders.config_dir().join("config.toml"));
-        let must_exist = named.is_some();
-        match named.or(usual) {
+        let must_exist = named().is_some();
+        match file() {
             Some(file) => match fs::read_to_string(&file) {
                 Ok(text) => Self::parse(&file, &text),
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => Self::parse(&file, ""),
@@ -147,6 +193,17 @@ impl Config {
             threads: within("threads", 1, 1024)?.map_or(cores, |threads| threads as usize),
             models_dir,
             nice: within("nice", 0, 19)?.unwrap_or(DEFAULT_NICE) as i32,
+            theme: toml.string("", "theme")?.unwrap_or_else(|| "auto".into()),
+            ascii: match toml.string("", "glyphs")?.as_deref() {
+                None | Some("auto") => None,
+                Some("unicode") => Some(false),
+                Some("ascii") => Some(true),
+                Some(other) => {
+                    let reason = format!("is {other:?}; it is auto, unicode or ascii");
+                    return Err(toml.wrong("", "glyphs", &reason));
+                }
+            },
+            mouse: toml.boolean("", "mouse")?.unwrap_or(false),
         })
     }
 }
@@ -192,9 +249,18 @@ impl TomlFile {
     ///
     /// For the first table or key that it does not know.
     pub fn check(&self, known: &[(&str, Keys)]) -> Result<(), SettingsError> {
-        let tables: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        self.check_with(&[], known)
+    }
+
+    /// As [`TomlFile::check`], for a file that has keys outside of any table too.
+    ///
+    /// # Errors
+    ///
+    /// For the first table or key that it does not know.
+    pub fn check_with(&self, keys: &[&str], known: &[(&str, Keys)]) -> Result<(), SettingsError> {
+        let names: Vec<&str> = keys.iter().copied().chain(known.iter().map(|(name, _)| *name)).collect();
         let root = self.document.as_table();
-        self.check_keys(root, "", &tables)?;
+        self.check_keys(root, "", &names)?;
         for (name, keys) in known {
             let Some(item) = root.get(name) else { continue };
             let Some(table) = item.as_table_like() else {
@@ -257,6 +323,34 @@ impl TomlFile {
         match item.as_integer() {
             Some(number) => Ok(Some(number)),
             None => Err(self.wrong(table, key, &format!("must be a whole number, not {}", kind(item)))),
+        }
+    }
+
+    /// Returns the yes or no at a key; `None` where the key is missing.
+    ///
+    /// # Errors
+    ///
+    /// Where it is neither `true` nor `false`.
+    pub fn boolean(&self, table: &str, key: &str) -> Result<Option<bool>, SettingsError> {
+        let Some(item) = self.item(table, key)? else { return Ok(None) };
+        match item.as_bool() {
+            Some(value) => Ok(Some(value)),
+            None => Err(self.wrong(table, key, &format!("must be true or false, not {}", kind(item)))),
+        }
+    }
+
+    /// Returns the strings at a key, which may be one or a list; `None` where the key is missing.
+    ///
+    /// # Errors
+    ///
+    /// Where it is neither.
+    pub fn strings(&self, table: &str, key: &str) -> Result<Option<Vec<String>>, SettingsError> {
+        let Some(item) = self.item(table, key)? else { return Ok(None) };
+        let one = item.as_str().map(|text| vec![text.to_owned()]);
+        let list = || item.as_array()?.iter().map(|value| value.as_str().map(str::to_owned)).collect();
+        match one.or_else(list) {
+            Some(texts) => Ok(Some(texts)),
+            None => Err(self.wrong(table, key, &format!("must be a string or a list of strings, not {}", kind(item)))),
         }
     }
 
@@ -359,6 +453,22 @@ mod tests {
         assert!(config.threads >= 1);
         assert!(config.models_dir.ends_with("togi-models") && config.models_dir.is_absolute());
         assert_eq!(config.nice, 10);
+        assert_eq!((config.theme.as_str(), config.ascii, config.mouse), ("auto", None, false));
+    }
+
+    #[test]
+    fn the_documented_defaults_are_the_keys_and_parse() {
+        let text: String = DEFAULTS
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(setting) if !setting.starts_with(' ') => format!("{setting}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        parse(&text).unwrap();
+        let table: toml::Table = toml::from_str(&text).unwrap();
+        assert_eq!(table.keys().collect::<Vec<_>>().len(), KEYS.len());
+        assert!(KEYS.iter().all(|key| table.contains_key(*key)));
     }
 
     #[test]
@@ -380,6 +490,8 @@ mod tests {
             ("threads = 0", ["line 1", "from 1"]),
             ("threads = ", ["config.toml", "line 1"]),
             ("[threads]\nx = 1", ["line 1", "threads"]),
+            ("mouse = 1", ["line 1", "true or false"]),
+            ("glyphs = \"braille\"", ["line 1", "auto, unicode or ascii"]),
         ] {
             let message = parse(text).unwrap_err().to_string();
             assert!(parts.iter().all(|part| message.contains(part)), "{text:?} gives {message:?}");

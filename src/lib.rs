@@ -36,16 +36,21 @@
 //! - **Nothing silently wrong.** What would train nothing, cut an answer or overwrite a run is refused before step 0.
 
 pub mod actions;
+pub mod app;
 pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod data;
 pub mod evaluate;
 pub mod job;
+pub mod keymap;
 pub mod model;
 pub mod project;
 pub mod prompt;
 pub mod store;
+pub mod terminal;
 pub mod text;
+pub mod theme;
 pub mod train;
+pub mod view;
 pub mod worker;

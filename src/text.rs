@@ -4,6 +4,7 @@
 //! Nothing here is for data: a record keeps every byte it came with, and only what is drawn goes through [`display`].
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
@@ -125,17 +126,26 @@ pub fn fit(text: &str, cells: usize) -> String {
 /// line is broken between graphemes. An empty text is one empty line, and so is an empty line in it.
 #[must_use]
 pub fn wrap(text: &str, cells: usize) -> Vec<String> {
+    wrap_ranges(text, cells).into_iter().map(|line| text.get(line).unwrap_or_default().to_owned()).collect()
+}
+
+/// As [`wrap`], telling the bytes of `text` that each line is.
+#[must_use]
+pub fn wrap_ranges(text: &str, cells: usize) -> Vec<Range<usize>> {
     let cells = cells.max(2);
     let mut lines = Vec::new();
+    let mut push = |from: usize, to: usize| {
+        let line = text.get(from..to).unwrap_or_default();
+        lines.push(from..from + line.trim_end().len());
+    };
+    let mut begin = 0;
     for paragraph in text.split('\n') {
-        let mut line = String::new();
-        let mut used = 0;
+        let (mut start, mut at, mut used) = (begin, begin, 0);
         for piece in pieces(paragraph.strip_suffix('\r').unwrap_or(paragraph)) {
             let visible = width(piece.trim_end());
             if used > 0 && used + visible > cells {
-                line.truncate(line.trim_end().len());
-                lines.push(std::mem::take(&mut line));
-                used = 0;
+                push(start, at);
+                (start, used) = (at, 0);
             }
             let mut rest = piece;
             while width(rest.trim_end()) > cells {
@@ -143,15 +153,16 @@ pub fn wrap(text: &str, cells: usize) -> Vec<String> {
                 // A single grapheme that is wider than any line (there are such) has one for itself.
                 let part = if part.is_empty() { rest.graphemes(true).next().unwrap_or(rest) } else { part };
                 // What stands in the line by now has no width.
-                line.push_str(part);
-                lines.push(std::mem::take(&mut line));
+                at += part.len();
+                push(start, at);
+                start = at;
                 rest = rest.get(part.len()..).unwrap_or("");
             }
-            line.push_str(rest);
+            at += rest.len();
             used += width(rest);
         }
-        line.truncate(line.trim_end().len());
-        lines.push(line);
+        push(start, at);
+        begin += paragraph.len() + 1;
     }
     lines
 }

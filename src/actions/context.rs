@@ -51,6 +51,14 @@ pub enum ActionError {
     Refused(String),
 }
 
+impl ActionError {
+    /// Whether it is that there is no project here.
+    #[must_use]
+    pub fn is_no_project(&self) -> bool {
+        matches!(self, Self::Project(ProjectError::NotFound(_)))
+    }
+}
+
 /// The project and the user's settings.
 pub struct Context {
     pub project: Project,

@@ -1,5 +1,6 @@
 //! `togi demo`: the whole loop on the embedded model, with nothing to download.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,10 +10,11 @@ use color_eyre::eyre::Result;
 use super::output::{self, say};
 use super::{STOPPED, progress, train};
 use crate::actions::demo::make::{self, Length};
+use crate::actions::demo::{DESK, desk};
 use crate::actions::demo::run::{Demonstrated, Seen, run};
 use crate::actions::train::{Control, Event};
 use crate::config::Config;
-use crate::text;
+use crate::{terminal, text};
 
 /// Watch a small embedded model learn a task: before, the loss, after
 #[derive(Debug, Args)]
@@ -39,8 +41,13 @@ pub struct Demo {
 
 impl Demo {
     pub fn run(&self) -> Result<ExitCode> {
-        // There is no screen yet that a terminal could open; the option is what scripts rely on.
-        let _ = self.headless;
+        let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+        if terminal && !self.headless && !self.json && self.make.is_none() {
+            let dir = self.dir.clone().unwrap_or_else(|| DESK.into());
+            terminal::open(desk(&dir)?)?;
+            say!("the project is in {0}: togi --project {0} opens it again", dir.display());
+            return Ok(ExitCode::SUCCESS);
+        }
         let control = Control::new();
         let bar = progress::bar(0, "");
         train::stop_on_signal(control.stop_flag(), bar.clone())?;

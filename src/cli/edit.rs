@@ -1,12 +1,11 @@
 //! `togi edit`: a record in the person's own editor, or its answer from the command line.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Args;
-use color_eyre::eyre::{Report, Result, bail, eyre};
+use color_eyre::eyre::{Result, bail, eyre};
 
 use super::Place;
 use super::output::say;
@@ -65,9 +64,8 @@ impl Edit {
         let record = store.get(self.record)?;
         let mut seen = record.revision;
         let direct = self.gold.is_some() || self.gold_file.is_some() || !self.set.is_empty() || self.notes.is_some();
-        let mut written = None;
-        let (after, seconds) = if direct {
-            (Some(self.changed(&record)?), self.seconds)
+        let after = if direct {
+            Some(self.changed(&record)?)
         } else if let Some(path) = &self.from {
             let edited = std::fs::read_to_string(path).map_err(|error| eyre!("{}: {error}", path.display()))?;
             if let Some((of, revision)) = editor::written_from(&edited) {
@@ -77,32 +75,18 @@ impl Edit {
                 // Somebody may have changed the record since the text was written.
                 seen = revision;
             }
-            let after = editor::read(&record, &edited).map_err(|why| eyre!("{}: {why}", path.display()))?;
-            (after, self.seconds)
+            editor::read(&record, &edited).map_err(|why| eyre!("{}: {why}", path.display()))?
         } else {
-            store.claim(record.id)?;
-            let begun = Instant::now();
-            let (after, path) = in_editor(&store, &record)?;
-            written = Some(path);
-            // Whoever leaves an editor open over lunch was not at the record all the time.
-            (after, self.seconds.or(Some(begun.elapsed().as_secs_f64().min(editor::IDLE))))
+            let how = editor::How { base: self.base, accept: self.accept, seconds: self.seconds };
+            return match editor::edit(&mut store, record.id, &how)? {
+                Some(outcome) => told(&outcome, "changed", self.json),
+                None => unchanged(),
+            };
         };
         // What was read and accepted as it stands is a change too.
-        let after = after.or_else(|| self.accept.then(|| record.state.clone()));
-        let saved = if let Some(after) = after {
-            self.save(&mut store, &record, after, seen, seconds)
-        } else {
-            say!("nothing was changed");
-            Ok(ExitCode::SUCCESS)
-        };
-        match (saved, written) {
-            (Err(why), Some(path)) => Err(kept(&why.to_string(), &path, &record)),
-            (saved, path) => {
-                if let Some(path) = path {
-                    let _ = std::fs::remove_file(path);
-                }
-                saved
-            }
+        match after.or_else(|| self.accept.then(|| record.state.clone())) {
+            Some(after) => self.save(&mut store, &record, after, seen),
+            None => unchanged(),
         }
     }
 
@@ -110,17 +94,12 @@ impl Edit {
         &self,
         store: &mut Store,
         record: &Record,
-        mut after: State,
+        after: State,
         seen: i64,
-        seconds: Option<f64>,
     ) -> Result<ExitCode> {
-        if self.accept {
-            after = records::accepted(&after).map_err(|why| eyre!("record {}: {why}", record.id))?;
-        } else if after.status == Status::Inbox {
-            after.status = Status::Draft;
-        }
         let gold = after.status == Status::Gold;
-        let outcome = records::save(store, record.id, self.base.unwrap_or(seen), after, seconds)?;
+        let base = self.base.unwrap_or(seen);
+        let outcome = records::save(store, record.id, base, after, self.accept, self.seconds)?;
         if gold && !outcome.done.changed.is_empty() && store.get(record.id)?.state.status != Status::Gold {
             say!("record {} has no answer, so it is a draft and not gold", record.id);
         }
@@ -163,28 +142,7 @@ impl Edit {
     }
 }
 
-/// The failure, and where the person's text is.
-fn kept(why: &str, path: &Path, record: &Record) -> Report {
-    eyre!("{why}\nyour text is in {}; mend it and: togi edit {} --from FILE", path.display(), record.id)
-}
-
-/// Opens the record in the person's editor. What they leave stays in the file, which is returned too, until it is saved.
-fn in_editor(store: &Store, record: &Record) -> Result<(Option<State>, PathBuf)> {
-    let named = |name| std::env::var_os(name).filter(|program| !program.is_empty());
-    let program = ["VISUAL", "EDITOR"].into_iter().find_map(named);
-    let program = program.unwrap_or_else(|| "vi".into());
-    let folder = store.path().parent().unwrap_or(store.path());
-    let path = folder.join(format!(".togi-edit-{}-{}.toml", record.id, std::process::id()));
-    std::fs::write(&path, editor::text(record))?;
-    // The editor may be a command with options.
-    let ran =
-        Command::new("sh").arg("-c").arg(format!("{} \"$1\"", program.to_string_lossy())).arg("sh").arg(&path).status();
-    let keep = |why: String| kept(&why, &path, record);
-    let status = ran.map_err(|error| keep(format!("the editor {} did not start: {error}", program.display())))?;
-    if !status.success() {
-        return Err(keep(format!("the editor {} ended with {status}", program.display())));
-    }
-    let edited = std::fs::read_to_string(&path).map_err(|error| keep(error.to_string()))?;
-    let after = editor::read(record, &edited).map_err(|why| keep(format!("record {}: {why}", record.id)))?;
-    Ok((after, path))
+fn unchanged() -> Result<ExitCode> {
+    say!("nothing was changed");
+    Ok(ExitCode::SUCCESS)
 }

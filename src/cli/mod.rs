@@ -33,6 +33,7 @@ mod stats;
 mod train;
 mod undo;
 mod worker;
+mod workbench;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,7 +56,7 @@ struct Cli {
     #[arg(long, global = true, value_name = "DIR")]
     project: Option<PathBuf>,
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
 }
 
 const FIRST_STEPS: &str = "\
@@ -180,7 +181,11 @@ pub fn main() -> ExitCode {
     if let Ok(config) = Config::load() {
         let _ = rayon::ThreadPoolBuilder::new().num_threads(config.threads).build_global();
     }
-    match cli.verb.run(&place) {
+    let done = match &cli.verb {
+        Some(verb) => verb.run(&place),
+        None => workbench::run(&place),
+    };
+    match done {
         Ok(code) => code,
         Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {

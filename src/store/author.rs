@@ -8,7 +8,7 @@ use super::StoreError;
 ///
 /// # Errors
 /// Where the system's list of accounts cannot be read.
-pub(super) fn account() -> Result<String, StoreError> {
+pub fn account() -> Result<String, StoreError> {
     let uid = Uid::effective();
     match User::from_uid(uid) {
         Ok(Some(user)) => Ok(user.name),

@@ -35,6 +35,8 @@ use rusqlite::Connection;
 
 use crate::project::durable::FileError;
 
+pub use author::account;
+
 pub use act::{Act, Adder, Cause, Change, Conflict, Done, New};
 pub use claim::Claimed;
 pub use flag::Flag;

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 
 use super::act::{Cause, parse};
-use super::{Conflict, Origin, Query, Record, Source, State, Store, StoreError};
+use super::{Conflict, Origin, Query, Record, Source, State, Status, Store, StoreError};
 
 /// Part of what a query finds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -77,6 +77,18 @@ impl Store {
             .and_then(|mut statement| statement.query_row([record], raw).optional())
             .map_err(self.fail())?;
         finish(row.ok_or(StoreError::NoRecord(record))?)
+    }
+
+    /// Who gave a record its newest revision.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRecord`] where there is none.
+    pub fn author_of(&self, record: i64) -> Result<String, StoreError> {
+        let author = self
+            .connection
+            .prepare_cached("SELECT author FROM record WHERE id = ?")
+            .and_then(|mut statement| statement.query_row([record], |row| row.get(0)).optional());
+        author.map_err(self.fail())?.ok_or(StoreError::NoRecord(record))
     }
 
     /// The numbers of the records that a query finds, in order.
@@ -217,6 +229,23 @@ impl Store {
             category: by("category")?,
             author: by("author")?,
         })
+    }
+
+    /// How many records there are of each status.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn statuses(&self) -> Result<Vec<(Status, usize)>, StoreError> {
+        let fail = self.fail();
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT status, count(*) FROM record WHERE gone = 0 GROUP BY status")
+            .map_err(&fail)?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)? as usize)))
+            .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
+            .map_err(&fail)?;
+        Ok(rows.into_iter().filter_map(|(word, count)| Some((word.parse().ok()?, count))).collect())
     }
 
     /// A number that is another one when another process has written since it was asked last: a few microseconds.

@@ -3,12 +3,78 @@
 //! TOML, because it holds texts of several lines as they are and says where it does not parse. A record with values that TOML has
 //! no words for (a null in a tool's arguments) is JSON instead.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
 use serde_json::{Map, Value};
 
-use super::{Content, Record, State};
+use super::{Content, Outcome, Record, State, Store, save};
+use crate::actions::ActionError;
 
 /// Seconds after which an open editor counts as left alone.
-pub const IDLE: f64 = 300.0;
+const IDLE: f64 = 300.0;
+
+/// How a record that comes back from an editor is saved.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct How {
+    /// The revision it counts as made on; the one that was opened unless somebody says.
+    pub base: Option<i64>,
+    /// Whether it is accepted in the same stroke.
+    pub accept: bool,
+    /// Seconds that were spent; measured where nobody says.
+    pub seconds: Option<f64>,
+}
+
+/// Opens a record in the person's editor (`$VISUAL`, `$EDITOR`, `vi`) and saves what they make of it; `None` where they change
+/// nothing. The terminal is the editor's meanwhile.
+///
+/// # Errors
+/// Where somebody else is at the record, the editor fails, or what is left does not parse or cannot be saved; the text is kept in a
+/// file then, which the error names.
+pub fn edit(store: &mut Store, record: i64, how: &How) -> Result<Option<Outcome>, ActionError> {
+    store.claim(record)?;
+    let record = store.get(record)?;
+    let begun = Instant::now();
+    let (after, path) = in_editor(store, &record)?;
+    // Whoever leaves an editor open over lunch was not at the record all the time.
+    let seconds = how.seconds.or(Some(begun.elapsed().as_secs_f64().min(IDLE)));
+    let after = after.or_else(|| how.accept.then(|| record.state.clone()));
+    let base = how.base.unwrap_or(record.revision);
+    let saved = after.map(|after| save(store, record.id, base, after, how.accept, seconds)).transpose();
+    let saved = saved.map_err(|why| kept(&why.to_string(), &path, &record))?;
+    let _ = std::fs::remove_file(path);
+    store.release(record.id)?;
+    Ok(saved)
+}
+
+/// The failure, and where the person's text is.
+fn kept(why: &str, path: &Path, record: &Record) -> ActionError {
+    let path = path.display();
+    ActionError::Refused(format!("{why}\nyour text is in {path}; mend it and: togi edit {} --from FILE", record.id))
+}
+
+/// Opens the record in the person's editor. What they leave stays in the file, which is returned too, until it is saved.
+fn in_editor(store: &Store, record: &Record) -> Result<(Option<State>, PathBuf), ActionError> {
+    let named = |name| std::env::var_os(name).filter(|program| !program.is_empty());
+    let program = ["VISUAL", "EDITOR"].into_iter().find_map(named);
+    let program = program.unwrap_or_else(|| "vi".into());
+    let folder = store.path().parent().unwrap_or(store.path());
+    let path = folder.join(format!(".togi-edit-{}-{}.toml", record.id, std::process::id()));
+    let unwritten = |cause| ActionError::File { action: "write the record for the editor", path: path.clone(), cause };
+    std::fs::write(&path, text(record)).map_err(unwritten)?;
+    // The editor may be a command with options.
+    let ran =
+        Command::new("sh").arg("-c").arg(format!("{} \"$1\"", program.to_string_lossy())).arg("sh").arg(&path).status();
+    let keep = |why: String| kept(&why, &path, record);
+    let status = ran.map_err(|error| keep(format!("the editor {} did not start: {error}", program.display())))?;
+    if !status.success() {
+        return Err(keep(format!("the editor {} ended with {status}", program.display())));
+    }
+    let edited = std::fs::read_to_string(&path).map_err(|error| keep(error.to_string()))?;
+    let after = read(record, &edited).map_err(|why| keep(format!("record {}: {why}", record.id)))?;
+    Ok((after, path))
+}
 
 /// A record as text. A pair that has no gold answer yet shows its draft there, to be made gold.
 #[must_use]
@@ -87,7 +153,6 @@ pub fn read(record: &Record, edited: &str) -> Result<Option<State>, String> {
             after.content.kind()
         ));
     }
-    let after = keep_drafts(&record.state, after);
     Ok((after != record.state).then_some(after))
 }
 
@@ -122,7 +187,7 @@ fn empty_to_none(map: &mut Map<String, Value>) {
 
 /// Keeps what an assistant's turn said before, where its text was changed and nothing is kept yet.
 #[must_use]
-pub fn keep_drafts(before: &State, mut after: State) -> State {
+pub(super) fn keep_drafts(before: &State, mut after: State) -> State {
     if let (Content::Chat { turns: old, .. }, Content::Chat { turns: new, .. }) = (&before.content, &mut after.content)
         && old.len() == new.len()
     {
@@ -154,5 +219,5 @@ pub fn set_answer(state: &State, answer: &str, turn: Option<usize>) -> Result<St
         }
         Content::Text { .. } => return Err("a text has no answer: edit it with togi edit ID".into()),
     }
-    Ok(keep_drafts(state, after))
+    Ok(after)
 }

@@ -16,11 +16,20 @@ use serde::Serialize;
 
 use super::context::ActionError;
 use crate::data::diversity::Space;
+use crate::data::view::Role;
 
 pub use crate::store::{
     Act, Cause, Change, Claimed, Conflict, Content, Counts, Done, Flag, Origin, QUERY_KEYS, Query, Record, Revision,
     Split, State, Status, Store, StoreError, Undone,
 };
+
+/// The account that acts.
+///
+/// # Errors
+/// When the system has no name for it.
+pub fn author() -> Result<String, ActionError> {
+    Ok(crate::store::account()?)
+}
 
 /// A record in a list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -179,7 +188,9 @@ pub struct Marks {
 }
 
 impl Marks {
-    fn apply(&self, state: &State) -> State {
+    /// The state with the marks set.
+    #[must_use]
+    pub fn apply(&self, state: &State) -> State {
         let mut after = state.clone();
         let text = |text: &String| (!text.is_empty()).then(|| text.clone());
         if let Some(category) = &self.category {
@@ -226,24 +237,97 @@ pub fn mark(store: &mut Store, records: &[i64], marks: &Marks) -> Result<Outcome
     Ok(Outcome { done, refused })
 }
 
-/// Saves a record's next state, made on revision `base`. What has no gold answer is a draft, whatever it says: it would be trained on.
+/// Saves a record's next state, made on revision `base`, and with `accept` accepts it in the same stroke. What was in the inbox is
+/// a draft from then on, and so is what has no gold answer, whatever it says: it would be trained on. Of an assistant's turn
+/// that becomes another, what it said is kept.
 ///
 /// # Errors
-/// When the database cannot be written. That another edit came first is told in the outcome, with both texts.
+/// When there is no such record or the database cannot be written. That another edit came first is told in the outcome, with both
+/// texts; that it cannot be accepted too, and then it is saved all the same.
 pub fn save(
     store: &mut Store,
     record: i64,
     base: i64,
-    mut after: State,
+    after: State,
+    accept: bool,
     seconds: Option<f64>,
 ) -> Result<Outcome, ActionError> {
+    let before = match store.get(record) {
+        Ok(before) => Some(before).filter(|before| before.revision == base),
+        // Taken away meanwhile: a conflict like others.
+        Err(StoreError::NoRecord(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let (mut after, unedited) = match before {
+        Some(before) => {
+            let after = editor::keep_drafts(&before.state, after);
+            let unedited = after.content == before.state.content;
+            (after, unedited)
+        }
+        None => (after, false),
+    };
+    let cause = if accept && unedited { Cause::Accept } else { Cause::Edit };
+    let mut refused = Vec::new();
+    if accept {
+        match accepted(&after) {
+            Ok(gold) => after = gold,
+            Err(why) => refused.push((record, why)),
+        }
+    }
     let unanswered = matches!(&after.content, Content::Pair { gold: None, .. }) || accepted(&after).is_err();
-    if after.status == Status::Gold && unanswered {
+    if after.status == Status::Inbox || after.status == Status::Gold && unanswered {
         after.status = Status::Draft;
     }
-    let act = Act { seconds, ..Act::new(Cause::Edit, "") };
+    let act = Act { seconds, ..Act::new(cause, "") };
     let done = store.act(&act, &[Change { record, base, after }])?;
-    Ok(Outcome { done, refused: Vec::new() })
+    Ok(Outcome { done, refused })
+}
+
+/// A record as a list shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The record.
+    pub record: Record,
+    /// Who changed it last.
+    pub author: String,
+    /// Names of the checks that found something at the last lint.
+    pub flags: Vec<String>,
+    /// Who else is at it.
+    pub taken: Option<String>,
+    /// What it begins with, on one line, at most [`HEAD`] characters.
+    pub head: String,
+}
+
+/// The longest beginning of a record in a list.
+pub const HEAD: usize = 160;
+
+/// Records as a list shows them; those that are not there any more are left out.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn rows(store: &Store, ids: &[i64]) -> Result<Vec<Row>, ActionError> {
+    let claims = store.claims()?;
+    let mut rows = Vec::with_capacity(ids.len());
+    for &id in ids {
+        let record = match store.get(id) {
+            Ok(record) => record,
+            Err(StoreError::NoRecord(_)) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let mut flags: Vec<String> = store.flags(Some(id))?.into_iter().map(|flag| flag.name).collect();
+        flags.dedup();
+        let taken = claims.iter().find(|claim| claim.record == id && !claim.ours).map(|claim| claim.author.clone());
+        rows.push(Row { author: store.author_of(id)?, flags, taken, head: head(&record.state.content), record });
+    }
+    Ok(rows)
+}
+
+/// The first words of what is asked: behind an instruction that many records share, what it is asked of.
+fn head(content: &Content) -> String {
+    let parts = crate::data::view::parts(content, None);
+    let asked = parts.iter().rfind(|part| part.role == Role::Prompt).or(parts.first());
+    let words = asked.map(|part| part.text.split_whitespace().flat_map(|word| [word, " "]).flat_map(str::chars));
+    words.map(|words| words.take(HEAD).collect()).unwrap_or_default()
 }
 
 /// Takes back up to `count` of this author's acts, newest first.

@@ -1,0 +1,151 @@
+//! A text that is being written: `ratatui-textarea`'s editor, with what Japanese needs.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui_textarea::{CursorMove, Input, Key, TextArea, WrapMode};
+use unicode_normalization::UnicodeNormalization;
+
+/// A text of one line or several, with its cursor and its own undo.
+#[derive(Clone, Debug)]
+pub struct Field {
+    area: TextArea<'static>,
+    one_line: bool,
+}
+
+impl Field {
+    /// A text of several lines, the cursor at its end.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let mut field = Self { area: blank(text.split('\n').map(str::to_owned).collect()), one_line: false };
+        field.area.set_wrap_mode(WrapMode::WordOrGlyph);
+        field.to_end();
+        field
+    }
+
+    /// A text of one line; line breaks in it become blanks.
+    #[must_use]
+    pub fn line(text: &str) -> Self {
+        let mut field = Self { area: blank(vec![text.replace(['\n', '\r'], " ")]), one_line: true };
+        field.to_end();
+        field
+    }
+
+    /// What is written.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.area.lines().join("\n")
+    }
+
+    /// Puts another text in its place, as one step of its undo.
+    pub fn set(&mut self, text: &str) {
+        self.area.select_all();
+        self.insert(text);
+    }
+
+    /// Inserts a text at the cursor as one step of undo: what an input method commits, or a paste. It is brought to NFC, since
+    /// the editor moves by code points.
+    pub fn insert(&mut self, text: &str) {
+        let text: String = text.replace("\r\n", "\n").replace('\r', "\n").nfc().collect();
+        let text = if self.one_line { text.replace('\n', " ") } else { text };
+        // Inserting over a selection needs a text; deleting it does not.
+        if text.is_empty() { self.area.cut() } else { self.area.insert_str(text) };
+    }
+
+    /// Takes a key that is no command; whether the text is another one now.
+    pub fn key(&mut self, event: KeyEvent) -> bool {
+        if self.one_line && matches!(event.code, KeyCode::Enter) {
+            return false;
+        }
+        if event.code == KeyCode::Tab {
+            return false;
+        }
+        self.area.input(input(event))
+    }
+
+    /// Where the cursor stands: row and column in characters.
+    #[must_use]
+    pub fn cursor(&self) -> (usize, usize) {
+        let cursor = self.area.cursor();
+        (cursor.0, cursor.1)
+    }
+
+    /// Puts the cursor at a row and column.
+    pub fn go_to(&mut self, row: usize, column: usize) {
+        let small = |value: usize| u16::try_from(value).unwrap_or(u16::MAX);
+        self.area.move_cursor(CursorMove::Jump(small(row), small(column)));
+    }
+
+    /// The editor, to be drawn.
+    #[must_use]
+    pub fn area(&self) -> &TextArea<'static> {
+        &self.area
+    }
+
+    fn to_end(&mut self) {
+        self.area.move_cursor(CursorMove::Bottom);
+        self.area.move_cursor(CursorMove::End);
+    }
+}
+
+/// An editor that draws nothing but its text: the terminal's own cursor shows where one writes.
+fn blank(lines: Vec<String>) -> TextArea<'static> {
+    let mut area = TextArea::new(lines);
+    area.set_cursor_style(ratatui::style::Style::new());
+    area.set_cursor_line_style(ratatui::style::Style::new());
+    area.set_selection_style(ratatui::style::Style::new().reversed());
+    area.set_max_histories(1_000);
+    area
+}
+
+fn input(event: KeyEvent) -> Input {
+    let key = match event.code {
+        KeyCode::Char(c) => Key::Char(c),
+        KeyCode::Backspace => Key::Backspace,
+        KeyCode::Enter => Key::Enter,
+        KeyCode::Left => Key::Left,
+        KeyCode::Right => Key::Right,
+        KeyCode::Up => Key::Up,
+        KeyCode::Down => Key::Down,
+        KeyCode::Home => Key::Home,
+        KeyCode::End => Key::End,
+        KeyCode::PageUp => Key::PageUp,
+        KeyCode::PageDown => Key::PageDown,
+        KeyCode::Delete => Key::Delete,
+        KeyCode::Esc => Key::Esc,
+        _ => Key::Null,
+    };
+    let has = |modifier| event.modifiers.contains(modifier);
+    Input { key, ctrl: has(KeyModifiers::CONTROL), alt: has(KeyModifiers::ALT), shift: has(KeyModifiers::SHIFT) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn press(field: &mut Field, code: KeyCode, modifiers: KeyModifiers) -> bool {
+        field.key(KeyEvent::new(code, modifiers))
+    }
+
+    #[test]
+    fn a_commit_of_an_input_method_is_one_step() {
+        let mut field = Field::new("研ぎ");
+        field.insert("澄ます");
+        assert_eq!(field.text(), "研ぎ澄ます");
+        press(&mut field, KeyCode::Char('u'), KeyModifiers::CONTROL);
+        assert_eq!(field.text(), "研ぎ", "one undo takes all of it");
+        press(&mut field, KeyCode::Char('r'), KeyModifiers::CONTROL);
+        assert_eq!(field.text(), "研ぎ澄ます");
+    }
+
+    #[test]
+    fn what_is_inserted_is_composed_and_keeps_to_its_line() {
+        let mut field = Field::new("");
+        field.insert("cafe\u{301}\r\nx");
+        assert_eq!(field.text(), "café\nx");
+        let mut line = Field::line("a\nb");
+        line.insert("c\nd");
+        assert!(!press(&mut line, KeyCode::Enter, KeyModifiers::NONE));
+        assert_eq!(line.text(), "a bc d");
+        line.set("");
+        assert_eq!(line.text(), "");
+    }
+}

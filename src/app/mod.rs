@@ -1,0 +1,528 @@
+//! The workbench's state, and what changes it.
+//!
+//! [`App::update`] takes a [`Msg`] and the time and returns [`Effect`]s; it reads no clock and no file and draws nothing. Effects
+//! are carried out elsewhere and come back as messages, so everything the workbench does can be told by a plain test. One
+//! thing of the screen's library is here: [`field::Field`] holds its text editor, whose undo, selection and cursor are state.
+
+pub mod data;
+pub mod field;
+pub mod overlay;
+pub mod record;
+
+use std::time::Duration;
+
+use crossterm::event::KeyEvent;
+
+use crate::keymap::{self, Command, Key, Keymap, Meaning, Scope};
+use crate::store::{Conflict, Flag, Record, Split, State, Status};
+
+pub use data::{Data, Row};
+pub use overlay::Overlay;
+
+/// How long a toast stays.
+const TOAST: Duration = Duration::from_secs(4);
+/// How long one that tells of a mishap stays.
+const TROUBLE: Duration = Duration::from_secs(10);
+
+/// A pane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pane {
+    /// Records.
+    Data,
+    /// Template and rendering.
+    Prompt,
+    /// Runs.
+    Train,
+    /// Base and tuned.
+    Compare,
+}
+
+impl Pane {
+    /// All of them, in order.
+    pub const ALL: [Self; 4] = [Self::Data, Self::Prompt, Self::Train, Self::Compare];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Data => "Data",
+            Self::Prompt => "Prompt",
+            Self::Train => "Train",
+            Self::Compare => "Compare",
+        }
+    }
+
+    /// The pane `by` further on, round and round.
+    fn step(self, by: usize) -> Self {
+        Self::ALL[(self as usize + by) % Self::ALL.len()]
+    }
+}
+
+/// A record with everything there is to know of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Opened {
+    /// The record.
+    pub record: Record,
+    /// What the last lint found.
+    pub flags: Vec<Flag>,
+    /// Who else is at it.
+    pub taken: Option<String>,
+    /// Texts that met a newer one, with who wrote them.
+    pub conflicts: Vec<(String, Conflict)>,
+}
+
+/// One thing that is done to records, through the verb's own action.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// Accept as gold.
+    Accept,
+    /// Reject for a reason.
+    Reject(String),
+    /// Set the category; empty for none.
+    Category(String),
+    /// Set the split.
+    Split(Option<Split>),
+    /// Say who is to work on it; empty for nobody.
+    Assign(String),
+    /// Set the status.
+    Status(Status),
+}
+
+impl Act {
+    /// What is done, as in "accept 3 records".
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Accept => "accept".into(),
+            Self::Reject(why) if why.is_empty() => "reject".into(),
+            Self::Reject(why) => format!("reject ({why})"),
+            Self::Category(name) if name.is_empty() => "take the category from".into(),
+            Self::Category(name) => format!("give the category {name} to"),
+            Self::Split(None) => "take the split from".into(),
+            Self::Split(Some(split)) => format!("give the split {split} to"),
+            Self::Assign(name) if name.is_empty() => "free".into(),
+            Self::Assign(name) => format!("assign to {name}"),
+            Self::Status(status) => format!("put back as {status}"),
+        }
+    }
+
+    /// Whether the person goes on to the next record after it.
+    fn goes_on(&self) -> bool {
+        matches!(self, Self::Accept | Self::Reject(_))
+    }
+}
+
+/// What is asked of the store. Carried out one after the other, in the order asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ask {
+    /// Which records a query finds; the answer carries the number back.
+    Find { number: u64, query: String },
+    /// Rows of a list.
+    Rows(Vec<i64>),
+    /// A record.
+    Open(i64),
+    /// Do it, with the seconds a person was at it.
+    Act { act: Act, records: Vec<i64>, seconds: Option<f64> },
+    /// How many records an act would change, and which it could not.
+    Preview { act: Act, records: Vec<i64> },
+    /// Save a text made on a revision; `then_accept` for both in one stroke.
+    Save { record: i64, base: i64, after: Box<State>, seconds: Option<f64>, then_accept: bool },
+    /// Take back, or do again.
+    Undo { redo: bool },
+    /// Claim a record and let go of another.
+    Claim { record: Option<i64>, release: Option<i64> },
+    /// Let go of a record, so that the person's editor can take it.
+    Lend(i64),
+    /// The next that is this author's or free.
+    NextMine,
+    /// The records worded most like one.
+    Neighbours(i64),
+    /// Every state of a record.
+    History(i64),
+    /// Look at everything.
+    Lint,
+    /// Categories and people there are, for suggestions.
+    Names,
+}
+
+/// Something to be done outside.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Ask the store.
+    Store(Ask),
+    /// Look at one record as it is being edited.
+    Relint { record: Box<Record>, stamp: u64 },
+    /// Write a text to the terminal's clipboard.
+    Copy(String),
+    /// Open the record in the person's editor.
+    EditOutside(i64),
+    /// Draw everything anew.
+    Repaint,
+    /// Give the screen the next theme.
+    NextTheme,
+    /// Leave.
+    Quit,
+}
+
+/// What was done to records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Acted {
+    /// In words: "accepted 412".
+    pub words: String,
+    /// Records that changed.
+    pub changed: Vec<i64>,
+    /// Records that could not be, and why.
+    pub refused: Vec<(i64, String)>,
+    /// Texts that met a newer one.
+    pub conflicts: Vec<Conflict>,
+    /// Whether it is to be told even where nothing went wrong.
+    pub tell: bool,
+}
+
+/// How far the records are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// All records.
+    pub records: usize,
+    /// Accepted.
+    pub gold: usize,
+    /// In the inbox or drafts.
+    pub waiting: usize,
+    /// Gold records to be reached.
+    pub target: usize,
+}
+
+/// What a check found, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The check.
+    pub check: String,
+    /// `info`, `warning` or `error`.
+    pub severity: String,
+    /// In words.
+    pub reason: String,
+    /// The part, and the bytes of it.
+    pub span: Option<(String, usize, usize)>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Msg {
+    /// A key.
+    Key(KeyEvent),
+    /// A text that an input method committed.
+    Commit(String),
+    /// A text that was pasted.
+    Paste(String),
+    /// The screen has another size.
+    Resize(u16, u16),
+    /// The time that [`App::wake`] asked for has come.
+    Wake,
+    /// What a query finds.
+    Found { number: u64, ids: Result<Vec<i64>, String> },
+    /// Rows of the list.
+    Rows(Vec<Row>),
+    /// A record.
+    Opened(Box<Opened>),
+    /// A record that is not there any more.
+    Gone(i64),
+    /// What was asked of the store to be written is on the disk, or was refused.
+    Written,
+    /// An act was done.
+    Acted(Acted),
+    /// A text is on the disk: the record and its revision now.
+    Saved { record: i64, revision: i64 },
+    /// A text met a newer one.
+    Conflict(Box<Conflict>),
+    /// What an act would do.
+    Preview { act: Act, records: Vec<i64>, would: usize, refused: usize },
+    /// Somebody else is at the record.
+    Taken { record: i64, by: String },
+    /// The record is free for the person's editor.
+    Lent(i64),
+    /// Where to go.
+    GoTo(Option<i64>),
+    /// Similar records.
+    Neighbours { record: i64, near: Vec<(Row, f32)> },
+    /// A record's states: when, who, what, and the answer then.
+    History { record: i64, lines: Vec<overlay::Line> },
+    /// Names for suggestions.
+    Names { categories: Vec<String>, people: Vec<String> },
+    /// How far the records are.
+    Tally(Tally),
+    /// Another process changed records.
+    Changed(Vec<i64>),
+    /// What a record being edited is found to be.
+    Linted { stamp: u64, found: Vec<Found> },
+    /// A word to the person.
+    Note(String),
+    /// Something failed.
+    Failed(String),
+}
+
+/// A word to the person that goes by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Toast {
+    /// The word.
+    pub text: String,
+    /// Whether something went wrong.
+    pub trouble: bool,
+    /// When it goes.
+    pub until: Duration,
+}
+
+/// The workbench.
+pub struct App {
+    /// The project's name.
+    pub project: String,
+    /// Who is at it.
+    pub author: String,
+    /// The keys.
+    pub keymap: Keymap,
+    /// The screen: columns and rows.
+    pub size: (u16, u16),
+    /// The pane that is shown.
+    pub pane: Pane,
+    /// The records.
+    pub data: Data,
+    /// What lies over the pane.
+    pub overlay: Option<Overlay>,
+    /// Keys pressed that are the beginning of something.
+    pub pressed: Vec<Key>,
+    /// Words to the person.
+    pub toasts: Vec<Toast>,
+    /// How far the records are.
+    pub tally: Tally,
+    /// Whether the screen is not what it should show.
+    dirty: bool,
+    quitting: bool,
+}
+
+impl App {
+    /// A workbench that has read nothing yet, and what it wants to know first.
+    #[must_use]
+    pub fn new(project: String, author: String, keymap: Keymap, size: (u16, u16)) -> (Self, Vec<Effect>) {
+        let mut app = Self {
+            project,
+            author,
+            keymap,
+            size,
+            pane: Pane::Data,
+            data: Data::default(),
+            overlay: None,
+            pressed: Vec::new(),
+            toasts: Vec::new(),
+            tally: Tally::default(),
+            dirty: true,
+            quitting: false,
+        };
+        let effects = app.data.start();
+        (app, effects)
+    }
+
+    /// Whether the screen has to be drawn; asking takes the wish away.
+    pub fn take_dirty(&mut self) -> bool {
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// Whether the person has left.
+    #[must_use]
+    pub fn is_quitting(&self) -> bool {
+        self.quitting
+    }
+
+    /// When [`Msg::Wake`] is wanted at the latest.
+    #[must_use]
+    pub fn wake(&self) -> Option<Duration> {
+        let toast = self.toasts.iter().map(|toast| toast.until).min();
+        [toast, self.data.wake()].into_iter().flatten().min()
+    }
+
+    /// Takes a message; `now` is the time since the workbench was opened.
+    pub fn update(&mut self, msg: Msg, now: Duration) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let mut changed = true;
+        match msg {
+            Msg::Key(event) => self.key(event, now, &mut effects),
+            Msg::Commit(text) | Msg::Paste(text) if self.is_writing() => self.write(&text, now, &mut effects),
+            Msg::Commit(text) => {
+                // Without a text to write in, an input method's letters are keys like others.
+                for c in text.chars() {
+                    let event = KeyEvent::new(crossterm::event::KeyCode::Char(c), crossterm::event::KeyModifiers::NONE);
+                    self.key(event, now, &mut effects);
+                }
+            }
+            Msg::Paste(_) => self.note("a paste goes into a text: open one first", now),
+            Msg::Resize(columns, rows) => {
+                changed = self.size != (columns, rows);
+                self.size = (columns, rows);
+                self.data.fill(self.size, &mut effects);
+            }
+            Msg::Wake => {
+                let before = self.toasts.len();
+                self.toasts.retain(|toast| toast.until > now);
+                changed = self.toasts.len() != before;
+                changed |= self.data.woken(now, &mut effects);
+            }
+            Msg::Note(text) => self.note(text, now),
+            Msg::Failed(text) => self.trouble(text, now),
+            Msg::Tally(tally) => {
+                changed = self.tally != tally;
+                self.tally = tally;
+            }
+            msg => changed = self.data_msg(msg, now, &mut effects),
+        }
+        self.dirty |= changed;
+        effects
+    }
+
+    /// Says something that goes by itself.
+    pub fn note(&mut self, text: impl Into<String>, now: Duration) {
+        self.toast(text.into(), false, now + TOAST);
+    }
+
+    /// Says that something went wrong.
+    pub fn trouble(&mut self, text: impl Into<String>, now: Duration) {
+        self.toast(text.into(), true, now + TROUBLE);
+    }
+
+    fn toast(&mut self, text: String, trouble: bool, until: Duration) {
+        self.toasts.retain(|toast| toast.text != text);
+        self.toasts.push(Toast { text, trouble, until });
+        if self.toasts.len() > 3 {
+            self.toasts.remove(0);
+        }
+    }
+
+    /// Whether what is typed goes into a text.
+    #[must_use]
+    pub fn is_writing(&self) -> bool {
+        match &self.overlay {
+            Some(overlay) => overlay.field().is_some(),
+            None => self.pane == Pane::Data && self.data.editor.is_some(),
+        }
+    }
+
+    /// The scopes whose commands can be given, the first winning.
+    #[must_use]
+    pub fn scopes(&self) -> Vec<Scope> {
+        if let Some(overlay) = &self.overlay {
+            return vec![overlay.scope(), Scope::Anywhere];
+        }
+        let pane = match self.pane {
+            Pane::Data if self.data.editor.is_some() => return vec![Scope::Editor, Scope::Anywhere],
+            Pane::Data => Scope::Data,
+            Pane::Prompt => Scope::Prompt,
+            Pane::Train => Scope::Train,
+            Pane::Compare => Scope::Compare,
+        };
+        vec![pane, Scope::Normal, Scope::Anywhere]
+    }
+
+    /// What may follow the keys pressed so far.
+    #[must_use]
+    pub fn hints(&self) -> Vec<(Key, Command)> {
+        if self.pressed.is_empty() {
+            return Vec::new();
+        }
+        match self.keymap.meaning(&self.scopes(), &self.pressed) {
+            Meaning::Prefix(next) => next,
+            _ => Vec::new(),
+        }
+    }
+
+    fn key(&mut self, event: KeyEvent, now: Duration, effects: &mut Vec<Effect>) {
+        self.data.watch.touch(now);
+        let writing = self.is_writing();
+        // In a text a letter is a letter, in full width too.
+        if let Some(c) = keymap::letter(event).filter(|_| writing && self.pressed.is_empty()) {
+            self.write(c.encode_utf8(&mut [0; 4]), now, effects);
+            return;
+        }
+        self.pressed.push(keymap::normal(event));
+        match self.keymap.meaning(&self.scopes(), &self.pressed) {
+            Meaning::Command(command) => {
+                self.pressed.clear();
+                self.command(command, now, effects);
+            }
+            Meaning::Prefix(_) => {}
+            Meaning::Nothing => {
+                let alone = self.pressed.len() == 1;
+                self.pressed.clear();
+                if alone && writing {
+                    self.write_key(event, now, effects);
+                }
+            }
+        }
+    }
+
+    /// Gives a command, by its key or from the palette.
+    pub fn command(&mut self, command: Command, now: Duration, effects: &mut Vec<Effect>) {
+        use Command as C;
+        match command {
+            C::PaneData => self.show(Pane::Data),
+            C::PanePrompt => self.show(Pane::Prompt),
+            C::PaneTrain => self.show(Pane::Train),
+            C::PaneCompare => self.show(Pane::Compare),
+            C::PaneNext => self.show(self.pane.step(1)),
+            C::PaneBefore => self.show(self.pane.step(Pane::ALL.len() - 1)),
+            C::Undo | C::Redo => {
+                self.data.saving += 1;
+                effects.push(Effect::Store(Ask::Undo { redo: command == C::Redo }));
+            }
+            C::Help | C::HelpAnywhere => {
+                let scopes = self.scopes();
+                self.overlay = Some(Overlay::help(scopes, self.overlay.take()));
+            }
+            C::Theme => effects.push(Effect::NextTheme),
+            C::Repaint => effects.push(Effect::Repaint),
+            C::Copy => match self.data.copied() {
+                Some(text) => {
+                    effects.push(Effect::Copy(text));
+                    self.note("copied", now);
+                }
+                None => self.note("there is nothing to copy here", now),
+            },
+            C::Quit | C::Leave => {
+                self.data.close(now, effects);
+                self.quitting = true;
+                effects.push(Effect::Quit);
+            }
+            command if self.overlay.is_some() => self.overlay_command(command, now, effects),
+            command => self.data_command(command, now, effects),
+        }
+    }
+
+    fn show(&mut self, pane: Pane) {
+        self.pane = pane;
+    }
+
+    /// Puts a text at the cursor of what is being written.
+    fn write(&mut self, text: &str, now: Duration, effects: &mut Vec<Effect>) {
+        if let Some(overlay) = &mut self.overlay {
+            if let Some(field) = overlay.field_mut() {
+                field.insert(text);
+            }
+            self.overlay_written(effects);
+        } else if let Some(editor) = &mut self.data.editor {
+            editor.field.insert(text);
+            self.data.written(now);
+        }
+    }
+
+    /// Gives a key that is no command to what is being written.
+    fn write_key(&mut self, event: KeyEvent, now: Duration, effects: &mut Vec<Effect>) {
+        if let Some(overlay) = &mut self.overlay {
+            if overlay.field_mut().is_some_and(|field| field.key(event)) {
+                self.overlay_written(effects);
+            }
+        } else if let Some(editor) = &mut self.data.editor
+            && editor.field.key(event)
+        {
+            self.data.written(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! The table of commands.
+
+/// Where a command can be given. What is open on the screen makes a list of scopes, and a key is looked for in them in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Everywhere, in the middle of a text too.
+    Anywhere,
+    /// In every pane, while no text is being written.
+    Normal,
+    /// In the pane of the records.
+    Data,
+    /// In the pane of the prompt.
+    Prompt,
+    /// In the pane of the runs.
+    Train,
+    /// In the pane that compares.
+    Compare,
+    /// While choosing blind between two answers.
+    Blind,
+    /// While one answer after the other is shown to an audience.
+    Presenter,
+    /// While a text is being written.
+    Editor,
+    /// While one line is asked for.
+    Ask,
+    /// While one of several is chosen.
+    Pick,
+    /// While a yes or no is asked for.
+    Confirm,
+    /// While two texts of one record are shown.
+    Conflict,
+}
+
+impl Scope {
+    /// The scope in words.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Anywhere => "everywhere",
+            Self::Normal => "in every pane",
+            Self::Data => "Data",
+            Self::Prompt => "Prompt",
+            Self::Train => "Train",
+            Self::Compare => "Compare",
+            Self::Blind => "Compare, blind",
+            Self::Presenter => "Compare, presenter",
+            Self::Editor => "writing a text",
+            Self::Ask => "asked for a line",
+            Self::Pick => "choosing from a list",
+            Self::Confirm => "asked yes or no",
+            Self::Conflict => "two texts of one record",
+        }
+    }
+
+    /// Whether it is a pane, or a way of using one, where [`Scope::Normal`] holds too.
+    const fn is_pane(self) -> bool {
+        matches!(self, Self::Data | Self::Prompt | Self::Train | Self::Compare | Self::Blind | Self::Presenter)
+    }
+
+    /// A place where commands of both scopes can be given at once.
+    pub(super) fn meets(self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (one, other) if one == other => Some(one),
+            (Self::Anywhere, other) | (other, Self::Anywhere) => Some(other),
+            (Self::Normal, pane) | (pane, Self::Normal) if pane.is_pane() => Some(pane),
+            _ => None,
+        }
+    }
+}
+
+macro_rules! commands {
+    ($($variant:ident $name:literal $scope:ident [$($key:literal),*] $doc:literal;)+) => {
+        /// Something that can be done in the workbench.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Command { $(#[doc = $doc] $variant,)+ }
+
+        impl Command {
+            /// All of them, in the order in which help lists them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// Its name in `keymap.toml`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// The keys it has unless `keymap.toml` says otherwise.
+            #[must_use]
+            pub const fn keys(self) -> &'static [&'static str] {
+                match self { $(Self::$variant => &[$($key),*],)+ }
+            }
+
+            /// What it does.
+            #[must_use]
+            pub const fn doc(self) -> &'static str {
+                match self { $(Self::$variant => $doc,)+ }
+            }
+
+            /// Where it can be given.
+            #[must_use]
+            pub const fn scope(self) -> Scope {
+                match self { $(Self::$variant => Scope::$scope,)+ }
+            }
+        }
+    };
+}
+
+commands! {
+    Accept "data.accept" Data ["a"] "accept the answer as gold and go on";
+    Reject "data.reject" Data ["x"] "reject, with a reason, and go on";
+    Skip "data.skip" Data ["n"] "leave it and go on to the next that waits";
+    Edit "data.edit" Data ["e", "enter"] "edit the answer (or the part chosen with tab) in place";
+    EditOutside "data.edit-outside" Data ["E"] "edit the whole record in $EDITOR";
+    Category "data.category" Data ["c"] "set the category";
+    Split "data.split" Data ["s"] "say what it is used for: train, valid, test";
+    Assign "data.assign" Data ["m"] "say who is to work on it";
+    NextFlagged "data.next-flagged" Data ["f"] "go to the next with a finding";
+    NextMine "data.next-mine" Data ["N"] "go to the next that is mine, or free";
+    Neighbours "data.neighbours" Data ["="] "show the records worded most like it";
+    History "data.history" Data ["H"] "show every state it had";
+    Restore "data.reopen" Data ["i"] "put it back into the inbox";
+    Filter "data.filter" Data ["/"] "filter and search while typing";
+    FilterClear "data.filter-clear" Data ["esc", "backspace"] "let go of the selection, or of the filter";
+    Select "data.select" Data ["space"] "select it, or let it go";
+    SelectAll "data.select-all" Data ["*"] "select everything that is listed";
+    Lint "data.lint" Data ["L"] "look at all records for what is wrong";
+    Drafts "data.drafts" Data ["D"] "let a model write drafts for what is selected";
+    ListDown "data.down" Data ["j", "down"] "the next record";
+    ListUp "data.up" Data ["k", "up"] "the record before";
+    ListPageDown "data.page-down" Data ["ctrl-f", "pagedown"] "a page down";
+    ListPageUp "data.page-up" Data ["ctrl-b", "pageup"] "a page up";
+    ListTop "data.top" Data ["g g", "home"] "the first record";
+    ListBottom "data.bottom" Data ["G", "end"] "the last record";
+    PartNext "data.part-next" Data ["tab", "l", "right"] "choose the next part of the record";
+    PartBefore "data.part-before" Data ["shift-tab", "h", "left"] "choose the part before";
+    ScrollDown "data.scroll-down" Data ["J", "ctrl-d"] "scroll the record down";
+    ScrollUp "data.scroll-up" Data ["K", "ctrl-u"] "scroll the record up";
+
+    PaneData "pane.data" Normal ["1"] "the pane of the records";
+    PanePrompt "pane.prompt" Normal ["2"] "the pane of the prompt";
+    PaneTrain "pane.train" Normal ["3"] "the pane of the runs";
+    PaneCompare "pane.compare" Normal ["4"] "the pane that compares";
+    PaneNext "pane.next" Normal ["]"] "the next pane";
+    PaneBefore "pane.before" Normal ["["] "the pane before";
+    Undo "app.undo" Normal ["u"] "take back what was done last";
+    Redo "app.redo" Normal ["ctrl-r"] "do again what was taken back";
+    Copy "app.copy" Normal ["y"] "copy what is shown to the clipboard";
+    Help "app.help" Normal ["?", ":"] "search all commands and give one";
+    Theme "app.theme" Normal ["ctrl-t"] "another theme";
+    Quit "app.quit" Normal ["q"] "leave togi; what runs goes on";
+
+    HelpAnywhere "app.help-anywhere" Anywhere ["f1"] "help, in the middle of a text too";
+    Repaint "app.repaint" Anywhere ["ctrl-l"] "draw everything anew";
+    Leave "app.leave" Anywhere ["ctrl-c"] "save what is being written and leave togi";
+
+    EditorDone "text.done" Editor ["esc", "alt-enter"] "keep the text and go back";
+    EditorSave "text.save" Editor ["ctrl-s"] "save now and go on writing";
+    EditorAccept "text.accept" Editor ["ctrl-g"] "save, accept and open the next";
+    EditorRevert "text.revert" Editor ["alt-r"] "back to the text as it was opened";
+    EditorPartNext "text.part-next" Editor ["tab"] "save and edit the next part";
+    EditorPartBefore "text.part-before" Editor ["shift-tab"] "save and edit the part before";
+
+    EditorScrollDown "text.scroll-down" Editor ["pagedown", "alt-down"] "scroll the rest of the record down";
+    EditorScrollUp "text.scroll-up" Editor ["pageup", "alt-up"] "scroll the rest of the record up";
+
+    AskDone "ask.done" Ask ["enter"] "take the line";
+    AskLeave "ask.leave" Ask ["esc", "ctrl-g"] "leave it as it was";
+    AskDown "ask.down" Ask ["down", "ctrl-n"] "the next suggestion";
+    AskUp "ask.up" Ask ["up", "ctrl-p"] "the suggestion before";
+
+    PickDone "pick.done" Pick ["enter"] "take what is marked";
+    PickLeave "pick.leave" Pick ["esc", "ctrl-g"] "leave it as it was";
+    PickDown "pick.down" Pick ["down", "ctrl-n"] "one down";
+    PickUp "pick.up" Pick ["up", "ctrl-p"] "one up";
+    PickPageDown "pick.page-down" Pick ["pagedown", "ctrl-v"] "a page down";
+    PickPageUp "pick.page-up" Pick ["pageup", "alt-v"] "a page up";
+
+    ConfirmYes "confirm.yes" Confirm ["enter", "y"] "do it";
+    ConfirmNo "confirm.no" Confirm ["esc", "n"] "leave it";
+
+    ConflictMine "conflict.mine" Conflict ["m", "1"] "keep my text";
+    ConflictTheirs "conflict.theirs" Conflict ["t", "2"] "keep theirs; mine stays in the history of conflicts";
+    ConflictEdit "conflict.edit" Conflict ["e"] "edit theirs with mine beside it";
+    ConflictLeave "conflict.leave" Conflict ["esc", "l"] "decide later";
+}

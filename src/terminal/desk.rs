@@ -1,0 +1,425 @@
+//! The thread that has the records open: does what the workbench asks of the store, in the order asked, by the actions that the
+//! verbs call too, and tells when another process has changed something.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::actions::records::{self, Marks, Query, State, Status, Store, stats};
+use crate::actions::{ActionError, Context};
+use crate::app::overlay::Line;
+use crate::app::{Act, Acted, Ask, Msg, Opened, Row, Tally};
+
+/// How often another process's changes are looked for.
+const PULSE: Duration = Duration::from_millis(200);
+/// Similar records that are shown.
+const NEAR: usize = 20;
+
+/// Where answers go.
+pub type Tell = Box<dyn Fn(Msg) + Send>;
+
+/// The thread, as the workbench sees it.
+pub struct Desk {
+    asks: Option<Sender<Ask>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Desk {
+    /// Starts the thread. The store is opened in it, so that the first frame does not wait for it.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(context: Context, tell: Tell) -> std::io::Result<Self> {
+        let (asks, queue) = channel();
+        let thread = thread::Builder::new().name("desk".into()).spawn(move || match context.store() {
+            Ok(store) => Worker::new(context, store, tell).run(&queue),
+            Err(error) => tell(Msg::Failed(error.to_string())),
+        })?;
+        Ok(Self { asks: Some(asks), thread: Some(thread) })
+    }
+
+    /// Asks; the answer comes as a message.
+    pub fn ask(&self, ask: Ask) {
+        if let Some(asks) = &self.asks {
+            // A thread that is gone has said why.
+            let _ = asks.send(ask);
+        }
+    }
+}
+
+impl Drop for Desk {
+    /// Waits until everything that was asked is done: what was to be saved is on the disk then.
+    fn drop(&mut self) {
+        self.asks = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the thread works with.
+pub struct Worker {
+    context: Context,
+    store: Store,
+    tell: Tell,
+    /// Revisions that this session wrote over revisions: an editor that has not yet heard of its last save names the one before.
+    newer: HashMap<i64, i64>,
+    pulse: i64,
+    newest: i64,
+    told: Tally,
+}
+
+impl Worker {
+    /// Works on an opened store.
+    #[must_use]
+    pub fn new(context: Context, store: Store, tell: Tell) -> Self {
+        let pulse = store.pulse().unwrap_or_default();
+        let newest = store.newest().unwrap_or_default();
+        Self { context, store, tell, newer: HashMap::new(), pulse, newest, told: Tally::default() }
+    }
+
+    fn run(mut self, queue: &Receiver<Ask>) {
+        let mut waiting: VecDeque<Ask> = VecDeque::new();
+        let mut looked = Instant::now();
+        let mut stale = true;
+        loop {
+            let patience = PULSE.saturating_sub(looked.elapsed());
+            let next = match waiting.pop_front() {
+                Some(ask) => Ok(ask),
+                None if stale => queue.recv_timeout(Duration::ZERO),
+                None => queue.recv_timeout(patience),
+            };
+            match next {
+                Ok(ask) => {
+                    waiting.extend(queue.try_iter());
+                    // What a later letter of a filter asks makes the earlier one's answer useless.
+                    let newer = |other: &Ask| matches!(other, Ask::Find { .. });
+                    if !(newer(&ask) && waiting.iter().any(newer)) {
+                        stale |= writes(&ask);
+                        self.answer(ask);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) if stale => {
+                    stale = false;
+                    self.tally();
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if looked.elapsed() >= PULSE {
+                looked = Instant::now();
+                stale |= self.listen();
+            }
+        }
+    }
+
+    fn say(&self, msg: Msg) {
+        (self.tell)(msg);
+    }
+
+    /// Does one thing and tells what came of it.
+    pub fn answer(&mut self, ask: Ask) {
+        let wrote = writes(&ask);
+        if let Err(error) = self.try_answer(ask) {
+            self.say(Msg::Failed(error.to_string()));
+        }
+        if wrote {
+            self.own();
+            self.say(Msg::Written);
+        }
+    }
+
+    fn try_answer(&mut self, ask: Ask) -> Result<(), ActionError> {
+        match ask {
+            Ask::Find { number, query } => {
+                let ids = match Query::parse(&query) {
+                    Ok(query) => Ok(self.store.ids(&query)?),
+                    Err(error) => Err(error.to_string()),
+                };
+                self.say(Msg::Found { number, ids });
+            }
+            Ask::Rows(ids) => {
+                let rows = records::rows(&self.store, &ids)?;
+                self.say(Msg::Rows(rows.into_iter().map(row).collect()));
+            }
+            Ask::Open(id) => self.open(id)?,
+            Ask::Act { act, records, seconds } => self.act(&act, &records, seconds)?,
+            Ask::Preview { act, records } => {
+                let (would, refused) = self.preview(&act, &records)?;
+                self.say(Msg::Preview { act, records, would, refused });
+            }
+            Ask::Save { record, mut base, after, seconds, then_accept } => {
+                while let Some(newer) = self.newer.get(&base) {
+                    base = *newer;
+                }
+                self.save(record, base, *after, seconds, then_accept)?;
+            }
+            Ask::Undo { redo } => self.undo(redo)?,
+            Ask::Claim { record, release } => {
+                if let Some(record) = release {
+                    self.store.release(record)?;
+                }
+                if let Some(record) = record {
+                    self.claim(record)?;
+                }
+            }
+            Ask::Lend(record) => {
+                self.store.release(record)?;
+                self.say(Msg::Lent(record));
+            }
+            Ask::NextMine => {
+                let next = self.store.next(None)?;
+                self.say(Msg::GoTo(next.map(|record| record.id)));
+            }
+            Ask::Neighbours(id) => {
+                let near = records::neighbours(&self.store, id, NEAR)?;
+                let ids: Vec<i64> = near.iter().map(|(record, _)| record.id).collect();
+                let rows = records::rows(&self.store, &ids)?;
+                let near = rows.into_iter().map(row).zip(near.into_iter().map(|(_, likeness)| likeness)).collect();
+                self.say(Msg::Neighbours { record: id, near });
+            }
+            Ask::History(id) => {
+                let lines = records::show(&self.store, id, true)?.history.iter().map(line).collect();
+                self.say(Msg::History { record: id, lines });
+            }
+            Ask::Lint => {
+                let linted = records::lint::lint(&mut self.context, &mut self.store, &records::lint::Request::default())?;
+                let found = crate::text::count(linted.findings.len() as u64);
+                let notes: String = linted.notes.iter().map(|note| format!(" ({note})")).collect();
+                self.say(Msg::Note(format!("{found} findings in {} records{notes}", linted.records)));
+            }
+            Ask::Names => {
+                let counts = self.store.counts()?;
+                let names = |counts: Vec<(String, usize)>| {
+                    counts.into_iter().map(|(name, _)| name).filter(|name| name != "-").collect()
+                };
+                let (categories, people) = (names(counts.category), names(counts.author));
+                self.say(Msg::Names { categories, people });
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&self, id: i64) -> Result<(), ActionError> {
+        match records::show(&self.store, id, false) {
+            Ok(shown) => {
+                let ours = self.store.claims()?.iter().any(|claim| claim.record == id && claim.ours);
+                self.say(Msg::Opened(Box::new(Opened {
+                    record: shown.record,
+                    flags: shown.flags,
+                    taken: shown.taken.filter(|_| !ours),
+                    conflicts: shown.conflicts,
+                })));
+                Ok(())
+            }
+            Err(ActionError::Store(records::StoreError::NoRecord(_))) => {
+                self.say(Msg::Gone(id));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn claim(&mut self, record: i64) -> Result<(), ActionError> {
+        match self.store.claim(record) {
+            Err(records::StoreError::Taken { record, author }) => self.say(Msg::Taken { record, by: author }),
+            claimed => claimed?,
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, act: &Act, ids: &[i64], seconds: Option<f64>) -> Result<(), ActionError> {
+        let outcome = act_on(&mut self.store, act, ids, seconds)?;
+        self.say(Msg::Acted(Acted {
+            words: format!("{}: {} records", act.words(), outcome.done.changed.len()),
+            changed: outcome.done.changed.iter().map(|(id, _)| *id).collect(),
+            refused: outcome.refused,
+            conflicts: outcome.done.conflicts,
+            tell: ids.len() > 1,
+        }));
+        Ok(())
+    }
+
+    /// How many records an act would change, and on how many it could not be done.
+    fn preview(&self, act: &Act, ids: &[i64]) -> Result<(usize, usize), ActionError> {
+        let (mut would, mut refused) = (0, 0);
+        for &id in ids {
+            let state = self.store.get(id)?.state;
+            match after(act, &state) {
+                Ok(after) => would += usize::from(after != state),
+                Err(_) => refused += 1,
+            }
+        }
+        Ok((would, refused))
+    }
+
+    fn save(
+        &mut self,
+        record: i64,
+        base: i64,
+        after: State,
+        seconds: Option<f64>,
+        accept: bool,
+    ) -> Result<(), ActionError> {
+        let mut outcome = records::save(&mut self.store, record, base, after, accept, seconds)?;
+        if let Some((_, revision)) = outcome.done.changed.first() {
+            self.newer.insert(base, *revision);
+            self.say(Msg::Saved { record, revision: *revision });
+        }
+        if let Some(conflict) = outcome.done.conflicts.pop() {
+            self.say(Msg::Conflict(Box::new(conflict)));
+        }
+        if !outcome.refused.is_empty() {
+            let (changed, conflicts) = (vec![record], Vec::new());
+            let refused = outcome.refused;
+            self.say(Msg::Acted(Acted { words: String::new(), changed, refused, conflicts, tell: false }));
+        }
+        Ok(())
+    }
+
+    fn undo(&mut self, redo: bool) -> Result<(), ActionError> {
+        let undone = if redo { records::redo(&mut self.store, 1)? } else { records::undo(&mut self.store, 1)? };
+        let Some(undone) = undone.into_iter().next() else {
+            self.say(Msg::Note(if redo { "nothing to do again" } else { "nothing to take back" }.into()));
+            return Ok(());
+        };
+        let changed: Vec<i64> = undone.done.changed.iter().map(|(id, _)| *id).collect();
+        let what = match &changed[..] {
+            [] => "no record".to_owned(),
+            [only] => format!("record {only}"),
+            many => format!("{} records", crate::text::count(many.len() as u64)),
+        };
+        let note = if undone.note.is_empty() { String::new() } else { format!(" ({})", undone.note) };
+        let again = if redo { "done again" } else { "taken back" };
+        let words = format!("{again}: {}{note}, {what}", undone.cause);
+        let conflicts = undone.done.conflicts;
+        self.say(Msg::Acted(Acted { words, changed, refused: Vec::new(), conflicts, tell: true }));
+        Ok(())
+    }
+
+    /// What this session itself has changed since it was told last.
+    fn own(&mut self) {
+        self.changes();
+        // One's own writing does not move one's own pulse, but somebody else's may have come between.
+        self.pulse = self.store.pulse().unwrap_or(self.pulse);
+    }
+
+    /// Looks whether another process has written; whether it has.
+    fn listen(&mut self) -> bool {
+        match self.store.pulse() {
+            Ok(pulse) if pulse != self.pulse => {
+                self.pulse = pulse;
+                self.changes();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Tells the records of every act that is new.
+    fn changes(&mut self) {
+        let Ok(newest) = self.store.newest() else { return };
+        // A claim or a lint is no act, and shows in the rows all the same.
+        let changed = self.store.changed(self.newest).unwrap_or_default();
+        self.newest = newest;
+        self.say(Msg::Changed(changed));
+    }
+
+    fn tally(&mut self) {
+        let Ok(counts) = self.store.statuses() else { return };
+        let of = |wanted: &[Status]| {
+            counts.iter().filter(|(status, _)| wanted.contains(status)).map(|(_, count)| count).sum()
+        };
+        let tally = Tally {
+            records: of(Status::ALL),
+            gold: of(&[Status::Gold]),
+            waiting: of(&[Status::Inbox, Status::Draft]),
+            target: stats::TARGET,
+        };
+        if tally != self.told {
+            self.told = tally;
+            self.say(Msg::Tally(tally));
+        }
+    }
+}
+
+/// Whether something is written, so that there is an answer to wait for.
+fn writes(ask: &Ask) -> bool {
+    matches!(ask, Ask::Act { .. } | Ask::Save { .. } | Ask::Undo { .. })
+}
+
+/// Does something to records through the action of its verb.
+///
+/// # Errors
+/// As the action.
+pub fn act_on(
+    store: &mut Store,
+    act: &Act,
+    ids: &[i64],
+    seconds: Option<f64>,
+) -> Result<records::Outcome, ActionError> {
+    match act {
+        Act::Accept => records::accept(store, ids, seconds),
+        Act::Reject(why) => records::reject(store, ids, why, seconds),
+        act => records::mark(store, ids, &marks(act)),
+    }
+}
+
+fn marks(act: &Act) -> Marks {
+    match act {
+        Act::Category(name) => Marks { category: Some(name.clone()), ..Marks::default() },
+        Act::Assign(name) => Marks { assignee: Some(name.clone()), ..Marks::default() },
+        Act::Split(split) => Marks { split: Some(*split), ..Marks::default() },
+        Act::Status(status) => Marks { status: Some(*status), ..Marks::default() },
+        Act::Accept | Act::Reject(_) => Marks::default(),
+    }
+}
+
+/// What an act would make of a state.
+fn after(act: &Act, state: &State) -> Result<State, String> {
+    match act {
+        Act::Accept => records::accepted(state),
+        Act::Reject(why) => Ok(state.rejected(why)),
+        act => Ok(marks(act).apply(state)),
+    }
+}
+
+fn row(row: records::Row) -> Row {
+    let records::Row { record, author, flags, taken, head } = row;
+    let state = record.state;
+    Row {
+        id: record.id,
+        status: state.status,
+        split: state.split,
+        origin: record.origin,
+        category: state.category,
+        assignee: state.assignee,
+        author,
+        flags,
+        taken,
+        head,
+    }
+}
+
+/// A state of a record's history as a line.
+fn line(revision: &records::Revision) -> Line {
+    let at = jiff::Timestamp::from_millisecond(revision.at).unwrap_or_default();
+    let at = at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string();
+    let back = if revision.reverted { " (taken back)" } else { "" };
+    let note = if revision.note.is_empty() { String::new() } else { format!(" “{}”", revision.note) };
+    let now = match &revision.state {
+        Some(state) => format!("{}: {}", state.status, crate::text::escape(state.content.answer().unwrap_or_default())),
+        None => "taken away".into(),
+    };
+    Line { head: at, text: format!("{} {}{back}{note} → {now}", revision.author, revision.cause) }
+}
+
+/// Opens the project for the thread anew: the context is not shared between threads.
+///
+/// # Errors
+/// As [`Context::find`].
+pub fn context(root: &Path) -> Result<Context, ActionError> {
+    Context::find(root, None)
+}

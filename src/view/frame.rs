@@ -1,0 +1,161 @@
+//! What is around a pane: the line above, the line below, hints after a first key, words that go by themselves.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+use ratatui::text::{Line, Span};
+
+use super::paint;
+use crate::app::{App, Pane};
+use crate::keymap::{Command, Scope, spell};
+use crate::text;
+use crate::theme::{Role, Theme};
+
+/// The line above: project, panes, what is on its way to the disk, how far the records are, who is at it.
+pub fn header(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
+    let wide = area.width >= 100;
+    let mut left = vec![Span::styled(" togi ", theme.style(Role::Accent))];
+    if wide {
+        left.push(Span::styled(format!("{} ", paint::short(&app.project, 24)), theme.style(Role::Dim)));
+    }
+    for (index, pane) in Pane::ALL.iter().enumerate() {
+        let style = if *pane == app.pane {
+            theme.style(Role::Accent).add_modifier(Modifier::UNDERLINED)
+        } else {
+            theme.style(Role::Dim)
+        };
+        left.push(Span::raw(" "));
+        left.push(Span::styled(format!("{} {}", index + 1, pane.name()), style));
+    }
+    let mut right = Vec::new();
+    if app.data.saving > 0 {
+        right.push(Span::styled(format!("{} saving  ", theme.sign("●", "*")), theme.style(Role::Warn)));
+    }
+    let tally = app.tally;
+    if tally.records > 0 {
+        let share = tally.gold as f64 / tally.target.max(1) as f64;
+        let count = |number: usize| text::count(number as u64);
+        if area.width >= 76 {
+            right.push(Span::styled(paint::bar(share, if wide { 12 } else { 5 }, theme), theme.style(Role::Good)));
+        }
+        right.push(Span::raw(format!(" {} / {} gold ", count(tally.gold), count(tally.target))));
+    }
+    if wide {
+        right.push(Span::styled(format!(" {} ", paint::short(&app.author, 16)), theme.style(Role::Dim)));
+    }
+    let line = paint::spread(left, right, usize::from(area.width));
+    paint::line(frame, area, 0, &line);
+}
+
+/// The commands that the line below shows for a scope, each with a short word.
+fn useful(scope: Scope) -> &'static [(Command, &'static str)] {
+    use Command as C;
+    match scope {
+        Scope::Data => &[
+            (C::Accept, "accept"),
+            (C::Edit, "edit"),
+            (C::Reject, "reject"),
+            (C::Skip, "skip"),
+            (C::Undo, "undo"),
+            (C::Filter, "filter"),
+            (C::Select, "select"),
+            (C::NextFlagged, "flagged"),
+            (C::Category, "category"),
+            (C::Split, "split"),
+            (C::Neighbours, "alike"),
+        ],
+        Scope::Editor => &[
+            (C::EditorDone, "keep"),
+            (C::EditorAccept, "accept and next"),
+            (C::EditorSave, "save"),
+            (C::EditorPartNext, "next part"),
+            (C::EditorRevert, "revert"),
+            (C::HelpAnywhere, "help"),
+        ],
+        Scope::Ask => &[(C::AskDone, "take"), (C::AskDown, "suggestion"), (C::AskLeave, "leave")],
+        Scope::Pick => &[(C::PickDone, "take"), (C::PickDown, "down"), (C::PickUp, "up"), (C::PickLeave, "leave")],
+        Scope::Confirm => &[(C::ConfirmYes, "do it"), (C::ConfirmNo, "leave it")],
+        Scope::Conflict => &[
+            (C::ConflictMine, "keep mine"),
+            (C::ConflictTheirs, "keep theirs"),
+            (C::ConflictEdit, "edit"),
+            (C::ConflictLeave, "later"),
+        ],
+        _ => &[],
+    }
+}
+
+/// The line below: the most useful keys of what is open.
+pub fn footer(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
+    let scopes = app.scopes();
+    let first = scopes.first().copied().unwrap_or(Scope::Normal);
+    let help = if first == Scope::Editor { "" } else { "help" };
+    let tail = if app.overlay.is_none() && !help.is_empty() {
+        vec![
+            Span::styled(app.keymap.first(Command::Help), theme.style(Role::Key)),
+            Span::styled(" help  ", theme.style(Role::Dim)),
+            Span::styled(app.keymap.first(Command::Quit), theme.style(Role::Key)),
+            Span::styled(" leave ", theme.style(Role::Dim)),
+        ]
+    } else {
+        Vec::new()
+    };
+    let room = usize::from(area.width).saturating_sub(tail.iter().map(|span| text::width(&span.content)).sum());
+    let mut left = vec![Span::raw(" ")];
+    let mut used = 1;
+    for (command, word) in useful(first) {
+        let key = app.keymap.first(*command);
+        let cells = text::width(&key) + text::width(word) + 3;
+        if key.is_empty() || used + cells > room {
+            continue;
+        }
+        used += cells;
+        left.push(Span::styled(key, theme.style(Role::Key)));
+        left.push(Span::styled(format!(" {word}  "), theme.style(Role::Dim)));
+    }
+    let line = paint::spread(left, tail, usize::from(area.width));
+    paint::line(frame, area, 0, &line);
+}
+
+/// What may follow the keys pressed so far.
+pub fn hints(frame: &mut Frame<'_>, body: Rect, app: &App, theme: &Theme) {
+    let hints = app.hints();
+    if hints.is_empty() {
+        return;
+    }
+    let height = (hints.len() as u16 + 2).min(body.height);
+    let area = Rect { y: body.bottom() - height, height, ..paint::middle(body, 56, body.height) };
+    let title: Vec<String> = app.pressed.iter().map(|key| spell(*key)).collect();
+    let inner = paint::boxed(frame, area, &title.join(" "), theme);
+    let lines: Vec<Line<'_>> = hints
+        .iter()
+        .map(|(key, command)| {
+            Line::from(vec![
+                Span::styled(text::fit(&spell(*key), 8), theme.style(Role::Key)),
+                Span::raw(command.doc()),
+            ])
+        })
+        .collect();
+    paint::lines(frame, inner, &lines, 0);
+}
+
+/// Words that go by themselves, at the lower right.
+pub fn toasts(frame: &mut Frame<'_>, body: Rect, app: &App, theme: &Theme) {
+    let mut bottom = body.bottom();
+    let cells = usize::from(body.width).saturating_sub(4).min(100);
+    for toast in app.toasts.iter().rev() {
+        let role = if toast.trouble { Role::Bad } else { Role::Title };
+        let lines = paint::wrapped(&toast.text, &[(0..toast.text.len(), theme.style(role))], cells);
+        let height = (lines.len() as u16).min(bottom.saturating_sub(body.y));
+        if height == 0 {
+            return;
+        }
+        let width = lines.iter().map(Line::width).max().unwrap_or(0) as u16 + 4;
+        let area = Rect { x: body.right().saturating_sub(width), y: bottom - height, width, height };
+        paint::clear(frame.buffer_mut(), area, theme.style(Role::Text));
+        let sign = if toast.trouble { "!" } else { theme.sign("·", ".") };
+        paint::line(frame, area, 0, &Line::styled(format!(" {sign}"), theme.style(role)));
+        paint::lines(frame, Rect { x: area.x + 3, width: area.width.saturating_sub(3), ..area }, &lines, 0);
+        bottom -= height;
+    }
+}

@@ -1,0 +1,55 @@
+//! Draws the workbench: an [`App`] and a size give the same cells every time.
+//!
+//! One file a region. Widths are counted by [`crate::text`] only, and everything that a record, a model or a person wrote goes
+//! through [`crate::text::display`] before it is drawn.
+
+mod data;
+mod diff;
+mod frame;
+mod overlay;
+mod paint;
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::Line;
+
+use crate::app::{App, Pane};
+use crate::theme::{Role, Theme};
+
+/// The smallest screen that the workbench fits on: columns and rows.
+pub const SMALLEST: (u16, u16) = (60, 16);
+
+/// Draws the workbench.
+pub fn draw(frame: &mut Frame<'_>, app: &App, theme: &Theme) {
+    let area = frame.area();
+    frame.buffer_mut().set_style(area, theme.style(Role::Text));
+    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+        too_small(frame, theme);
+        return;
+    }
+    let [head, body, foot] =
+        Layout::vertical([Constraint::Length(1), Constraint::Min(1), Constraint::Length(1)]).areas(area);
+    frame::header(frame, head, app, theme);
+    match app.pane {
+        Pane::Data => data::draw(frame, body, app, theme),
+        Pane::Prompt | Pane::Train | Pane::Compare => {
+            let lines = vec![Line::styled("not here yet", theme.style(Role::Dim))];
+            paint::lines(frame, body, &lines, 0);
+        }
+    }
+    frame::footer(frame, foot, app, theme);
+    frame::hints(frame, body, app, theme);
+    overlay::draw(frame, body, app, theme);
+    frame::toasts(frame, body, app, theme);
+    paint::tame(frame.buffer_mut());
+}
+
+fn too_small(frame: &mut Frame<'_>, theme: &Theme) {
+    let area = frame.area();
+    let lines = vec![
+        Line::styled("togi", theme.style(Role::Accent)),
+        Line::raw(format!("needs {} x {}", SMALLEST.0, SMALLEST.1)),
+        Line::raw(format!("has   {} x {}", area.width, area.height)),
+    ];
+    paint::lines(frame, Rect { height: area.height.min(3), ..area }, &lines, 0);
+}
