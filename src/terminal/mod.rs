@@ -8,10 +8,10 @@ pub mod desk;
 mod guard;
 
 use std::io::IsTerminal;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use tokio::signal::unix::{SignalKind, signal};
@@ -191,9 +191,10 @@ impl Bench {
                 }
                 event = events.next() => {
                     let mut batch = vec![event];
-                    // What came at once is taken at once: a frame shows all of it.
-                    while let Some(Some(next)) = events.next().now_or_never() {
-                        batch.push(Some(next));
+                    // What came at once is taken at once: a frame shows all of it. Not by the stream: asking that without
+                    // waiting would leave it with nobody to wake.
+                    while crossterm::event::poll(Duration::ZERO).unwrap_or(false) {
+                        batch.push(Some(crossterm::event::read()));
                     }
                     if !self.input(batch)? {
                         self.close()?;
