@@ -4,7 +4,9 @@
 //! [`worker`](crate::worker). It never prints: it returns what a verb prints and a pane shows.
 
 pub mod adapters;
+pub mod answer;
 pub mod bench;
+pub mod companion;
 pub mod context;
 pub mod demo;
 pub mod doctor;

@@ -8,6 +8,7 @@ pub mod data;
 pub mod field;
 pub mod overlay;
 pub mod record;
+pub mod wish;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::store::{Conflict, Flag, Record, Split, State, Status};
 
 pub use data::{Data, Row};
 pub use overlay::Overlay;
+use wish::{Granted, Wish};
 
 /// How long a toast stays.
 const TOAST: Duration = Duration::from_secs(4);
@@ -135,12 +137,8 @@ pub enum Ask {
     Lend(i64),
     /// The next that is this author's or free.
     NextMine,
-    /// The records worded most like one.
-    Neighbours(i64),
     /// Every state of a record.
     History(i64),
-    /// Look at everything.
-    Lint,
     /// Categories and people there are, for suggestions.
     Names,
 }
@@ -150,8 +148,8 @@ pub enum Ask {
 pub enum Effect {
     /// Ask the store.
     Store(Ask),
-    /// Look at one record as it is being edited.
-    Relint { record: Box<Record>, stamp: u64 },
+    /// Ask a companion.
+    Wish { number: u64, wish: Wish },
     /// Write a text to the terminal's clipboard.
     Copy(String),
     /// Open the record in the person's editor.
@@ -192,19 +190,6 @@ pub struct Tally {
     pub target: usize,
 }
 
-/// What a check found, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// The check.
-    pub check: String,
-    /// `info`, `warning` or `error`.
-    pub severity: String,
-    /// In words.
-    pub reason: String,
-    /// The part, and the bytes of it.
-    pub span: Option<(String, usize, usize)>,
-}
-
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Msg {
@@ -242,8 +227,6 @@ pub enum Msg {
     Lent(i64),
     /// Where to go.
     GoTo(Option<i64>),
-    /// Similar records.
-    Neighbours { record: i64, near: Vec<(Row, f32)> },
     /// A record's states: when, who, what, and the answer then.
     History { record: i64, lines: Vec<overlay::Line> },
     /// Names for suggestions.
@@ -252,8 +235,8 @@ pub enum Msg {
     Tally(Tally),
     /// Another process changed records.
     Changed(Vec<i64>),
-    /// What a record being edited is found to be.
-    Linted { stamp: u64, found: Vec<Found> },
+    /// What a companion answers.
+    Granted { number: u64, granted: Granted },
     /// A word to the person.
     Note(String),
     /// Something failed.
@@ -293,6 +276,8 @@ pub struct App {
     pub toasts: Vec<Toast>,
     /// How far the records are.
     pub tally: Tally,
+    /// The number of the last wish.
+    wishes: u64,
     /// Whether the screen is not what it should show.
     dirty: bool,
     quitting: bool,
@@ -313,6 +298,7 @@ impl App {
             pressed: Vec::new(),
             toasts: Vec::new(),
             tally: Tally::default(),
+            wishes: 0,
             dirty: true,
             quitting: false,
         };
@@ -362,6 +348,7 @@ impl App {
                 let before = self.toasts.len();
                 self.toasts.retain(|toast| toast.until > now);
                 changed = self.toasts.len() != before;
+                self.glance(now, &mut effects);
                 changed |= self.data.woken(now, &mut effects);
             }
             Msg::Note(text) => self.note(text, now),
@@ -370,6 +357,7 @@ impl App {
                 changed = self.tally != tally;
                 self.tally = tally;
             }
+            Msg::Granted { number, granted } => changed = self.data_granted(number, granted, now, &mut effects),
             msg => changed = self.data_msg(msg, now, &mut effects),
         }
         self.dirty |= changed;

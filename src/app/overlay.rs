@@ -5,7 +5,7 @@ use std::time::Duration;
 use frizbee::{Config, Matcher};
 
 use super::field::Field;
-use super::{Act, App, Ask, Effect, Pane, Row};
+use super::{Act, App, Ask, Effect, Pane};
 use crate::keymap::{Command, Scope};
 use crate::store::{Conflict, Split};
 
@@ -69,7 +69,7 @@ pub enum Overlay {
     /// Two texts of one record.
     Conflict(Box<Conflict>),
     /// Records worded alike.
-    Near { record: i64, near: Vec<(Row, f32)>, at: usize },
+    Near { record: i64, near: Vec<(i64, f32)>, at: usize },
     /// A record's states.
     History { record: i64, lines: Vec<Line>, at: usize },
 }
@@ -283,8 +283,8 @@ impl App {
             }
             Overlay::Confirm { act, records, .. } => self.do_now(act, records, now, effects),
             Overlay::Near { near, at, .. } => {
-                if let Some((row, _)) = near.get(at) {
-                    self.go_to(row.id, now, effects);
+                if let Some((id, _)) = near.get(at) {
+                    self.go_to(*id, now, effects);
                 }
             }
             Overlay::History { .. } | Overlay::Conflict(_) => {}

@@ -130,7 +130,7 @@ impl Verb {
             Self::Models(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(place),
             Self::Bench(verb) => verb.run(place),
-            Self::Worker(verb) => verb.run(),
+            Self::Worker(verb) => verb.run(place),
         }
     }
 }

@@ -14,9 +14,6 @@ use crate::app::{Act, Acted, Ask, Msg, Opened, Row, Tally};
 
 /// How often another process's changes are looked for.
 const PULSE: Duration = Duration::from_millis(200);
-/// Similar records that are shown.
-const NEAR: usize = 20;
-
 /// Where answers go.
 pub type Tell = Box<dyn Fn(Msg) + Send>;
 
@@ -34,7 +31,7 @@ impl Desk {
     pub fn start(context: Context, tell: Tell) -> std::io::Result<Self> {
         let (asks, queue) = channel();
         let thread = thread::Builder::new().name("desk".into()).spawn(move || match context.store() {
-            Ok(store) => Worker::new(context, store, tell).run(&queue),
+            Ok(store) => Worker::new(store, tell).run(&queue),
             Err(error) => tell(Msg::Failed(error.to_string())),
         })?;
         Ok(Self { asks: Some(asks), thread: Some(thread) })
@@ -61,7 +58,6 @@ impl Drop for Desk {
 
 /// What the thread works with.
 pub struct Worker {
-    context: Context,
     store: Store,
     tell: Tell,
     /// Revisions that this session wrote over revisions: an editor that has not yet heard of its last save names the one before.
@@ -74,10 +70,10 @@ pub struct Worker {
 impl Worker {
     /// Works on an opened store.
     #[must_use]
-    pub fn new(context: Context, store: Store, tell: Tell) -> Self {
+    pub fn new(store: Store, tell: Tell) -> Self {
         let pulse = store.pulse().unwrap_or_default();
         let newest = store.newest().unwrap_or_default();
-        Self { context, store, tell, newer: HashMap::new(), pulse, newest, told: Tally::default() }
+        Self { store, tell, newer: HashMap::new(), pulse, newest, told: Tally::default() }
     }
 
     fn run(mut self, queue: &Receiver<Ask>) {
@@ -173,22 +169,9 @@ impl Worker {
                 let next = self.store.next(None)?;
                 self.say(Msg::GoTo(next.map(|record| record.id)));
             }
-            Ask::Neighbours(id) => {
-                let near = records::neighbours(&self.store, id, NEAR)?;
-                let ids: Vec<i64> = near.iter().map(|(record, _)| record.id).collect();
-                let rows = records::rows(&self.store, &ids)?;
-                let near = rows.into_iter().map(row).zip(near.into_iter().map(|(_, likeness)| likeness)).collect();
-                self.say(Msg::Neighbours { record: id, near });
-            }
             Ask::History(id) => {
                 let lines = records::show(&self.store, id, true)?.history.iter().map(line).collect();
                 self.say(Msg::History { record: id, lines });
-            }
-            Ask::Lint => {
-                let linted = records::lint::lint(&mut self.context, &mut self.store, &records::lint::Request::default())?;
-                let found = crate::text::count(linted.findings.len() as u64);
-                let notes: String = linted.notes.iter().map(|note| format!(" ({note})")).collect();
-                self.say(Msg::Note(format!("{found} findings in {} records{notes}", linted.records)));
             }
             Ask::Names => {
                 let counts = self.store.counts()?;

@@ -4,10 +4,12 @@
 //! woken, in that order, and draws when something has changed. A frame is one write between the two halves of a synchronised update. Where the
 //! terminal goes away, what is being written is saved and the process ends; what runs in workers goes on.
 
+mod companions;
 pub mod desk;
 mod guard;
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -24,6 +26,7 @@ use crate::config::{Config, SettingsError};
 use crate::keymap::{self, Keymap, KeymapError};
 use crate::theme::{BUILT_IN, Colours, Theme};
 use crate::view;
+use companions::Companions;
 use desk::Desk;
 use guard::{Gathered, Guard, write_whole};
 
@@ -133,6 +136,7 @@ struct Bench {
     gathered: Gathered,
     guard: Guard,
     desk: Desk,
+    companions: Companions,
     events: Option<EventStream>,
     started: Instant,
 }
@@ -151,8 +155,10 @@ impl Bench {
         let size = crossterm::terminal::size()?;
         let author = crate::actions::records::author()?;
         let (app, effects) = App::new(context.project.name().to_owned(), author, keymap, size);
+        let told = tell.clone();
+        let companions = Companions::new(context.project.root(), Arc::new(move |msg| drop(told.send(msg))));
         let desk = Desk::start(desk::context(context.project.root())?, Box::new(move |msg| drop(tell.send(msg))))?;
-        let mut bench = Self { context, app, look, screen, gathered, guard, desk, events: None, started };
+        let mut bench = Self { context, app, look, screen, gathered, guard, desk, companions, events: None, started };
         bench.draw()?;
         for effect in effects {
             bench.carry_out(effect)?;
@@ -281,7 +287,7 @@ impl Bench {
     fn carry_out(&mut self, effect: Effect) -> Result<(), TerminalError> {
         match effect {
             Effect::Store(ask) => self.desk.ask(ask),
-            Effect::Relint { .. } => {}
+            Effect::Wish { number, wish } => self.companions.ask(number, wish),
             Effect::Copy(text) => {
                 let mut out = Vec::new();
                 crossterm::queue!(out, crossterm::clipboard::CopyToClipboard::to_clipboard_from(text))?;

@@ -51,9 +51,10 @@ pub fn draw(frame: &mut Frame<'_>, body: Rect, app: &App, theme: &Theme) {
             let area = paint::middle(body, 110, near.len() as u16 + 2);
             let inner = paint::boxed(frame, area, &title, theme);
             let cells = usize::from(inner.width);
-            let lines = near.iter().map(|(row, likeness)| {
+            let lines = near.iter().map(|(id, likeness)| {
                 let likeness = format!("{:>4.0} % ", 100.0 * likeness);
-                let mut line = data::row(row, cells.saturating_sub(8), theme);
+                let row = app.data.rows.get(id).map(|row| data::row(row, cells.saturating_sub(8), theme));
+                let mut line = row.unwrap_or_else(|| Line::raw(format!("  {id:>4}")));
                 line.spans.insert(0, Span::raw(likeness));
                 line
             });
