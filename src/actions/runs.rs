@@ -57,6 +57,22 @@ pub fn runs(context: &Context) -> Result<Vec<Run>, ActionError> {
     Ok(told.collect())
 }
 
+/// Names by which runs can answer (`--run`): each run that has a checkpoint, oldest first, and behind it its checkpoints.
+///
+/// # Errors
+/// When the folder of the runs cannot be read.
+pub fn systems(context: &Context) -> Result<Vec<String>, ActionError> {
+    let mut names = Vec::new();
+    for job in Job::list(&context.project.runs_dir())?.into_iter().flatten() {
+        let checkpoints = job.checkpoints()?;
+        if !checkpoints.is_empty() {
+            names.push(job.name());
+            names.extend(checkpoints.iter().map(|checkpoint| format!("{}@{}", job.name(), checkpoint.step)));
+        }
+    }
+    Ok(names)
+}
+
 fn unreadable(run: String, error: &ActionError) -> Run {
     Run { run, state: "unreadable".into(), problem: Some(error.to_string()), ..Run::default() }
 }

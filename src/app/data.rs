@@ -747,7 +747,10 @@ impl App {
                     self.data.rows.insert(row.id, row);
                 }
             }
-            Msg::Opened(opened) => return self.opened(*opened),
+            Msg::Opened(opened) => {
+                let compared = self.compare_opened(&opened);
+                return self.opened(*opened) | compared;
+            }
             Msg::Gone(id) => {
                 self.data.ahead.remove(&id);
                 if self.data.current() == Some(id) {

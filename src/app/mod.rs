@@ -4,6 +4,7 @@
 //! are carried out elsewhere and come back as messages, so everything the workbench does can be told by a plain test. One
 //! thing of the screen's library is here: [`field::Field`] holds its text editor, whose undo, selection and cursor are state.
 
+pub mod compare;
 pub mod data;
 pub mod field;
 pub mod overlay;
@@ -17,8 +18,10 @@ use crossterm::event::KeyEvent;
 use crate::keymap::{self, Command, Key, Keymap, Meaning, Scope};
 use crate::store::{Conflict, Flag, Record, Split, State, Status};
 
+pub use compare::Compare;
 pub use data::{Data, Row};
 pub use overlay::Overlay;
+use compare::Mode;
 use wish::{Granted, Wish};
 
 /// How long a toast stays.
@@ -141,6 +144,16 @@ pub enum Ask {
     History(i64),
     /// Categories and people there are, for suggestions.
     Names,
+    /// Runs and checkpoints that can answer.
+    Systems,
+    /// The test records.
+    Questions,
+    /// Rehearsed answers.
+    Recordings,
+    /// Keep rehearsed answers.
+    Rehearsed(Box<compare::Recording>),
+    /// Keep a judgement.
+    Judge(Box<compare::Judged>),
 }
 
 /// Something to be done outside.
@@ -231,6 +244,12 @@ pub enum Msg {
     History { record: i64, lines: Vec<overlay::Line> },
     /// Names for suggestions.
     Names { categories: Vec<String>, people: Vec<String> },
+    /// Who can answer.
+    Systems(Vec<wish::System>),
+    /// The test records.
+    Questions(Vec<i64>),
+    /// Rehearsed answers.
+    Recordings(Vec<compare::Recording>),
     /// How far the records are.
     Tally(Tally),
     /// Another process changed records.
@@ -268,6 +287,8 @@ pub struct App {
     pub pane: Pane,
     /// The records.
     pub data: Data,
+    /// Base and tuned.
+    pub compare: Compare,
     /// What lies over the pane.
     pub overlay: Option<Overlay>,
     /// Keys pressed that are the beginning of something.
@@ -294,6 +315,7 @@ impl App {
             size,
             pane: Pane::Data,
             data: Data::default(),
+            compare: Compare::default(),
             overlay: None,
             pressed: Vec::new(),
             toasts: Vec::new(),
@@ -321,7 +343,7 @@ impl App {
     #[must_use]
     pub fn wake(&self) -> Option<Duration> {
         let toast = self.toasts.iter().map(|toast| toast.until).min();
-        [toast, self.data.wake()].into_iter().flatten().min()
+        [toast, self.data.wake(), self.compare.wake()].into_iter().flatten().min()
     }
 
     /// Takes a message; `now` is the time since the workbench was opened.
@@ -350,12 +372,19 @@ impl App {
                 changed = self.toasts.len() != before;
                 self.glance(now, &mut effects);
                 changed |= self.data.woken(now, &mut effects);
+                changed |= self.compare_woken(now);
             }
             Msg::Note(text) => self.note(text, now),
             Msg::Failed(text) => self.trouble(text, now),
             Msg::Tally(tally) => {
                 changed = self.tally != tally;
                 self.tally = tally;
+            }
+            Msg::Systems(systems) => self.systems(systems),
+            Msg::Questions(questions) => self.questions(questions, &mut effects),
+            Msg::Recordings(recordings) => self.compare.recordings = recordings,
+            Msg::Granted { number, granted } if self.is_compared(number) => {
+                changed = self.compare_granted(&granted, now, &mut effects);
             }
             Msg::Granted { number, granted } => changed = self.data_granted(number, granted, now, &mut effects),
             msg => changed = self.data_msg(msg, now, &mut effects),
@@ -402,7 +431,11 @@ impl App {
             Pane::Data => Scope::Data,
             Pane::Prompt => Scope::Prompt,
             Pane::Train => Scope::Train,
-            Pane::Compare => Scope::Compare,
+            Pane::Compare => match self.compare.mode {
+                Mode::Walk => Scope::Compare,
+                Mode::Blind(_) => Scope::Blind,
+                Mode::Present(_) => Scope::Presenter,
+            },
         };
         vec![pane, Scope::Normal, Scope::Anywhere]
     }
@@ -448,12 +481,12 @@ impl App {
     pub fn command(&mut self, command: Command, now: Duration, effects: &mut Vec<Effect>) {
         use Command as C;
         match command {
-            C::PaneData => self.show(Pane::Data),
-            C::PanePrompt => self.show(Pane::Prompt),
-            C::PaneTrain => self.show(Pane::Train),
-            C::PaneCompare => self.show(Pane::Compare),
-            C::PaneNext => self.show(self.pane.step(1)),
-            C::PaneBefore => self.show(self.pane.step(Pane::ALL.len() - 1)),
+            C::PaneData => self.show(Pane::Data, effects),
+            C::PanePrompt => self.show(Pane::Prompt, effects),
+            C::PaneTrain => self.show(Pane::Train, effects),
+            C::PaneCompare => self.show(Pane::Compare, effects),
+            C::PaneNext => self.show(self.pane.step(1), effects),
+            C::PaneBefore => self.show(self.pane.step(Pane::ALL.len() - 1), effects),
             C::Undo | C::Redo => {
                 self.data.saving += 1;
                 effects.push(Effect::Store(Ask::Undo { redo: command == C::Redo }));
@@ -464,7 +497,7 @@ impl App {
             }
             C::Theme => effects.push(Effect::NextTheme),
             C::Repaint => effects.push(Effect::Repaint),
-            C::Copy => match self.data.copied() {
+            C::Copy => match self.copied() {
                 Some(text) => {
                     effects.push(Effect::Copy(text));
                     self.note("copied", now);
@@ -477,12 +510,26 @@ impl App {
                 effects.push(Effect::Quit);
             }
             command if self.overlay.is_some() => self.overlay_command(command, now, effects),
-            command => self.data_command(command, now, effects),
+            command => match self.pane {
+                Pane::Compare => self.compare_command(command, now, effects),
+                _ => self.data_command(command, now, effects),
+            },
         }
     }
 
-    fn show(&mut self, pane: Pane) {
+    /// What copying takes.
+    fn copied(&self) -> Option<String> {
+        match self.pane {
+            Pane::Compare => self.compare_copied(),
+            _ => self.data.copied(),
+        }
+    }
+
+    pub(super) fn show(&mut self, pane: Pane, effects: &mut Vec<Effect>) {
         self.pane = pane;
+        if pane == Pane::Compare {
+            self.compare_shown(effects);
+        }
     }
 
     /// Puts a text at the cursor of what is being written.
@@ -510,6 +557,14 @@ impl App {
             self.data.written(now);
         }
     }
+}
+
+/// What a record asks, as one text: everything but its answer.
+pub(crate) fn asked_text(open: &Opened) -> String {
+    let state = &open.record.state;
+    let answer = record::answer(state);
+    let asked = record::parts(state).into_iter().filter(|part| part.place != answer && part.place != record::Place::Draft);
+    asked.map(|part| part.text).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

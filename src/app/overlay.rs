@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use frizbee::{Config, Matcher};
 
+use super::compare::Score;
 use super::field::Field;
 use super::{Act, App, Ask, Effect, Pane};
 use crate::keymap::{Command, Scope};
@@ -29,6 +30,8 @@ pub enum Purpose {
     Category(Vec<i64>),
     /// Who is to work on them.
     Assign(Vec<i64>),
+    /// A question to both models.
+    Prompt,
 }
 
 /// A line that is asked for.
@@ -53,6 +56,8 @@ pub struct Asked {
 pub enum Choice {
     /// A split for records.
     Split(Vec<i64>),
+    /// Who answers on a side.
+    Side(usize),
 }
 
 /// What lies over a pane.
@@ -70,6 +75,8 @@ pub enum Overlay {
     Conflict(Box<Conflict>),
     /// Records worded alike.
     Near { record: i64, near: Vec<(i64, f32)>, at: usize },
+    /// What blind picks came to.
+    Score { systems: [String; 2], score: Score },
     /// A record's states.
     History { record: i64, lines: Vec<Line>, at: usize },
 }
@@ -99,7 +106,9 @@ impl Overlay {
     #[must_use]
     pub fn scope(&self) -> Scope {
         match self {
-            Self::Help { .. } | Self::Pick { .. } | Self::Near { .. } | Self::History { .. } => Scope::Pick,
+            Self::Help { .. } | Self::Pick { .. } | Self::Near { .. } | Self::History { .. } | Self::Score { .. } => {
+                Scope::Pick
+            }
             Self::Ask(_) => Scope::Ask,
             Self::Confirm { .. } => Scope::Confirm,
             Self::Conflict(_) => Scope::Conflict,
@@ -275,26 +284,28 @@ impl App {
                     }
                     Purpose::Category(records) => self.do_to(Act::Category(line), records, now, effects),
                     Purpose::Assign(records) => self.do_to(Act::Assign(line), records, now, effects),
+                    Purpose::Prompt => self.typed(line, now, effects),
                 }
             }
             Overlay::Pick { choice: Choice::Split(records), at, .. } => {
                 let split = Split::ALL.get(at).copied();
                 self.do_to(Act::Split(split), records, now, effects);
             }
+            Overlay::Pick { choice: Choice::Side(side), at, .. } => self.side_chosen(side, at, now, effects),
             Overlay::Confirm { act, records, .. } => self.do_now(act, records, now, effects),
             Overlay::Near { near, at, .. } => {
                 if let Some((id, _)) = near.get(at) {
                     self.go_to(*id, now, effects);
                 }
             }
-            Overlay::History { .. } | Overlay::Conflict(_) => {}
+            Overlay::History { .. } | Overlay::Score { .. } | Overlay::Conflict(_) => {}
         }
     }
 
     fn elsewhere(&mut self, pane: Pane, command: Command, now: Duration, effects: &mut Vec<Effect>) {
         self.overlay = None;
         self.data.close(now, effects);
-        self.pane = pane;
+        self.show(pane, effects);
         self.command(command, now, effects);
     }
 

@@ -16,6 +16,7 @@ mod export;
 mod generate;
 mod import;
 mod init;
+mod judgements;
 mod lint;
 mod mark;
 mod models;
@@ -93,6 +94,7 @@ enum Verb {
     Eval(eval::Eval),
     Render(render::Render),
     Export(export::Export),
+    Judgements(judgements::Judgements),
     Runs(runs::Runs),
     Models(models::Models),
     Doctor(doctor::Doctor),
@@ -126,6 +128,7 @@ impl Verb {
             Self::Eval(verb) => verb.run(place),
             Self::Render(verb) => verb.run(place),
             Self::Export(verb) => verb.run(place),
+            Self::Judgements(verb) => verb.run(place),
             Self::Runs(verb) => verb.run(place),
             Self::Models(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(place),

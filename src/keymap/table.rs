@@ -136,6 +136,34 @@ commands! {
     ScrollDown "data.scroll-down" Data ["J", "ctrl-d"] "scroll the record down";
     ScrollUp "data.scroll-up" Data ["K", "ctrl-u"] "scroll the record up";
 
+    CompareRun "compare.ask" Compare ["enter"] "ask both";
+    CompareNext "compare.next" Compare ["j", "down", "n"] "the next question";
+    CompareBefore "compare.before" Compare ["k", "up"] "the question before";
+    CompareType "compare.type" Compare ["e"] "ask a question of your own";
+    CompareLeft "compare.left" Compare ["a"] "choose who answers left: the base, a run, a checkpoint";
+    CompareRight "compare.right" Compare ["b"] "choose who answers right";
+    CompareSwap "compare.swap" Compare ["s"] "change sides";
+    CompareSeed "compare.seed" Compare ["r"] "ask again with another seed";
+    CompareGreedy "compare.greedy" Compare ["G"] "back to the likeliest answer";
+    CompareBlind "compare.blind" Compare ["B"] "judge blind: sides at random, without names";
+    ComparePresent "compare.present" Compare ["P"] "present to an audience";
+    CompareStop "compare.stop" Compare ["esc"] "stop what is being written";
+    CompareScrollDown "compare.scroll-down" Compare ["J", "ctrl-d"] "scroll the question down";
+    CompareScrollUp "compare.scroll-up" Compare ["K", "ctrl-u"] "scroll the question up";
+
+    BlindLeft "blind.left" Blind ["a", "h", "left"] "A is better";
+    BlindRight "blind.right" Blind ["b", "l", "right"] "B is better";
+    BlindTie "blind.tie" Blind ["t", "="] "both are as good";
+    BlindBad "blind.bad" Blind ["x"] "neither will do";
+    BlindSkip "blind.skip" Blind ["n", "j", "down"] "the next question, without a pick";
+    BlindBefore "blind.before" Blind ["k", "up"] "the question before";
+    BlindLeave "blind.leave" Blind ["esc", "B"] "end judging and see the result";
+
+    PresentNext "present.next" Presenter ["space", "j", "right", "down"] "the next question";
+    PresentBefore "present.before" Presenter ["k", "left", "up"] "the question before";
+    PresentAgain "present.live" Presenter ["enter"] "ask the models, and keep the answers for playing back";
+    PresentLeave "present.leave" Presenter ["esc", "P"] "end presenting";
+
     PaneData "pane.data" Normal ["1"] "the pane of the records";
     PanePrompt "pane.prompt" Normal ["2"] "the pane of the prompt";
     PaneTrain "pane.train" Normal ["3"] "the pane of the runs";

@@ -8,8 +8,12 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::actions::records::{self, Marks, Query, State, Status, Store, stats};
-use crate::actions::{ActionError, Context};
+use crate::actions::judge::{self, Judgement};
+use crate::actions::rehearsal::{self, Rehearsed};
+use crate::actions::{ActionError, Context, answer, runs};
+use crate::app::compare::{Judged, Recording};
 use crate::app::overlay::Line;
+use crate::app::wish::{Question, System};
 use crate::app::{Act, Acted, Ask, Msg, Opened, Row, Tally};
 
 /// How often another process's changes are looked for.
@@ -31,7 +35,7 @@ impl Desk {
     pub fn start(context: Context, tell: Tell) -> std::io::Result<Self> {
         let (asks, queue) = channel();
         let thread = thread::Builder::new().name("desk".into()).spawn(move || match context.store() {
-            Ok(store) => Worker::new(store, tell).run(&queue),
+            Ok(store) => Worker::new(context, store, tell).run(&queue),
             Err(error) => tell(Msg::Failed(error.to_string())),
         })?;
         Ok(Self { asks: Some(asks), thread: Some(thread) })
@@ -58,6 +62,7 @@ impl Drop for Desk {
 
 /// What the thread works with.
 pub struct Worker {
+    context: Context,
     store: Store,
     tell: Tell,
     /// Revisions that this session wrote over revisions: an editor that has not yet heard of its last save names the one before.
@@ -70,10 +75,10 @@ pub struct Worker {
 impl Worker {
     /// Works on an opened store.
     #[must_use]
-    pub fn new(store: Store, tell: Tell) -> Self {
+    pub fn new(context: Context, store: Store, tell: Tell) -> Self {
         let pulse = store.pulse().unwrap_or_default();
         let newest = store.newest().unwrap_or_default();
-        Self { store, tell, newer: HashMap::new(), pulse, newest, told: Tally::default() }
+        Self { context, store, tell, newer: HashMap::new(), pulse, newest, told: Tally::default() }
     }
 
     fn run(mut self, queue: &Receiver<Ask>) {
@@ -172,6 +177,20 @@ impl Worker {
             Ask::History(id) => {
                 let lines = records::show(&self.store, id, true)?.history.iter().map(line).collect();
                 self.say(Msg::History { record: id, lines });
+            }
+            Ask::Systems => {
+                let names = runs::systems(&self.context)?;
+                let systems = std::iter::once(System::Base).chain(names.into_iter().map(System::Run));
+                self.say(Msg::Systems(systems.collect()));
+            }
+            Ask::Questions => self.say(Msg::Questions(records::questions(&self.store)?)),
+            Ask::Recordings => {
+                let all = rehearsal::list(&self.context)?;
+                self.say(Msg::Recordings(all.into_iter().map(recording).collect()));
+            }
+            Ask::Rehearsed(recording) => rehearsal::keep(&self.context, &rehearsed(*recording))?,
+            Ask::Judge(judged) => {
+                judge::judge(&mut self.store, &judgement(*judged))?;
             }
             Ask::Names => {
                 let counts = self.store.counts()?;
@@ -383,6 +402,39 @@ fn row(row: records::Row) -> Row {
         flags,
         taken,
         head,
+    }
+}
+
+fn recording(rehearsed: Rehearsed) -> Recording {
+    let question = match rehearsed.question {
+        answer::Question::Record(id) => Question::Record(id),
+        answer::Question::Typed(text) => Question::Typed(text),
+    };
+    Recording { question, systems: rehearsed.systems, events: rehearsed.events }
+}
+
+fn rehearsed(recording: Recording) -> Rehearsed {
+    let question = match recording.question {
+        Question::Record(id) => answer::Question::Record(id),
+        Question::Typed(text) => answer::Question::Typed(text),
+    };
+    Rehearsed { question, systems: recording.systems, events: recording.events }
+}
+
+fn judgement(judged: Judged) -> Judgement {
+    let [left, right] = judged.systems;
+    let [left_answer, right_answer] = judged.answers;
+    Judgement {
+        record: judged.record,
+        question: judged.question,
+        left,
+        right,
+        left_answer,
+        right_answer,
+        pick: judged.pick.word().to_owned(),
+        blind: true,
+        seconds: Some(judged.seconds),
+        ..Judgement::default()
     }
 }
 

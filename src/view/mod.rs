@@ -3,6 +3,7 @@
 //! One file a region. Widths are counted by [`crate::text`] only, and everything that a record, a model or a person wrote goes
 //! through [`crate::text::display`] before it is drawn.
 
+mod compare;
 mod data;
 mod diff;
 mod frame;
@@ -32,7 +33,8 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: &Theme) {
     frame::header(frame, head, app, theme);
     match app.pane {
         Pane::Data => data::draw(frame, body, app, theme),
-        Pane::Prompt | Pane::Train | Pane::Compare => {
+        Pane::Compare => compare::draw(frame, body, app, theme),
+        Pane::Prompt | Pane::Train => {
             let lines = vec![Line::styled("not here yet", theme.style(Role::Dim))];
             paint::lines(frame, body, &lines, 0);
         }

@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{data, diff, paint};
+use super::{compare, data, diff, paint};
 use crate::app::overlay::{Asked, Overlay};
 use crate::app::{App, record};
 use crate::keymap::{Command, Scope};
@@ -59,6 +59,10 @@ pub fn draw(frame: &mut Frame<'_>, body: Rect, app: &App, theme: &Theme) {
                 line
             });
             list(frame, inner, lines.collect(), *at, theme);
+        }
+        Some(Overlay::Score { systems, score }) => {
+            let inner = paint::boxed(frame, paint::middle(body, 70, 9), "what you preferred", theme);
+            paint::lines(frame, inner, &compare::result(systems, score, theme), 0);
         }
         Some(Overlay::History { record, lines, at }) => {
             let area = paint::middle(body, 120, lines.len() as u16 + 2);
