@@ -15,6 +15,7 @@ pub mod init;
 pub mod judge;
 pub mod measure;
 pub mod models;
+pub mod prompts;
 pub mod records;
 pub mod rehearsal;
 pub mod render;

@@ -748,8 +748,8 @@ impl App {
                 }
             }
             Msg::Opened(opened) => {
-                let compared = self.compare_opened(&opened);
-                return self.opened(*opened) | compared;
+                let elsewhere = self.compare_opened(&opened) | self.prompt_opened(&opened);
+                return self.opened(*opened) | elsewhere;
             }
             Msg::Gone(id) => {
                 self.data.ahead.remove(&id);

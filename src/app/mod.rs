@@ -8,6 +8,7 @@ pub mod compare;
 pub mod data;
 pub mod field;
 pub mod overlay;
+pub mod prompt;
 pub mod record;
 pub mod wish;
 
@@ -21,6 +22,7 @@ use crate::store::{Conflict, Flag, Record, Split, State, Status};
 pub use compare::Compare;
 pub use data::{Data, Row};
 pub use overlay::Overlay;
+pub use prompt::Prompt;
 use compare::Mode;
 use wish::{Granted, Wish};
 
@@ -154,6 +156,16 @@ pub enum Ask {
     Rehearsed(Box<compare::Recording>),
     /// Keep a judgement.
     Judge(Box<compare::Judged>),
+    /// The versions of the template.
+    Prompts,
+    /// Save a text as a version.
+    PromptSave { name: String, text: String },
+    /// Keep what is being written in a version.
+    PromptDraft { name: String, text: String },
+    /// Let the project use a version.
+    PromptUse(String),
+    /// Show these records as examples.
+    PromptExamples(Vec<i64>),
 }
 
 /// Something to be done outside.
@@ -250,6 +262,10 @@ pub enum Msg {
     Questions(Vec<i64>),
     /// Rehearsed answers.
     Recordings(Vec<compare::Recording>),
+    /// The versions of the template, and the records shown as examples.
+    Prompts { versions: Vec<prompt::Version>, examples: Vec<i64> },
+    /// A text was saved as a version.
+    PromptSaved(String),
     /// How far the records are.
     Tally(Tally),
     /// Another process changed records.
@@ -287,6 +303,8 @@ pub struct App {
     pub pane: Pane,
     /// The records.
     pub data: Data,
+    /// Template and rendering.
+    pub prompt: Prompt,
     /// Base and tuned.
     pub compare: Compare,
     /// What lies over the pane.
@@ -315,6 +333,7 @@ impl App {
             size,
             pane: Pane::Data,
             data: Data::default(),
+            prompt: Prompt::default(),
             compare: Compare::default(),
             overlay: None,
             pressed: Vec::new(),
@@ -343,7 +362,7 @@ impl App {
     #[must_use]
     pub fn wake(&self) -> Option<Duration> {
         let toast = self.toasts.iter().map(|toast| toast.until).min();
-        [toast, self.data.wake(), self.compare.wake()].into_iter().flatten().min()
+        [toast, self.data.wake(), self.prompt.wake(), self.compare.wake()].into_iter().flatten().min()
     }
 
     /// Takes a message; `now` is the time since the workbench was opened.
@@ -373,6 +392,7 @@ impl App {
                 self.glance(now, &mut effects);
                 changed |= self.data.woken(now, &mut effects);
                 changed |= self.compare_woken(now);
+                self.prompt_woken(now, &mut effects);
             }
             Msg::Note(text) => self.note(text, now),
             Msg::Failed(text) => self.trouble(text, now),
@@ -383,6 +403,12 @@ impl App {
             Msg::Systems(systems) => self.systems(systems),
             Msg::Questions(questions) => self.questions(questions, &mut effects),
             Msg::Recordings(recordings) => self.compare.recordings = recordings,
+            Msg::Prompts { versions, examples } => self.prompts(versions, examples),
+            Msg::PromptSaved(name) => self.prompt_saved(name, now, &mut effects),
+            Msg::Found { number: 0, ids: Ok(ids) } => self.prompt_records(ids, &mut effects),
+            Msg::Granted { number, granted } if self.is_prompted(number) => {
+                changed = self.prompt_granted(number, granted);
+            }
             Msg::Granted { number, granted } if self.is_compared(number) => {
                 changed = self.compare_granted(&granted, now, &mut effects);
             }
@@ -416,7 +442,11 @@ impl App {
     pub fn is_writing(&self) -> bool {
         match &self.overlay {
             Some(overlay) => overlay.field().is_some(),
-            None => self.pane == Pane::Data && self.data.editor.is_some(),
+            None => match self.pane {
+                Pane::Data => self.data.editor.is_some(),
+                Pane::Prompt => self.prompt.writing,
+                Pane::Train | Pane::Compare => false,
+            },
         }
     }
 
@@ -427,7 +457,7 @@ impl App {
             return vec![overlay.scope(), Scope::Anywhere];
         }
         let pane = match self.pane {
-            Pane::Data if self.data.editor.is_some() => return vec![Scope::Editor, Scope::Anywhere],
+            Pane::Data | Pane::Prompt if self.is_writing() => return vec![Scope::Editor, Scope::Anywhere],
             Pane::Data => Scope::Data,
             Pane::Prompt => Scope::Prompt,
             Pane::Train => Scope::Train,
@@ -506,12 +536,14 @@ impl App {
             },
             C::Quit | C::Leave => {
                 self.data.close(now, effects);
+                self.prompt.keep(effects);
                 self.quitting = true;
                 effects.push(Effect::Quit);
             }
             command if self.overlay.is_some() => self.overlay_command(command, now, effects),
             command => match self.pane {
                 Pane::Compare => self.compare_command(command, now, effects),
+                Pane::Prompt => self.prompt_command(command, now, effects),
                 _ => self.data_command(command, now, effects),
             },
         }
@@ -521,14 +553,17 @@ impl App {
     fn copied(&self) -> Option<String> {
         match self.pane {
             Pane::Compare => self.compare_copied(),
+            Pane::Prompt => Some(self.prompt.text()).filter(|text| !text.is_empty()),
             _ => self.data.copied(),
         }
     }
 
     pub(super) fn show(&mut self, pane: Pane, effects: &mut Vec<Effect>) {
         self.pane = pane;
-        if pane == Pane::Compare {
-            self.compare_shown(effects);
+        match pane {
+            Pane::Compare => self.compare_shown(effects),
+            Pane::Prompt => self.prompt_shown(effects),
+            Pane::Data | Pane::Train => {}
         }
     }
 
@@ -539,6 +574,11 @@ impl App {
                 field.insert(text);
             }
             self.overlay_written(effects);
+        } else if self.pane == Pane::Prompt {
+            if let Some(field) = &mut self.prompt.field {
+                field.insert(text);
+                self.prompt.was_written(now);
+            }
         } else if let Some(editor) = &mut self.data.editor {
             editor.field.insert(text);
             self.data.written(now);
@@ -550,6 +590,10 @@ impl App {
         if let Some(overlay) = &mut self.overlay {
             if overlay.field_mut().is_some_and(|field| field.key(event)) {
                 self.overlay_written(effects);
+            }
+        } else if self.pane == Pane::Prompt {
+            if self.prompt.field.as_mut().is_some_and(|field| field.key(event)) {
+                self.prompt.was_written(now);
             }
         } else if let Some(editor) = &mut self.data.editor
             && editor.field.key(event)

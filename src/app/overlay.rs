@@ -32,6 +32,8 @@ pub enum Purpose {
     Assign(Vec<i64>),
     /// A question to both models.
     Prompt,
+    /// The name of a version.
+    Name,
 }
 
 /// A line that is asked for.
@@ -58,6 +60,12 @@ pub enum Choice {
     Split(Vec<i64>),
     /// Who answers on a side.
     Side(usize),
+    /// The version of the template that is shown; their names.
+    Version(Vec<String>),
+    /// A version tried beside it; their names.
+    Beside(Vec<String>),
+    /// A field to be named.
+    Variable,
 }
 
 /// What lies over a pane.
@@ -285,12 +293,24 @@ impl App {
                     Purpose::Category(records) => self.do_to(Act::Category(line), records, now, effects),
                     Purpose::Assign(records) => self.do_to(Act::Assign(line), records, now, effects),
                     Purpose::Prompt => self.typed(line, now, effects),
+                    Purpose::Name => self.named(line, effects),
                 }
             }
             Overlay::Pick { choice: Choice::Split(records), at, .. } => {
                 let split = Split::ALL.get(at).copied();
                 self.do_to(Act::Split(split), records, now, effects);
             }
+            Overlay::Pick { choice: Choice::Version(names), at, .. } => {
+                if let Some(name) = names.get(at) {
+                    self.version_chosen(name, effects);
+                }
+            }
+            Overlay::Pick { choice: Choice::Beside(names), at, .. } => {
+                if let Some(name) = names.get(at) {
+                    self.beside_chosen(name);
+                }
+            }
+            Overlay::Pick { choice: Choice::Variable, at, .. } => self.variable_chosen(at, now),
             Overlay::Pick { choice: Choice::Side(side), at, .. } => self.side_chosen(side, at, now, effects),
             Overlay::Confirm { act, records, .. } => self.do_now(act, records, now, effects),
             Overlay::Near { near, at, .. } => {

@@ -23,6 +23,7 @@ mod models;
 mod next;
 mod output;
 mod progress;
+mod prompts;
 mod quarantine;
 mod records;
 mod reject;
@@ -93,6 +94,7 @@ enum Verb {
     Compare(compare::Compare),
     Eval(eval::Eval),
     Render(render::Render),
+    Prompts(prompts::Prompts),
     Export(export::Export),
     Judgements(judgements::Judgements),
     Runs(runs::Runs),
@@ -127,6 +129,7 @@ impl Verb {
             Self::Compare(verb) => verb.run(place),
             Self::Eval(verb) => verb.run(place),
             Self::Render(verb) => verb.run(place),
+            Self::Prompts(verb) => verb.run(place),
             Self::Export(verb) => verb.run(place),
             Self::Judgements(verb) => verb.run(place),
             Self::Runs(verb) => verb.run(place),

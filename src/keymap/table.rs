@@ -136,6 +136,25 @@ commands! {
     ScrollDown "data.scroll-down" Data ["J", "ctrl-d"] "scroll the record down";
     ScrollUp "data.scroll-up" Data ["K", "ctrl-u"] "scroll the record up";
 
+    PromptEdit "prompt.edit" Prompt ["e", "enter"] "write in the template";
+    PromptSave "prompt.save" Prompt ["ctrl-s"] "save it as a version; another text becomes a new one";
+    PromptName "prompt.save-as" Prompt ["S"] "save it as a version of another name";
+    PromptUse "prompt.use" Prompt ["U"] "let the project use this version";
+    PromptVersion "prompt.version" Prompt ["v"] "show another version";
+    PromptDiff "prompt.diff" Prompt ["d"] "compare with the version in use";
+    PromptRevert "prompt.revert" Prompt ["R"] "back to the version's own text";
+    PromptNext "prompt.next" Prompt ["j", "down"] "look at the next record";
+    PromptBefore "prompt.before" Prompt ["k", "up"] "look at the record before";
+    PromptVariable "prompt.variable" Prompt ["i"] "put in a field of the record";
+    PromptExample "prompt.example" Prompt ["x"] "show this record as an example before every question, or no longer";
+    PromptPin "prompt.pin" Prompt ["p"] "pin this record for trying, or let it go";
+    PromptTry "prompt.try" Prompt ["t"] "ask the models: base and tuned, on the pinned records";
+    PromptBeside "prompt.beside" Prompt ["+"] "try another version beside it";
+    PromptRepeat "prompt.repeat" Prompt ["r"] "ask each once, twice or three times";
+    PromptStop "prompt.stop" Prompt ["esc"] "stop asking; back to the tokens";
+    PromptScrollDown "prompt.scroll-down" Prompt ["J", "ctrl-d"] "scroll down";
+    PromptScrollUp "prompt.scroll-up" Prompt ["K", "ctrl-u"] "scroll up";
+
     CompareRun "compare.ask" Compare ["enter"] "ask both";
     CompareNext "compare.next" Compare ["j", "down", "n"] "the next question";
     CompareBefore "compare.before" Compare ["k", "up"] "the question before";

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use crate::actions::records::{self, Marks, Query, State, Status, Store, stats};
 use crate::actions::judge::{self, Judgement};
 use crate::actions::rehearsal::{self, Rehearsed};
-use crate::actions::{ActionError, Context, answer, runs};
+use crate::actions::{ActionError, Context, answer, prompts, runs};
 use crate::app::compare::{Judged, Recording};
 use crate::app::overlay::Line;
+use crate::app::prompt::Version;
 use crate::app::wish::{Question, System};
 use crate::app::{Act, Acted, Ask, Msg, Opened, Row, Tally};
 
@@ -96,7 +97,7 @@ impl Worker {
                 Ok(ask) => {
                     waiting.extend(queue.try_iter());
                     // What a later letter of a filter asks makes the earlier one's answer useless.
-                    let newer = |other: &Ask| matches!(other, Ask::Find { .. });
+                    let newer = |other: &Ask| matches!(other, Ask::Find { number, .. } if *number > 0);
                     if !(newer(&ask) && waiting.iter().any(newer)) {
                         stale |= writes(&ask);
                         self.answer(ask);
@@ -191,6 +192,25 @@ impl Worker {
             Ask::Rehearsed(recording) => rehearsal::keep(&self.context, &rehearsed(*recording))?,
             Ask::Judge(judged) => {
                 judge::judge(&mut self.store, &judgement(*judged))?;
+            }
+            Ask::Prompts => {
+                self.context = Context::find(self.context.project.root(), None)?;
+                let versions = prompts::versions(&self.context)?.into_iter().map(version).collect();
+                self.say(Msg::Prompts { versions, examples: prompts::examples(&self.context)? });
+            }
+            Ask::PromptSave { name, text } => {
+                let name = prompts::save(&self.context, &name, &text)?;
+                self.say(Msg::PromptSaved(name));
+            }
+            Ask::PromptDraft { name, text } => prompts::keep_draft(&self.context, &name, &text)?,
+            Ask::PromptUse(name) => {
+                prompts::choose(&mut self.context, &name)?;
+                self.say(Msg::Note(format!("the project uses {name} from now on")));
+                self.try_answer(Ask::Prompts)?;
+            }
+            Ask::PromptExamples(ids) => {
+                prompts::set_examples(&mut self.context, &self.store, &ids)?;
+                self.try_answer(Ask::Prompts)?;
             }
             Ask::Names => {
                 let counts = self.store.counts()?;
@@ -403,6 +423,11 @@ fn row(row: records::Row) -> Row {
         taken,
         head,
     }
+}
+
+fn version(version: prompts::Version) -> Version {
+    let prompts::Version { name, text, draft, used } = version;
+    Version { name, text, draft, used }
 }
 
 fn recording(rehearsed: Rehearsed) -> Recording {

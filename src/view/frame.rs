@@ -72,6 +72,17 @@ fn useful(scope: Scope) -> &'static [(Command, &'static str)] {
             (C::EditorRevert, "revert"),
             (C::HelpAnywhere, "help"),
         ],
+        Scope::Prompt => &[
+            (C::PromptEdit, "edit"),
+            (C::PromptTry, "try"),
+            (C::PromptSave, "save"),
+            (C::PromptUse, "use"),
+            (C::PromptVersion, "versions"),
+            (C::PromptNext, "next record"),
+            (C::PromptPin, "pin"),
+            (C::PromptExample, "example"),
+            (C::PromptDiff, "differences"),
+        ],
         Scope::Compare => &[
             (C::CompareRun, "ask both"),
             (C::CompareNext, "next"),

@@ -9,6 +9,7 @@ mod diff;
 mod frame;
 mod overlay;
 mod paint;
+mod prompt;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -34,7 +35,8 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: &Theme) {
     match app.pane {
         Pane::Data => data::draw(frame, body, app, theme),
         Pane::Compare => compare::draw(frame, body, app, theme),
-        Pane::Prompt | Pane::Train => {
+        Pane::Prompt => prompt::draw(frame, body, app, theme),
+        Pane::Train => {
             let lines = vec![Line::styled("not here yet", theme.style(Role::Dim))];
             paint::lines(frame, body, &lines, 0);
         }
