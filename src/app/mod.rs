@@ -17,7 +17,8 @@ use std::time::Duration;
 use crossterm::event::KeyEvent;
 
 use crate::keymap::{self, Command, Key, Keymap, Meaning, Scope};
-use crate::store::{Conflict, Flag, Record, Split, State, Status};
+
+pub use crate::store::{Conflict, Flag, Record, Split, State, Status};
 
 pub use compare::Compare;
 pub use data::{Data, Row};

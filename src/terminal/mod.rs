@@ -8,6 +8,8 @@ mod companions;
 pub mod desk;
 mod guard;
 
+pub use guard::{Guard, tell_panics};
+
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +30,7 @@ use crate::theme::{BUILT_IN, Colours, Theme};
 use crate::view;
 use companions::Companions;
 use desk::Desk;
-use guard::{Gathered, Guard, write_whole};
+use guard::{Gathered, write_whole};
 
 /// Why the workbench did not open, or had to close.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +58,7 @@ pub fn open(context: Context) -> Result<(), TerminalError> {
     let keymap = Keymap::path().map_or_else(|| Ok(Keymap::default()), |path| Keymap::load(&path))?;
     let look = Look::new(&context.config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    guard::tell_panics();
+    tell_panics();
     runtime.block_on(run(context, keymap, look))
 }
 

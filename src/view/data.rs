@@ -11,8 +11,7 @@ use super::{diff, paint};
 use crate::app::data::{Editor, Row};
 use crate::app::record::{self, Part, Place};
 use crate::app::wish::Found;
-use crate::app::{App, Opened};
-use crate::store::{Flag, Status};
+use crate::app::{App, Flag, Opened, Status};
 use crate::text;
 use crate::theme::{Role, Theme};
 

@@ -6,9 +6,8 @@ use ratatui::text::{Line, Span};
 
 use super::{compare, data, diff, paint};
 use crate::app::overlay::{Asked, Overlay};
-use crate::app::{App, record};
+use crate::app::{App, Conflict, State, record};
 use crate::keymap::{Command, Scope};
-use crate::store::{Conflict, State};
 use crate::text;
 use crate::theme::{Role, Theme};
 
