@@ -451,6 +451,12 @@ impl App {
         }
     }
 
+    /// Whether the screen is an audience's.
+    #[must_use]
+    pub fn is_presenting(&self) -> bool {
+        self.pane == Pane::Compare && self.overlay.is_none() && matches!(self.compare.mode, Mode::Present(_))
+    }
+
     /// The scopes whose commands can be given, the first winning.
     #[must_use]
     pub fn scopes(&self) -> Vec<Scope> {
