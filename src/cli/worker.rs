@@ -24,10 +24,17 @@ SIGTERM writes a checkpoint and ends with exit code 130.")]
 pub struct Worker {
     /// The job's directory
     job: PathBuf,
+    /// Leave the session of whoever started it, so that it outlives their terminal
+    #[arg(long, hide = true)]
+    detached: bool,
 }
 
 impl Worker {
     pub fn run(&self) -> Result<ExitCode> {
+        if self.detached {
+            // Refused only to the first of a process group, which has its own already.
+            let _ = rustix::process::setsid();
+        }
         let nice = Config::load()?.nice;
         let job = train::open(&self.job)?;
         // Of the calling thread, and so of every thread that it starts from here on. Where the system refuses, the job
