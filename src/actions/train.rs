@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::data::view::rendered;
 use crate::job::{self, JobError, State};
 use crate::model::weights::hub;
-use crate::project::durable;
+use crate::project::{ModelRef, durable};
 use crate::prompt::Record;
 use crate::store::{Query, Status, Store, StoreError};
 use crate::worker::training::{self, Checked, Prepared};
@@ -244,6 +244,16 @@ pub fn settings(context: &Context, set: &[String]) -> Result<Vec<Setting>, Actio
         doc: (*doc).to_owned(),
     };
     Ok(EXPLAINED.iter().map(of).collect())
+}
+
+/// The project's base model as `togi.toml` names it; empty where it names none.
+#[must_use]
+pub fn base_name(context: &Context) -> String {
+    match context.project.model() {
+        Some(ModelRef::Path(path)) => path.display().to_string(),
+        Some(ModelRef::Hub { id, .. }) => id.clone(),
+        None => String::new(),
+    }
 }
 
 /// A value as a person would write it after `=`: a text without its quotes.

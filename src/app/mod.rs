@@ -8,6 +8,7 @@ pub mod data;
 pub mod field;
 pub mod overlay;
 pub mod record;
+pub mod train;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::store::{Conflict, Flag, Record, Split, State, Status};
 
 pub use data::{Data, Row};
 pub use overlay::Overlay;
+pub use train::Train;
 
 /// How long a toast stays.
 const TOAST: Duration = Duration::from_secs(4);
@@ -160,6 +162,8 @@ pub enum Effect {
     Repaint,
     /// Give the screen the next theme.
     NextTheme,
+    /// Do something about runs.
+    Train(train::Effect),
     /// Leave.
     Quit,
 }
@@ -254,6 +258,8 @@ pub enum Msg {
     Changed(Vec<i64>),
     /// What a record being edited is found to be.
     Linted { stamp: u64, found: Vec<Found> },
+    /// Something happened to runs.
+    Train(train::Msg),
     /// A word to the person.
     Note(String),
     /// Something failed.
@@ -285,6 +291,8 @@ pub struct App {
     pub pane: Pane,
     /// The records.
     pub data: Data,
+    /// The runs.
+    pub train: Train,
     /// What lies over the pane.
     pub overlay: Option<Overlay>,
     /// Keys pressed that are the beginning of something.
@@ -309,6 +317,7 @@ impl App {
             size,
             pane: Pane::Data,
             data: Data::default(),
+            train: Train::default(),
             overlay: None,
             pressed: Vec::new(),
             toasts: Vec::new(),
@@ -370,8 +379,10 @@ impl App {
                 changed = self.tally != tally;
                 self.tally = tally;
             }
+            Msg::Train(msg) => changed = self.train_msg(msg, now),
             msg => changed = self.data_msg(msg, now, &mut effects),
         }
+        effects.extend(self.train.watch(self.pane == Pane::Train));
         self.dirty |= changed;
         effects
     }
@@ -413,7 +424,7 @@ impl App {
             Pane::Data if self.data.editor.is_some() => return vec![Scope::Editor, Scope::Anywhere],
             Pane::Data => Scope::Data,
             Pane::Prompt => Scope::Prompt,
-            Pane::Train => Scope::Train,
+            Pane::Train => self.train.scope(),
             Pane::Compare => Scope::Compare,
         };
         vec![pane, Scope::Normal, Scope::Anywhere]
@@ -476,7 +487,7 @@ impl App {
             }
             C::Theme => effects.push(Effect::NextTheme),
             C::Repaint => effects.push(Effect::Repaint),
-            C::Copy => match self.data.copied() {
+            C::Copy => match if self.pane == Pane::Train { self.train.copied() } else { self.data.copied() } {
                 Some(text) => {
                     effects.push(Effect::Copy(text));
                     self.note("copied", now);
@@ -489,6 +500,7 @@ impl App {
                 effects.push(Effect::Quit);
             }
             command if self.overlay.is_some() => self.overlay_command(command, now, effects),
+            command if matches!(command.scope(), Scope::Train | Scope::NewRun) => self.train_command(command, now, effects),
             command => self.data_command(command, now, effects),
         }
     }

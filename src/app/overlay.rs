@@ -29,6 +29,8 @@ pub enum Purpose {
     Category(Vec<i64>),
     /// Who is to work on them.
     Assign(Vec<i64>),
+    /// Something about runs.
+    Train(super::train::Line),
 }
 
 /// A line that is asked for.
@@ -259,7 +261,7 @@ impl App {
                     scope if scopes.contains(&scope) => self.command(command, now, effects),
                     Scope::Data => self.elsewhere(Pane::Data, command, now, effects),
                     Scope::Prompt => self.elsewhere(Pane::Prompt, command, now, effects),
-                    Scope::Train => self.elsewhere(Pane::Train, command, now, effects),
+                    Scope::Train | Scope::NewRun => self.elsewhere(Pane::Train, command, now, effects),
                     Scope::Compare => self.elsewhere(Pane::Compare, command, now, effects),
                     Scope::Normal | Scope::Anywhere => self.command(command, now, effects),
                     scope => self.note(format!("{} belongs where one is {}", command.name(), scope.word()), now),
@@ -275,6 +277,7 @@ impl App {
                     }
                     Purpose::Category(records) => self.do_to(Act::Category(line), records, now, effects),
                     Purpose::Assign(records) => self.do_to(Act::Assign(line), records, now, effects),
+                    Purpose::Train(what) => self.train_line(what, &line, now, effects),
                 }
             }
             Overlay::Pick { choice: Choice::Split(records), at, .. } => {

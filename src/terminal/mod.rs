@@ -6,6 +6,7 @@
 
 pub mod desk;
 mod guard;
+mod runs;
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ use crate::theme::{BUILT_IN, Colours, Theme};
 use crate::view;
 use desk::Desk;
 use guard::{Gathered, Guard, write_whole};
+use runs::Runs;
 
 /// Why the workbench did not open, or had to close.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +135,7 @@ struct Bench {
     gathered: Gathered,
     guard: Guard,
     desk: Desk,
+    runs: Runs,
     events: Option<EventStream>,
     started: Instant,
 }
@@ -151,8 +154,9 @@ impl Bench {
         let size = crossterm::terminal::size()?;
         let author = crate::actions::records::author()?;
         let (app, effects) = App::new(context.project.name().to_owned(), author, keymap, size);
+        let runs = Runs::start(desk::context(context.project.root())?, tell.clone())?;
         let desk = Desk::start(desk::context(context.project.root())?, Box::new(move |msg| drop(tell.send(msg))))?;
-        let mut bench = Self { context, app, look, screen, gathered, guard, desk, events: None, started };
+        let mut bench = Self { context, app, look, screen, gathered, guard, desk, runs, events: None, started };
         bench.draw()?;
         for effect in effects {
             bench.carry_out(effect)?;
@@ -295,6 +299,7 @@ impl Bench {
                 Ok(()) => self.take(Msg::Note(format!("theme: {}", self.look.theme.name)))?,
                 Err(error) => self.take(Msg::Failed(error.to_string()))?,
             },
+            Effect::Train(effect) => self.runs.ask(effect),
             Effect::Quit => {}
         }
         Ok(())

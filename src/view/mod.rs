@@ -6,8 +6,11 @@
 mod data;
 mod diff;
 mod frame;
+mod loss_chart;
+mod new_run;
 mod overlay;
 mod paint;
+mod train;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -32,7 +35,8 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: &Theme) {
     frame::header(frame, head, app, theme);
     match app.pane {
         Pane::Data => data::draw(frame, body, app, theme),
-        Pane::Prompt | Pane::Train | Pane::Compare => {
+        Pane::Train => train::draw(frame, body, app, theme),
+        Pane::Prompt | Pane::Compare => {
             let lines = vec![Line::styled("not here yet", theme.style(Role::Dim))];
             paint::lines(frame, body, &lines, 0);
         }

@@ -190,6 +190,7 @@ impl Known {
             for line in &tail.lines {
                 run.step = line.step;
                 run.loss = line.loss.or(run.loss);
+                run.tokens_per_s = (line.seconds > 0.0).then(|| line.tokens as f64 / line.seconds);
                 if let Some(loss) = line.valid_loss.filter(|&loss| run.best.is_none_or(|(best, _)| loss < best)) {
                     run.best = Some((loss, line.step));
                 }

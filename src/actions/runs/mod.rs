@@ -45,6 +45,9 @@ pub struct Run {
     /// What its curve says, in plain words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub curve: Option<String>,
+    /// Tokens a second, over the whole run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_s: Option<f64>,
     /// Seconds that are left, by estimate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds_left: Option<f64>,
