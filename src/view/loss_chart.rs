@@ -131,15 +131,18 @@ impl Scale {
 
 /// A number in few letters, as exact as the axis needs it.
 fn label(value: f64, scale: &Scale) -> String {
-    let span = if scale.log { value.abs() } else { (scale.high - scale.low).abs() };
-    let size = value.abs().max(if scale.log { 0.0 } else { span });
+    // Ticks of a logarithmic scale have one digit that counts; those of a plain one differ by a share of its span.
+    let grain = if scale.log { value.abs() } else { (scale.high - scale.low).abs() / 4.0 };
+    let size = value.abs().max(if scale.log { 0.0 } else { scale.high.abs().max(scale.low.abs()) });
     if value == 0.0 {
         "0".into()
-    } else if size < 0.01 || size >= 1e5 {
-        format!("{value:.1e}")
+    } else if size < 0.002 || size >= 1e5 {
+        format!("{value:.0e}")
     } else {
-        let digits = (1.0 - span.log10().floor()).clamp(0.0, 4.0) as usize;
-        format!("{value:.digits$}")
+        let digits = (-grain.log10().floor()).clamp(0.0, 4.0) as usize;
+        let words = format!("{value:.digits$}");
+        let round = words.trim_end_matches('0').trim_end_matches('.');
+        if words.contains('.') { round.to_owned() } else { words }
     }
 }
 
@@ -261,7 +264,7 @@ pub fn draw(buffer: &mut Buffer, area: Rect, train: &Train, curves: &[(Look, &Hi
     };
     let log = train.chart.log && train.chart.drawn != Drawn::Rate;
     let plot = Rect { x: area.x + AXIS, width: area.width - AXIS, height: area.height - 1, ..area };
-    let scale = Scale::new(low, high, log, usize::from(plot.height / 3).max(1));
+    let scale = Scale::new(low, high, log, usize::from(plot.height / 3).max(2));
     axes(buffer, area, plot, &scale, window, theme);
 
     let mut canvas = Canvas::new(plot.width, plot.height, theme.ascii);
@@ -381,7 +384,7 @@ fn axes(buffer: &mut Buffer, area: Rect, plot: Rect, scale: &Scale, window: (u64
             free = y;
         }
     }
-    let steps = Scale::new(window.0 as f64, window.1 as f64, false, usize::from(plot.width / 14).max(1));
+    let steps = Scale::new(window.0 as f64, window.1 as f64, false, usize::from(plot.width / 9).max(2));
     let span = (window.1 - window.0).max(1) as f64;
     let mut free = area.x;
     for tick in steps.ticks.iter().filter(|tick| tick.fract() == 0.0 && **tick >= window.0 as f64 && **tick <= window.1 as f64) {

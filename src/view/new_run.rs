@@ -114,7 +114,7 @@ fn models(form: &Form, cells: usize, theme: &Theme) -> Vec<Line<'static>> {
 fn foot(app: &App, cells: u16, theme: &Theme) -> Vec<Line<'static>> {
     let form = &app.train.form;
     let dim = theme.style(Role::Dim);
-    let mut lines = vec![paint::rule("", usize::from(cells), dim, theme)];
+    let mut lines = vec![Line::styled(theme.sign("─", "-").repeat(usize::from(cells)), theme.style(Role::Border))];
     let doc = match form.choosing {
         Some(at) => {
             let model = at.checked_sub(1).and_then(|at| form.models.get(at));

@@ -97,7 +97,10 @@ fn list(frame: &mut Frame<'_>, area: Rect, train: &Train, theme: &Theme) {
         (live, None) => format!("{live} running "),
     };
     let head = paint::spread(
-        vec![Span::styled(format!(" {} runs", text::count(train.runs.len() as u64)), theme.style(Role::Title))],
+        vec![Span::styled(
+            format!(" {} run{}", text::count(train.runs.len() as u64), if train.runs.len() == 1 { "" } else { "s" }),
+            theme.style(Role::Title),
+        )],
         vec![Span::styled(running, theme.style(Role::Good))],
         cells,
     );
@@ -248,9 +251,11 @@ fn legend(train: &Train, looks: &[(Look, &Run, Option<&History>)], cells: usize,
     for (look, run, history) in looks {
         let style = look.style(theme);
         let value = history.map(|history| reading(train, history)).unwrap_or_default();
+        // Where there is little room, the end of the name has to do; the list has the whole.
+        let name = if cells < 70 { run.name.rsplit('-').next().unwrap_or_default() } else { &run.name };
         let entry = [
             Span::styled(format!("{} {} ", look.letter, look.sample), style),
-            Span::styled(run.name.clone(), style),
+            Span::styled(name.to_owned(), style),
             Span::styled(format!(" {value}  "), dim),
         ];
         let wide: usize = entry.iter().map(|span| text::width(&span.content)).sum();
@@ -414,3 +419,6 @@ fn differences(frame: &mut Frame<'_>, area: Rect, a: &str, b: &str, lines: Optio
     }
     paint::lines(frame, inner, &rows, 0);
 }
+
+#[cfg(test)]
+mod tests;

@@ -654,7 +654,7 @@ impl App {
             return;
         };
         let (key, value) = (setting.key.clone(), form.value(setting).to_owned());
-        let title = format!("train.{key}");
+        let title = format!("train.{key}, now {value}; nothing: as the project has it");
         let choices: &[&str] = match key.as_str() {
             "method" => &["lora", "full"],
             "schedule" => &["cosine", "linear", "constant"],
@@ -662,10 +662,8 @@ impl App {
             "rslora" | "supervise_prompt" | "share_prefix" | "checkpointing" => &["true", "false"],
             _ => &[],
         };
-        // A short list is offered whole: what stands there already would hide the rest.
-        let written = if choices.is_empty() { value.as_str() } else { "" };
         let choices = choices.iter().map(|&choice| choice.to_owned()).collect();
-        self.overlay = Some(Overlay::ask(Purpose::Train(Line::Setting(key)), title, written, choices));
+        self.overlay = Some(Overlay::ask(Purpose::Train(Line::Setting(key)), title, "", choices));
     }
 
     /// A line that was asked for.
