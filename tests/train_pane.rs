@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use assert_cmd::Command;
 use serde_json::Value;
 use tempfile::TempDir;
-use togi::actions::demo::desk;
+use togi::actions::demo;
 
 /// The demo's project, with room for a home of its own.
 struct Desk(TempDir);
@@ -18,7 +18,7 @@ impl Desk {
     fn new() -> Self {
         let desk = Self(TempDir::new().unwrap());
         std::fs::write(desk.path("config.toml"), "threads = 1\nnice = 0\n").unwrap();
-        desk::desk(&desk.path("p")).unwrap();
+        demo::desk(&desk.path("p")).unwrap();
         desk
     }
 

@@ -143,6 +143,7 @@ fn run(run: &runs::Run) -> Run {
         loss: run.loss,
         best: run.best,
         tokens_per_s: run.tokens_per_s,
+        cpu: run.cpu,
         seconds_left: run.seconds_left,
         reason: run.reason.clone().or_else(|| run.problem.clone()).unwrap_or_default(),
         note: run.note.clone().unwrap_or_default(),
@@ -172,8 +173,10 @@ impl Clerk {
                 }
             }
             effect => {
+                let form = effect == Effect::Form;
                 if let Err(error) = self.by_action(effect) {
-                    self.say(AppMsg::Failed(error.to_string()));
+                    let why = error.to_string();
+                    self.say(if form { AppMsg::Train(Msg::NoForm(why)) } else { AppMsg::Failed(why) });
                 }
                 let _ = self.words.send(Word::Look);
             }

@@ -137,9 +137,9 @@ fn label(value: f64, scale: &Scale) -> String {
     if value == 0.0 {
         "0".into()
     } else if size < 0.002 || size >= 1e5 {
-        format!("{value:.0e}")
+        format!("{value:.1e}")
     } else {
-        let digits = (-grain.log10().floor()).clamp(0.0, 4.0) as usize;
+        let digits = (1.0 - grain.log10().floor()).clamp(0.0, 4.0) as usize;
         let words = format!("{value:.digits$}");
         let round = words.trim_end_matches('0').trim_end_matches('.');
         if words.contains('.') { round.to_owned() } else { words }

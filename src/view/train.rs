@@ -309,6 +309,7 @@ fn figures(train: &Train, cells: u16, theme: &Theme) -> Vec<Line<'static>> {
     if last.memory_mib > 0 {
         parts.push(("memory", text::bytes(last.memory_mib << 20)));
     }
+    parts.extend(run.cpu.map(|cpu| ("cpu", format!("{cpu} %"))));
     match run.seconds_left.filter(|_| run.is_live()) {
         Some(left) => parts.push(("left", text::duration(left))),
         None if last.seconds > 0.0 => parts.push(("took", text::duration(last.seconds))),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::job::{self, Job, Kind, Reader, Request, State};
 use crate::worker::{BaseModel, Metrics, Sample};
@@ -13,6 +14,10 @@ use super::{Run, read_note};
 const PART: u64 = 1 << 20;
 /// Runs that do not run are looked at once in so many looks.
 const SELDOM: u32 = 6;
+/// Over so long the processor time is taken.
+const LOAD: Duration = Duration::from_secs(2);
+/// Processor time is counted in hundredths of a second: USER_HZ, which Linux keeps at 100 for all programs (time(7)).
+const TICKS: f64 = 100.0;
 
 /// What a look has found.
 #[derive(Debug)]
@@ -43,6 +48,8 @@ struct Known {
     /// Of a watched run only.
     samples: Option<Reader<Sample>>,
     live: bool,
+    /// When its processor time was looked at last, and what it was.
+    load: Option<(Instant, f64)>,
 }
 
 impl Follower {
@@ -104,7 +111,7 @@ impl Known {
     fn new(dir: &Path, name: &str) -> Self {
         let run = Run { run: name.to_owned(), ..Run::default() };
         let metrics = Reader::new(&dir.join(name).join("metrics.jsonl"));
-        Self { job: None, run, metrics, samples: None, live: false }
+        Self { job: None, run, metrics, samples: None, live: false, load: None }
     }
 
     fn path(&self, file: &str, dir: &Path) -> PathBuf {
@@ -139,8 +146,17 @@ impl Known {
         let state = state?;
         state.word().clone_into(&mut run.state);
         match state {
-            State::Running(_) => {
+            State::Running(holder) => {
                 self.live = true;
+                let now = (Instant::now(), processor(holder.pid));
+                if let (now, Some(ticks)) = now
+                    && self.load.is_none_or(|(then, _)| then.elapsed() >= LOAD)
+                {
+                    let before = self.load.replace((now, ticks));
+                    let share = before.map(|(then, before)| (ticks - before) / TICKS / (now - then).as_secs_f64());
+                    // Tens of percent say enough, and change seldom.
+                    run.cpu = share.filter(|share| *share >= 0.0).map(|share| (share * 10.0).round() as u32 * 10);
+                }
                 // One that is reading its model does not listen yet.
                 let progress = job::send(&dir, Request::Status).unwrap_or_default();
                 run.phase = serde_json::to_value(progress.phase).ok().and_then(|phase| Some(phase.as_str()?.to_owned()));
@@ -148,6 +164,9 @@ impl Known {
             }
             State::Ended(ending) => run.reason = Some(ending.reason),
             State::Waiting | State::Interrupted(_) => {}
+        }
+        if !self.live {
+            (run.cpu, self.load) = (None, None);
         }
         Ok(())
     }
@@ -217,6 +236,14 @@ impl Known {
             }
         }
     }
+}
+
+/// The processor time that a process of this machine has taken, in [`TICKS`]; `None` where the system does not say.
+fn processor(pid: u32) -> Option<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Behind the name in brackets: its own time is the 12th field, the system's for it the 13th (proc(5)).
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    Some(fields.next()?.parse::<f64>().ok()? + fields.next()?.parse::<f64>().ok()?)
 }
 
 #[cfg(test)]

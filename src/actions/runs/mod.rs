@@ -48,6 +48,9 @@ pub struct Run {
     /// Tokens a second, over the whole run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_s: Option<f64>,
+    /// Processor time that its process takes, in percent of one core, where the system says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u32>,
     /// Seconds that are left, by estimate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds_left: Option<f64>,

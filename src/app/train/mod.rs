@@ -45,6 +45,8 @@ pub struct Run {
     pub best: Option<(f64, u64)>,
     /// Tokens a second, over the whole run.
     pub tokens_per_s: Option<f64>,
+    /// Processor time its process takes, in percent of one core.
+    pub cpu: Option<u32>,
     /// Seconds that are left.
     pub seconds_left: Option<f64>,
     /// How it ended, or why it cannot be read.
@@ -112,6 +114,8 @@ pub enum Msg {
     Differ { a: String, b: String, differences: Vec<Difference> },
     /// What a form needs: the settings as they are here, the catalogue, the project's base model.
     Form { settings: Vec<Setting>, models: Vec<Model>, base: String },
+    /// What a form needs cannot be read.
+    NoForm(String),
     /// What a run would be made of.
     Checked { wish: Wish, result: Result<Facts, String> },
     /// A run was started, or not.
@@ -424,6 +428,7 @@ impl App {
                 train.form.at = train.form.at.min(settings.len());
                 (train.form.settings, train.form.models, train.form.base) = (settings, models, base);
             }
+            Msg::NoForm(why) => train.form.stand = Stand::Refused(why),
             Msg::Checked { wish, result } => {
                 // What was set meanwhile has to be looked at by itself.
                 let current = train.form.wish() == wish;
@@ -599,6 +604,9 @@ impl App {
         use Command as C;
         const PAGE: isize = 10;
         self.train.face = Face::New;
+        if self.train.form.settings.is_empty() {
+            effects.push(super::Effect::Train(Effect::Form));
+        }
         let form = &mut self.train.form;
         match command {
             C::NewDown => form.step(1),

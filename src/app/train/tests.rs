@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Effect as AppEffect, Msg as AppMsg, Purpose};
+use super::super::{Effect as AppEffect, Msg as AppMsg};
 use super::*;
 use crate::app::App;
 use crate::keymap::Keymap;
