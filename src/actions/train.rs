@@ -2,13 +2,17 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::data::view::rendered;
-use crate::job::State;
+use crate::job::{self, JobError, State};
 use crate::model::weights::hub;
+use crate::project::{ModelRef, durable};
 use crate::prompt::Record;
 use crate::store::{Query, Status, Store, StoreError};
-use crate::worker::training::{self, Prepared};
+use crate::worker::training::{self, Checked, Prepared};
+use crate::worker::{EXPLAINED, Settings};
 
 use super::context::{ActionError, Context, records};
 
@@ -36,6 +40,28 @@ pub fn prepare(
     request: &Request,
     tell: &mut dyn FnMut(hub::Progress),
 ) -> Result<(Job, Facts), ActionError> {
+    let runs = context.project.runs_dir();
+    let Prepared { job, facts } = look(context, request, tell)?.freeze(&runs)?;
+    Ok((job, facts))
+}
+
+/// Says what a run would be made of, and makes none.
+///
+/// # Errors
+/// With what stands against the run.
+pub fn check(
+    context: &mut Context,
+    request: &Request,
+    tell: &mut dyn FnMut(hub::Progress),
+) -> Result<Facts, ActionError> {
+    Ok(look(context, request, tell)?.facts)
+}
+
+fn look(
+    context: &mut Context,
+    request: &Request,
+    tell: &mut dyn FnMut(hub::Progress),
+) -> Result<Checked, ActionError> {
     let settings = context.settings(&request.set)?;
     let (train, mut valid) = match &request.data {
         Some(data) => (records(data)?, Vec::new()),
@@ -46,9 +72,7 @@ pub fn prepare(
     }
     let (opened, base, prompt) = context.open(tell)?;
     let threads = context.config.threads;
-    let runs = context.project.runs_dir();
-    let Prepared { job, facts } = training::prepare(&runs, &opened, base, prompt, settings, train, valid, threads)?;
-    Ok((job, facts))
+    Ok(training::check(&opened, base, prompt, settings, train, valid, threads)?)
 }
 
 /// The project's gold records to train and to validate on. Each is named `RECORD@REVISION`, so that the run's own inputs say for
@@ -190,4 +214,116 @@ pub fn run(
 /// When the directory holds no job.
 pub fn open(dir: &Path) -> Result<Job, ActionError> {
     Ok(Job::open(dir)?)
+}
+
+/// One of the training settings, as `togi train --settings --json` prints it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Setting {
+    /// Its name under `[train]`.
+    pub key: String,
+    /// What holds here: the default, or what `togi.toml` or `--set` says.
+    pub value: String,
+    /// What holds where nobody says anything.
+    pub default: String,
+    /// What it does.
+    pub doc: String,
+}
+
+/// The training settings as they hold here.
+///
+/// # Errors
+/// When `togi.toml` or `set` say what cannot be.
+pub fn settings(context: &Context, set: &[String]) -> Result<Vec<Setting>, ActionError> {
+    let table = |settings: &Settings| toml::Table::try_from(settings).unwrap_or_default();
+    let (here, usual) = (table(&context.settings(set)?), table(&Settings::default()));
+    let text = |table: &toml::Table, key: &str| table.get(key).map(spelt).unwrap_or_default();
+    let of = |(key, doc): &(&str, &str)| Setting {
+        key: (*key).to_owned(),
+        value: text(&here, key),
+        default: text(&usual, key),
+        doc: (*doc).to_owned(),
+    };
+    Ok(EXPLAINED.iter().map(of).collect())
+}
+
+/// The project's base model as `togi.toml` names it; empty where it names none.
+#[must_use]
+pub fn base_name(context: &Context) -> String {
+    match context.project.model() {
+        Some(ModelRef::Path(path)) => path.display().to_string(),
+        Some(ModelRef::Hub { id, .. }) => id.clone(),
+        None => String::new(),
+    }
+}
+
+/// A value as a person would write it after `=`: a text without its quotes.
+pub(super) fn spelt(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
+}
+
+/// How long a worker may take until it answers.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is asked.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Lets a process of its own carry a job out, from its beginning or its newest checkpoint: `togi worker`, in a session of its own,
+/// so that it outlives the terminal. Returns when that process has taken the job.
+///
+/// # Errors
+/// When the process cannot be started, or ends before it has begun; with the last words of its log.
+pub fn launch(job: &Job) -> Result<(), ActionError> {
+    if let State::Running(holder) = job.state()? {
+        return Err(JobError::Held { dir: job.dir().to_owned(), holder }.into());
+    }
+    let togi = std::env::current_exe().map_err(|cause| file("find the program", Path::new("togi"), cause))?;
+    // What it says before it has its own log open, a panic's words among it, belongs there too.
+    let log = durable::append(&job.log_path()).map_err(JobError::from)?;
+    let mut worker = Command::new(&togi)
+        .args(["worker", "--detached"])
+        .arg(job.dir())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .map_err(|cause| file("start", &togi, cause))?;
+    let begun = Instant::now();
+    loop {
+        let ended = worker.try_wait().map_err(|cause| file("wait for", &togi, cause))?;
+        if let Some(status) = ended {
+            // A short run may well be over by now.
+            return match job.state()? {
+                State::Ended(ending) if ending.outcome != Outcome::Failed => Ok(()),
+                _ => Err(ActionError::Refused(format!(
+                    "the worker of run {} ended at once ({status}); the end of {}:\n{}",
+                    job.name(),
+                    job.log_path().display(),
+                    log_end(job)
+                ))),
+            };
+        }
+        if job::send(job.dir(), job::Request::Status).is_ok() {
+            return Ok(());
+        }
+        if begun.elapsed() > PATIENCE {
+            let why = format!("the worker of run {} does not answer yet; togi runs tells how it stands", job.name());
+            return Err(ActionError::Refused(why));
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn file(action: &'static str, path: &Path, cause: std::io::Error) -> ActionError {
+    ActionError::File { action, path: path.to_owned(), cause }
+}
+
+/// The last lines of a job's log.
+fn log_end(job: &Job) -> String {
+    const LINES: usize = 8;
+    let log = std::fs::read(job.log_path()).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
+    let lines: Vec<&str> = log.lines().collect();
+    lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default().join("\n")
 }

@@ -11,6 +11,7 @@ pub mod overlay;
 pub mod prompt;
 pub mod record;
 pub mod wish;
+pub mod train;
 
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub use overlay::Overlay;
 pub use prompt::Prompt;
 use compare::Mode;
 use wish::{Granted, Wish};
+pub use train::Train;
 
 /// How long a toast stays.
 const TOAST: Duration = Duration::from_secs(4);
@@ -184,6 +186,8 @@ pub enum Effect {
     Repaint,
     /// Give the screen the next theme.
     NextTheme,
+    /// Do something about runs.
+    Train(train::Effect),
     /// Leave.
     Quit,
 }
@@ -273,6 +277,8 @@ pub enum Msg {
     Changed(Vec<i64>),
     /// What a companion answers.
     Granted { number: u64, granted: Granted },
+    /// Something happened to runs.
+    Train(train::Msg),
     /// A word to the person.
     Note(String),
     /// Something failed.
@@ -308,6 +314,8 @@ pub struct App {
     pub prompt: Prompt,
     /// Base and tuned.
     pub compare: Compare,
+    /// The runs.
+    pub train: Train,
     /// What lies over the pane.
     pub overlay: Option<Overlay>,
     /// Keys pressed that are the beginning of something.
@@ -336,6 +344,7 @@ impl App {
             data: Data::default(),
             prompt: Prompt::default(),
             compare: Compare::default(),
+            train: Train::default(),
             overlay: None,
             pressed: Vec::new(),
             toasts: Vec::new(),
@@ -414,8 +423,10 @@ impl App {
                 changed = self.compare_granted(&granted, now, &mut effects);
             }
             Msg::Granted { number, granted } => changed = self.data_granted(number, granted, now, &mut effects),
+            Msg::Train(msg) => changed = self.train_msg(msg, now),
             msg => changed = self.data_msg(msg, now, &mut effects),
         }
+        effects.extend(self.train.watch(self.pane == Pane::Train));
         self.dirty |= changed;
         effects
     }
@@ -467,7 +478,7 @@ impl App {
             Pane::Data | Pane::Prompt if self.is_writing() => return vec![Scope::Editor, Scope::Anywhere],
             Pane::Data => Scope::Data,
             Pane::Prompt => Scope::Prompt,
-            Pane::Train => Scope::Train,
+            Pane::Train => self.train.scope(),
             Pane::Compare => match self.compare.mode {
                 Mode::Walk => Scope::Compare,
                 Mode::Blind(_) => Scope::Blind,
@@ -548,6 +559,7 @@ impl App {
                 effects.push(Effect::Quit);
             }
             command if self.overlay.is_some() => self.overlay_command(command, now, effects),
+            command if matches!(command.scope(), Scope::Train | Scope::NewRun) => self.train_command(command, now, effects),
             command => match self.pane {
                 Pane::Compare => self.compare_command(command, now, effects),
                 Pane::Prompt => self.prompt_command(command, now, effects),
@@ -561,6 +573,7 @@ impl App {
         match self.pane {
             Pane::Compare => self.compare_copied(),
             Pane::Prompt => Some(self.prompt.text()).filter(|text| !text.is_empty()),
+            Pane::Train => self.train.copied(),
             _ => self.data.copied(),
         }
     }

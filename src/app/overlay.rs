@@ -34,6 +34,8 @@ pub enum Purpose {
     Prompt,
     /// The name of a version.
     Name,
+    /// Something about runs.
+    Train(super::train::Line),
 }
 
 /// A line that is asked for.
@@ -276,7 +278,7 @@ impl App {
                     scope if scopes.contains(&scope) => self.command(command, now, effects),
                     Scope::Data => self.elsewhere(Pane::Data, command, now, effects),
                     Scope::Prompt => self.elsewhere(Pane::Prompt, command, now, effects),
-                    Scope::Train => self.elsewhere(Pane::Train, command, now, effects),
+                    Scope::Train | Scope::NewRun => self.elsewhere(Pane::Train, command, now, effects),
                     Scope::Compare => self.elsewhere(Pane::Compare, command, now, effects),
                     Scope::Normal | Scope::Anywhere => self.command(command, now, effects),
                     scope => self.note(format!("{} belongs where one is {}", command.name(), scope.word()), now),
@@ -294,6 +296,7 @@ impl App {
                     Purpose::Assign(records) => self.do_to(Act::Assign(line), records, now, effects),
                     Purpose::Prompt => self.typed(line, now, effects),
                     Purpose::Name => self.named(line, effects),
+                    Purpose::Train(what) => self.train_line(what, &line, now, effects),
                 }
             }
             Overlay::Pick { choice: Choice::Split(records), at, .. } => {

@@ -15,6 +15,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::output::{self, say};
 use super::{BaseModel, Place, STOPPED, progress};
+use crate::actions::Context;
 use crate::actions::train::{self, Control, Event, Facts, Job, Metrics, Outcome, Request, Summary};
 use crate::text;
 
@@ -25,6 +26,8 @@ Example:
   togi train
   togi train --data train.jsonl
   togi train --data train.jsonl --valid dev.jsonl --set train.rank=8 --set train.epochs=2
+  togi train --check
+  togi train --background && togi runs
   togi train --resume latest
 
 Ctrl-C writes a checkpoint and ends; a second one ends at once.")]
@@ -42,30 +45,81 @@ pub struct Train {
     /// Go on with a run that was stopped or killed, exactly where its newest checkpoint is
     #[arg(long, value_name = "RUN", conflicts_with = "model")]
     resume: Option<String>,
+    /// Say what would be trained, or what stands against it, and train nothing
+    #[arg(long, conflicts_with_all = ["resume", "background"])]
+    check: bool,
+    /// Let a process of its own train, which outlives this terminal, and return; togi runs tells how it stands
+    #[arg(long)]
+    background: bool,
+    /// List the settings as they hold here, with what each does, and train nothing
+    #[arg(long, conflicts_with_all = ["resume", "background", "check", "data", "valid"])]
+    settings: bool,
     #[command(flatten)]
     base: BaseModel,
-    /// Print the summary as one JSON object
+    /// Print the summary (with --background: what was started; with --check: what would be trained) as one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// A run that was started, as `togi train --background --json` prints it.
+#[derive(serde::Serialize)]
+struct Started<'a> {
+    run: String,
+    #[serde(flatten)]
+    facts: &'a Facts,
+}
+
+/// A run that goes on, likewise.
+#[derive(serde::Serialize)]
+struct GoingOn {
+    run: String,
+    /// The step it goes on after; absent where it starts again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<u64>,
+    steps: u64,
 }
 
 impl Train {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
         let mut context = place.context(&self.base)?;
+        if self.settings {
+            return self.list(&context);
+        }
+        if self.check {
+            let spinner = progress::spinner("reading model and data");
+            let checked = train::check(&mut context, &self.request(), &mut progress::download(&spinner));
+            spinner.finish_and_clear();
+            let facts = checked?;
+            if self.json {
+                output::json(&facts)?;
+            } else {
+                say!("nothing stands against it:");
+                tell(&facts);
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
         let (job, resume, from, steps) = if let Some(run) = &self.resume {
             let (job, standing) = train::resumable(&context, run)?;
             match standing.step {
                 Some(step) => say!("run {}: going on after step {step} of {}", job.name(), standing.steps),
                 None => say!("run {}: it has no checkpoint yet, so it starts again", job.name()),
             }
+            if self.background {
+                let going = GoingOn { run: job.name(), step: standing.step, steps: standing.steps };
+                return self.leave(&job, &going);
+            }
             (job, standing.step.is_some(), standing.step.unwrap_or(0), standing.steps)
         } else {
-            let request = Request { data: self.data.clone(), valid: self.valid.clone(), set: self.set.clone() };
+            let request = self.request();
             let spinner = progress::spinner("reading model and data");
             let prepared = train::prepare(&mut context, &request, &mut progress::download(&spinner));
             spinner.finish_and_clear();
             let (job, facts) = prepared?;
-            tell(&job, &facts);
+            say!("run {}", job.name());
+            tell(&facts);
+            if self.background {
+                return self.leave(&job, &Started { run: job.name(), facts: &facts });
+            }
             (job, false, 0, facts.steps)
         };
         let control = Control::new();
@@ -98,10 +152,46 @@ impl Train {
     }
 }
 
+impl Train {
+    fn request(&self) -> Request {
+        Request { data: self.data.clone(), valid: self.valid.clone(), set: self.set.clone() }
+    }
+
+    /// Leaves a job to a process of its own.
+    fn leave(&self, job: &Job, told: &impl serde::Serialize) -> Result<ExitCode> {
+        train::launch(job)?;
+        if self.json {
+            output::json(told)?;
+        } else {
+            output::print(&format!("{}\n", job.name()))?;
+            let run = job.name();
+            say!("it goes on by itself: togi runs tells how it stands, togi runs --stop {run} ends it with a checkpoint");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn list(&self, context: &Context) -> Result<ExitCode> {
+        let settings = train::settings(context, &self.set)?;
+        if self.json {
+            for setting in &settings {
+                output::json(setting)?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        let rows = settings.iter().map(|setting| {
+            let changed = if setting.value == setting.default { "" } else { "*" };
+            vec![setting.key.clone(), format!("{}{changed}", setting.value), setting.doc.clone()]
+        });
+        let head = ["setting", "value", "what it does"].map(str::to_owned).to_vec();
+        output::print(&output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()))?;
+        say!("*: other than togi's own default");
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 /// Says what is about to be trained.
-fn tell(job: &Job, facts: &Facts) {
+fn tell(facts: &Facts) {
     let n = |number: usize| text::count(number as u64);
-    say!("run {}", job.name());
     say!(
         "  {} rows, {} to validate on; {} tokens, {} of them supervised, at most {} a row",
         n(facts.rows),

@@ -29,10 +29,17 @@ pub struct Worker {
     /// Answer the workbench's requests on standard input until it ends, in place of a job
     #[arg(long, hide = true, conflicts_with = "job")]
     companion: bool,
+    /// Leave the session of whoever started it, so that it outlives their terminal
+    #[arg(long, hide = true)]
+    detached: bool,
 }
 
 impl Worker {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
+        if self.detached {
+            // Refused only to the first of a process group, which has its own already.
+            let _ = rustix::process::setsid();
+        }
         let nice = Config::load()?.nice;
         let Some(job) = &self.job else {
             let _ = rustix::process::nice(nice);

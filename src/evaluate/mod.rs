@@ -6,6 +6,7 @@
 //! - [`json`]: an answer read the way Python's `json` module reads it.
 //! - [`fields`]: precision, recall and F1 of the fields of JSON answers.
 //! - [`likelihood`]: perplexity and bits per byte.
+//! - [`curve`]: a loss curve smoothed, and what it says in plain words.
 //! - [`interval`]: how sure a proportion is.
 //! - [`nearest`]: what looking up the most similar training pair would score.
 //!
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub mod curve;
 pub mod fields;
 pub mod interval;
 pub mod json;

@@ -310,6 +310,15 @@ impl Job {
         Ok(names(runs)?.iter().map(|name| Self::open(&runs.join(name))).collect())
     }
 
+    /// The names of the folders under `runs`, oldest first, whether they hold a job or not.
+    ///
+    /// # Errors
+    ///
+    /// Where the folder cannot be read. A folder that is missing has no jobs.
+    pub fn names(runs: &Path) -> Result<Vec<String>, JobError> {
+        names(runs)
+    }
+
     /// The job's directory, absolute.
     #[must_use]
     pub fn dir(&self) -> &Path {

@@ -55,6 +55,16 @@ impl<T: DeserializeOwned> Reader<T> {
     ///
     /// Where the file is there and cannot be read.
     pub fn poll(&mut self) -> Result<Tail<T>, JobError> {
+        self.poll_up_to(u64::MAX)
+    }
+
+    /// Reads as [`Reader::poll`], but about `limit` bytes at most (a longer line whole): for who must not hold a long log in
+    /// memory. The rest comes the next time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::poll`].
+    pub fn poll_up_to(&mut self, limit: u64) -> Result<Tail<T>, JobError> {
         let mut tail = Tail { restarted: false, lines: Vec::new(), unreadable: Vec::new() };
         let failed = |error| FileError::on("read", &self.path)(error);
         let mut file = match File::open(&self.path) {
@@ -71,7 +81,13 @@ impl<T: DeserializeOwned> Reader<T> {
             }
         }
         let mut bytes = Vec::new();
-        file.seek(SeekFrom::Start(self.offset)).and_then(|_| file.read_to_end(&mut bytes)).map_err(failed)?;
+        file.seek(SeekFrom::Start(self.offset)).map_err(failed)?;
+        loop {
+            let read = (&file).take(limit).read_to_end(&mut bytes).map_err(failed)?;
+            if read == 0 || bytes.contains(&b'\n') {
+                break;
+            }
+        }
         self.open = Some(file);
         for line in bytes.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n")) {
             self.offset += line.len() as u64;
@@ -111,6 +127,25 @@ mod tests {
         assert_eq!(steps(&tail), [3, 4]);
         assert_eq!(tail.unreadable.iter().map(|bad| bad.line).collect::<Vec<_>>(), [4]);
         assert!(!tail.restarted);
+    }
+
+    #[test]
+    fn a_long_log_comes_in_parts() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.jsonl");
+        let lines: String = (1..=100).map(|step| format!("{{\"step\":{step}}}\n")).collect();
+        std::fs::write(&path, lines).unwrap();
+        let mut reader = Reader::<Value>::new(&path);
+        let (mut seen, mut polls) = (Vec::new(), 0);
+        while seen.len() < 100 {
+            let tail = reader.poll_up_to(64).unwrap();
+            assert!(!tail.lines.is_empty() && tail.unreadable.is_empty() && !tail.restarted);
+            seen.extend(steps(&tail));
+            polls += 1;
+        }
+        assert_eq!(seen, (1..=100).collect::<Vec<_>>());
+        assert!(polls > 10);
+        assert_eq!(steps(&reader.poll_up_to(3).unwrap()), [0; 0]);
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub enum Scope {
     Prompt,
     /// In the pane of the runs.
     Train,
+    /// In the form of a new run.
+    NewRun,
     /// In the pane that compares.
     Compare,
     /// While choosing blind between two answers.
@@ -41,6 +43,7 @@ impl Scope {
             Self::Data => "Data",
             Self::Prompt => "Prompt",
             Self::Train => "Train",
+            Self::NewRun => "Train, a new run",
             Self::Compare => "Compare",
             Self::Blind => "Compare, blind",
             Self::Presenter => "Compare, presenter",
@@ -54,7 +57,7 @@ impl Scope {
 
     /// Whether it is a pane, or a way of using one, where [`Scope::Normal`] holds too.
     const fn is_pane(self) -> bool {
-        matches!(self, Self::Data | Self::Prompt | Self::Train | Self::Compare | Self::Blind | Self::Presenter)
+        matches!(self, Self::Data | Self::Prompt | Self::Train | Self::NewRun | Self::Compare | Self::Blind | Self::Presenter)
     }
 
     /// A place where commands of both scopes can be given at once.
@@ -182,6 +185,41 @@ commands! {
     PresentBefore "present.before" Presenter ["k", "left", "up"] "the question before";
     PresentAgain "present.live" Presenter ["enter"] "ask the models, and keep the answers for playing back";
     PresentLeave "present.leave" Presenter ["esc", "P"] "end presenting";
+    TrainNew "train.new" Train ["n"] "set up a new run";
+    TrainPause "train.pause" Train ["p"] "let the run wait after the step it is at";
+    TrainResume "train.resume" Train ["r"] "let a paused run go on, or a stopped one from its checkpoint";
+    TrainStop "train.stop" Train ["s"] "let the run write a checkpoint and end";
+    TrainCheckpoint "train.checkpoint" Train ["c"] "let the run write a checkpoint and go on";
+    TrainOverlay "train.overlay" Train ["space"] "keep the run's curve on the chart, or take it off";
+    TrainSeries "train.series" Train ["tab"] "draw the next: loss, learning rate, gradient norm";
+    TrainSeriesBefore "train.series-before" Train ["shift-tab"] "draw the one before";
+    TrainLog "train.log" Train ["L"] "a logarithmic scale, or a plain one";
+    TrainSmooth "train.smooth" Train ["m"] "a smoothed line over the raw dots, or the dots alone";
+    TrainZoomIn "train.zoom-in" Train ["+", "="] "half as many steps, around the crosshair";
+    TrainZoomOut "train.zoom-out" Train ["-"] "twice as many steps";
+    TrainPanLeft "train.pan-left" Train ["<", "shift-left"] "earlier steps";
+    TrainPanRight "train.pan-right" Train [">", "shift-right"] "later steps";
+    TrainCrossLeft "train.cross-left" Train ["h", "left"] "the crosshair to the left";
+    TrainCrossRight "train.cross-right" Train ["l", "right"] "the crosshair to the right";
+    TrainBack "train.back" Train ["esc", "0"] "back: no crosshair, all steps, the chart";
+    TrainCompare "train.compare" Train ["d"] "in what this run's settings differ from another's";
+    TrainNote "train.note" Train ["N"] "a note about the run";
+    TrainSvg "train.svg" Train ["w"] "write the chart as an SVG file";
+    TrainDown "train.down" Train ["j", "down"] "the next run";
+    TrainUp "train.up" Train ["k", "up"] "the run before";
+    TrainTop "train.top" Train ["g g", "home"] "the newest run";
+    TrainBottom "train.bottom" Train ["G", "end"] "the oldest run";
+    TrainScrollDown "train.scroll-down" Train ["J", "ctrl-d", "pagedown"] "scroll the sample answers down";
+    TrainScrollUp "train.scroll-up" Train ["K", "ctrl-u", "pageup"] "scroll the sample answers up";
+
+    NewStart "new-run.start" NewRun ["s"] "check it; once it is checked, start it";
+    NewEdit "new-run.edit" NewRun ["enter", "e", "l", "right"] "change the setting, or choose the model";
+    NewUsual "new-run.usual" NewRun ["x", "backspace"] "the setting as the project has it";
+    NewDown "new-run.down" NewRun ["j", "down"] "the next setting";
+    NewUp "new-run.up" NewRun ["k", "up"] "the setting before";
+    NewPageDown "new-run.page-down" NewRun ["ctrl-f", "pagedown", "J"] "a page down";
+    NewPageUp "new-run.page-up" NewRun ["ctrl-b", "pageup", "K"] "a page up";
+    NewLeave "new-run.leave" NewRun ["esc", "h", "left"] "back to the runs; what was set stays";
 
     PaneData "pane.data" Normal ["1"] "the pane of the records";
     PanePrompt "pane.prompt" Normal ["2"] "the pane of the prompt";

@@ -7,6 +7,7 @@
 mod companions;
 pub mod desk;
 mod guard;
+mod runs;
 
 pub use guard::{Guard, tell_panics};
 
@@ -31,6 +32,7 @@ use crate::view;
 use companions::Companions;
 use desk::Desk;
 use guard::{Gathered, write_whole};
+use runs::Runs;
 
 /// Why the workbench did not open, or had to close.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +141,7 @@ struct Bench {
     guard: Guard,
     desk: Desk,
     companions: Companions,
+    runs: Runs,
     events: Option<EventStream>,
     started: Instant,
 }
@@ -159,8 +162,9 @@ impl Bench {
         let (app, effects) = App::new(context.project.name().to_owned(), author, keymap, size);
         let told = tell.clone();
         let companions = Companions::new(context.project.root(), Arc::new(move |msg| drop(told.send(msg))));
+        let runs = Runs::start(desk::context(context.project.root())?, tell.clone())?;
         let desk = Desk::start(desk::context(context.project.root())?, Box::new(move |msg| drop(tell.send(msg))))?;
-        let mut bench = Self { context, app, look, screen, gathered, guard, desk, companions, events: None, started };
+        let mut bench = Self { context, app, look, screen, gathered, guard, desk, companions, runs, events: None, started };
         bench.draw()?;
         for effect in effects {
             bench.carry_out(effect)?;
@@ -303,6 +307,7 @@ impl Bench {
                 Ok(()) => self.take(Msg::Note(format!("theme: {}", self.look.theme.name)))?,
                 Err(error) => self.take(Msg::Failed(error.to_string()))?,
             },
+            Effect::Train(effect) => self.runs.ask(effect),
             Effect::Quit => {}
         }
         Ok(())

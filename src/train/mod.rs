@@ -11,6 +11,7 @@
 pub mod batch;
 pub mod block;
 pub mod checkpoint;
+pub mod explained;
 pub mod linear;
 pub mod metrics;
 pub mod optimizer;

@@ -149,8 +149,16 @@ impl Settings {
     /// # Errors
     /// When a key is unknown, a value has another type, or makes no sense.
     pub fn from_table(table: &toml::Table) -> Result<Self, SettingsError> {
-        let settings: Self =
-            table.clone().try_into().map_err(|e: toml::de::Error| SettingsError::Table(e.message().to_owned()))?;
+        let parse = |table: toml::Table| table.try_into().map_err(|e: toml::de::Error| e.message().to_owned());
+        let settings: Self = parse(table.clone()).map_err(|reason| {
+            // Tried one by one, because the error itself does not name its key.
+            let wrong = table.iter().find_map(|(key, value)| {
+                let alone = toml::Table::from_iter([(key.clone(), value.clone())]);
+                let reason = parse(alone).map(|_: Self| ()).err()?;
+                Some(format!("{key} = {value}: {reason}"))
+            });
+            SettingsError::Table(wrong.unwrap_or(reason))
+        })?;
         settings.check()?;
         Ok(settings)
     }

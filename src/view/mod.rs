@@ -7,9 +7,12 @@ mod compare;
 mod data;
 mod diff;
 mod frame;
+mod loss_chart;
+mod new_run;
 mod overlay;
 mod paint;
 mod prompt;
+mod train;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -40,10 +43,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: &Theme) {
         Pane::Data => data::draw(frame, body, app, theme),
         Pane::Compare => compare::draw(frame, body, app, theme),
         Pane::Prompt => prompt::draw(frame, body, app, theme),
-        Pane::Train => {
-            let lines = vec![Line::styled("not here yet", theme.style(Role::Dim))];
-            paint::lines(frame, body, &lines, 0);
-        }
+        Pane::Train => train::draw(frame, body, app, theme),
     }
     if !calm {
         frame::footer(frame, foot, app, theme);

@@ -1,6 +1,6 @@
 //! A training job from its records to its end.
 //!
-//! [`prepare`] checks everything that can be checked before step 0 and freezes plan and records in a job; [`run`]
+//! [`check`] looks at everything that can be checked before step 0, [`Checked::freeze`] freezes plan and records in a job; [`run`]
 //! reads nothing but that job and the model it names, now or after a kill.
 
 use std::path::Path;
@@ -49,7 +49,7 @@ pub struct Prepared {
 }
 
 /// What will be trained, in numbers.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Facts {
     pub rows: usize,
     pub valid_rows: usize,
@@ -64,14 +64,33 @@ pub struct Facts {
     pub free_bytes: Option<u64>,
 }
 
-/// Checks `train` and `valid` for training `base` under `settings`, and freezes them in a new job under `runs`. Without
-/// validation records a share of the training records is held out, all of one prompt together.
+/// What was checked and not yet frozen.
+pub struct Checked {
+    pub plan: Plan,
+    pub facts: Facts,
+    train: Vec<Record>,
+    valid: Vec<Record>,
+}
+
+impl Checked {
+    /// Freezes it in a new job under `runs`.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn freeze(self, runs: &Path) -> Result<Prepared, TrainingError> {
+        let mut draft = Job::create(runs, JobKind::Train)?;
+        draft.freeze("train", &self.train)?.freeze("valid", &self.valid)?;
+        let job = draft.seal(&self.plan)?;
+        Ok(Prepared { job, facts: self.facts })
+    }
+}
+
+/// Checks `train` and `valid` for training `base` under `settings`. Without validation records a share of the training records
+/// is held out, all of one prompt together.
 ///
 /// # Errors
-/// With the reason and the records concerned where something would go wrong later; nothing is written then.
-#[allow(clippy::too_many_arguments)] // the whole of what a run is frozen from
-pub fn prepare(
-    runs: &Path,
+/// With the reason and the records concerned where something would go wrong later.
+pub fn check(
     opened: &Opened,
     base: BaseModel,
     prompt: Prompt,
@@ -79,7 +98,7 @@ pub fn prepare(
     train: Vec<Record>,
     valid: Vec<Record>,
     threads: usize,
-) -> Result<Prepared, TrainingError> {
+) -> Result<Checked, TrainingError> {
     if train.is_empty() {
         return Err(TrainingError::Refused("there is no record to train on".into()));
     }
@@ -143,10 +162,7 @@ pub fn prepare(
         needs_bytes,
         free_bytes,
     };
-    let mut draft = Job::create(runs, JobKind::Train)?;
-    draft.freeze("train", &train)?.freeze("valid", &valid)?;
-    let job = draft.seal(&plan)?;
-    Ok(Prepared { job, facts })
+    Ok(Checked { plan, facts, train, valid })
 }
 
 /// Records that fit, what was found of all, and which were left out with their lengths.

@@ -137,7 +137,8 @@ pub fn make(
         let mut pages: Vec<Record> = pretraining_text(SEED, length.pages).enumerate().map(record).collect();
         let held = pages.split_off(pages.len() - (pages.len() / 10).min(256));
         let settings = settings(length);
-        let Prepared { job, .. } = training::prepare(&runs, &opened, base, prompt, settings, pages, held, threads)?;
+        let checked = training::check(&opened, base, prompt, settings, pages, held, threads)?;
+        let Prepared { job, .. } = checked.freeze(&runs)?;
         (job, false)
     };
     let summary = training::run(&job, resume, control, watch)?;

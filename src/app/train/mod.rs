@@ -1,0 +1,717 @@
+//! The pane of the runs: their list, the curves of those on the chart, and the form of a new one.
+//!
+//! A run belongs to its own process. What is known of it here came out of its directory, and what is asked of it goes to
+//! whatever process carries it out; so a run that another workbench or a verb started is no different from one's own.
+
+pub mod form;
+pub mod history;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+pub use form::{Facts, Form, Model, Setting, Stand, Wish};
+pub use history::{History, Point, Series, Stretch};
+
+use super::overlay::Purpose;
+use super::{App, Overlay, Pane};
+use crate::job::Request;
+use crate::keymap::{Command, Scope};
+
+/// Curves on the chart at most.
+pub const CURVES: usize = 6;
+/// Looks whose sample answers are kept.
+const SAMPLED: usize = 64;
+/// Letters of a sample answer that are kept.
+const LETTERS: usize = 2_000;
+/// Lines that one scroll goes.
+const SCROLL: u16 = 3;
+
+/// A run in the list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Run {
+    /// The name of its folder.
+    pub name: String,
+    /// waiting, running, finished, stopped, failed, interrupted, unreadable.
+    pub state: String,
+    /// Of a running one: starting, running, paused, stopping.
+    pub phase: Option<String>,
+    /// Steps done.
+    pub step: u64,
+    /// Steps in all.
+    pub steps: Option<u64>,
+    /// The last training loss.
+    pub loss: Option<f64>,
+    /// The lowest validation loss and its step.
+    pub best: Option<(f64, u64)>,
+    /// Tokens a second, over the whole run.
+    pub tokens_per_s: Option<f64>,
+    /// Processor time its process takes, in percent of one core.
+    pub cpu: Option<u32>,
+    /// Seconds that are left.
+    pub seconds_left: Option<f64>,
+    /// How it ended, or why it cannot be read.
+    pub reason: String,
+    /// What a person wrote about it.
+    pub note: String,
+    /// Its base model.
+    pub base: String,
+    /// Training rows.
+    pub rows: Option<usize>,
+    /// When it was created, as people here write it.
+    pub created: String,
+}
+
+impl Run {
+    /// Whether a process carries it out at this moment.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.state == "running"
+    }
+
+    /// How it stands, in one word.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        self.phase.as_deref().filter(|_| self.is_live()).unwrap_or(&self.state)
+    }
+
+    fn is_paused(&self) -> bool {
+        self.word() == "paused"
+    }
+}
+
+/// A sample answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The step after which it was given.
+    pub step: u64,
+    /// The record that was asked.
+    pub id: String,
+    /// The answer.
+    pub answer: String,
+}
+
+/// A setting in which two runs differ: key, and its value in each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The key.
+    pub key: String,
+    /// The value of the first.
+    pub a: String,
+    /// That of the second.
+    pub b: String,
+}
+
+/// What happened to runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Msg {
+    /// All runs, oldest first.
+    Runs(Vec<Run>),
+    /// Steps of a run; `anew` where those before are void.
+    Steps { run: String, anew: bool, points: Vec<Point> },
+    /// Sample answers of a run, likewise.
+    Samples { run: String, anew: bool, samples: Vec<Sample> },
+    /// In what two runs differ.
+    Differ { a: String, b: String, differences: Vec<Difference> },
+    /// What a form needs: the settings as they are here, the catalogue, the project's base model.
+    Form { settings: Vec<Setting>, models: Vec<Model>, base: String },
+    /// What a form needs cannot be read.
+    NoForm(String),
+    /// What a run would be made of.
+    Checked { wish: Wish, result: Result<Facts, String> },
+    /// A run was started, or not.
+    Started(Result<String, String>),
+}
+
+/// What is to be done about runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// What is followed: whether the pane is shown, and of which runs everything is wanted.
+    Watch { shown: bool, runs: Vec<String> },
+    /// Ask the process of a run.
+    Control { run: String, request: Request },
+    /// Write down a note.
+    Note { run: String, text: String },
+    /// Write the chart into a file.
+    Svg { runs: Vec<String>, log: bool, file: String },
+    /// Compare what two runs were made of.
+    Compare { a: String, b: String },
+    /// Read what a form needs.
+    Form,
+    /// Look what a run would be made of.
+    Check(Wish),
+    /// Start one.
+    Start(Wish),
+    /// Go on with a run that does not run, from its newest checkpoint.
+    Resume(String),
+}
+
+/// What a line is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A note about a run.
+    Note(String),
+    /// The file for the chart.
+    Svg,
+    /// The value of a setting.
+    Setting(String),
+    /// A base model that is not in the catalogue.
+    Model,
+}
+
+/// What is drawn over the steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Drawn {
+    /// Training and validation loss.
+    #[default]
+    Loss,
+    /// Learning rate.
+    Rate,
+    /// Norm of the gradient.
+    Norm,
+}
+
+impl Drawn {
+    const ALL: [Self; 3] = [Self::Loss, Self::Rate, Self::Norm];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Loss => "loss",
+            Self::Rate => "learning rate",
+            Self::Norm => "gradient norm",
+        }
+    }
+
+    /// Its numbers.
+    #[must_use]
+    pub fn of(self, history: &History) -> &Series {
+        match self {
+            Self::Loss => &history.loss,
+            Self::Rate => &history.rate,
+            Self::Norm => &history.norm,
+        }
+    }
+}
+
+/// How the chart is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chart {
+    /// What is drawn.
+    pub drawn: Drawn,
+    /// Whether losses stand on a logarithmic scale.
+    pub log: bool,
+    /// Whether a smoothed line is drawn over the raw dots.
+    pub smooth: bool,
+    /// The steps that are shown; all of them where nobody zoomed.
+    pub window: Option<(u64, u64)>,
+    /// The step of the crosshair.
+    pub cross: Option<u64>,
+}
+
+impl Default for Chart {
+    fn default() -> Self {
+        Self { drawn: Drawn::Loss, log: false, smooth: true, window: None, cross: None }
+    }
+}
+
+/// What the pane shows beside the list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Face {
+    /// Curves and samples.
+    #[default]
+    Chart,
+    /// In what two runs differ; `None` until it is known.
+    Differences { a: String, b: String, lines: Option<Vec<Difference>> },
+    /// The form of a new run.
+    New,
+}
+
+/// The pane.
+#[derive(Debug, Default)]
+pub struct Train {
+    /// Whether the list has come.
+    pub ready: bool,
+    /// The runs, newest first.
+    pub runs: Vec<Run>,
+    /// Where the cursor is.
+    pub at: usize,
+    /// Runs whose curves stay on the chart wherever the cursor is, in the order in which they were put there.
+    pub kept: Vec<String>,
+    /// What is known of the runs on the chart.
+    pub histories: HashMap<String, History>,
+    /// Their sample answers.
+    pub samples: HashMap<String, Vec<Sample>>,
+    /// How the chart is looked at.
+    pub chart: Chart,
+    /// What is shown beside the list.
+    pub face: Face,
+    /// The form; kept while it is not shown.
+    pub form: Form,
+    /// Lines by which the samples are scrolled.
+    pub scroll: u16,
+    /// What a process is at.
+    pub busy: Option<&'static str>,
+    /// The run to which the cursor wants to go once the list has it.
+    wanted: Option<String>,
+    /// What was asked to be followed last.
+    watched: Option<(bool, Vec<String>)>,
+}
+
+impl Train {
+    /// The run at the cursor.
+    #[must_use]
+    pub fn current(&self) -> Option<&Run> {
+        self.runs.get(self.at)
+    }
+
+    /// A run by its name.
+    #[must_use]
+    pub fn run(&self, name: &str) -> Option<&Run> {
+        self.runs.iter().find(|run| run.name == name)
+    }
+
+    /// The runs on the chart: those that stay, and the one at the cursor.
+    #[must_use]
+    pub fn charted(&self) -> Vec<&Run> {
+        let kept = self.kept.iter().filter_map(|name| self.run(name));
+        let current = self.current().filter(|run| !self.kept.contains(&run.name));
+        kept.chain(current).collect()
+    }
+
+    /// The scope of the face.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        if self.face == Face::New { Scope::NewRun } else { Scope::Train }
+    }
+
+    /// The first and the last step that are on the chart.
+    #[must_use]
+    pub fn window(&self) -> (u64, u64) {
+        let (from, to) = self.chart.window.unwrap_or((0, u64::MAX));
+        let end = self.end();
+        (from.min(end.saturating_sub(1)), to.min(end))
+    }
+
+    /// The last step there is room for. It does not move with every step: while a run grows the room doubles, so that all but the
+    /// newest dots stay where they are.
+    fn end(&self) -> u64 {
+        let room = |run: &&Run| {
+            let steps = run.steps.unwrap_or(run.step).max(run.step);
+            if run.is_live() { run.step.max(16).next_power_of_two().min(steps) } else { run.step }
+        };
+        self.charted().iter().map(room).max().unwrap_or(1).max(1)
+    }
+
+    /// What copying takes: the command line of the form, else what the curve says.
+    pub(super) fn copied(&self) -> Option<String> {
+        if self.face == Face::New {
+            return Some(self.form.wish().line());
+        }
+        let run = self.current()?;
+        let words = self.histories.get(&run.name).map(|history| history.words.as_str()).unwrap_or_default();
+        Some(format!("{} {} at step {}: {words}", run.name, run.word(), run.step))
+    }
+
+    /// Zooms by a factor about the crosshair, or about the newest steps.
+    fn zoom(&mut self, inwards: bool) {
+        let (from, to) = self.window();
+        let span = to - from;
+        let wide = if inwards { (span / 2).max(4) } else { span.saturating_mul(2).max(1) };
+        let end = self.end();
+        if wide >= end {
+            self.chart.window = None;
+            return;
+        }
+        let middle = self.chart.cross.filter(|cross| (from..=to).contains(cross));
+        let from = match middle {
+            Some(cross) => cross.saturating_sub(wide / 2),
+            // Where the run grows, its newest steps stay in sight.
+            None => self.current().map_or(to, |run| run.step.min(to)).saturating_sub(wide),
+        };
+        let from = from.min(end - wide);
+        self.chart.window = Some((from, from + wide));
+    }
+
+    fn pan(&mut self, right: bool) {
+        let Some((from, to)) = self.chart.window else { return };
+        let (span, end) = (to - from, self.end());
+        let by = (span / 4).max(1);
+        let from = if right { (from + by).min(end.saturating_sub(span)) } else { from.saturating_sub(by) };
+        self.chart.window = Some((from, from + span));
+    }
+
+    fn move_cross(&mut self, right: bool) {
+        let (from, to) = self.window();
+        let by = ((to - from) / 60).max(1);
+        let newest = self.current().map_or(to, |run| run.step).clamp(from, to);
+        let cross = match self.chart.cross {
+            None => newest,
+            Some(cross) if right => (cross + by).min(to),
+            Some(cross) => cross.saturating_sub(by).max(from),
+        };
+        self.chart.cross = Some(cross);
+    }
+
+    /// Takes the list, newest first, the cursor staying on its run.
+    fn take_runs(&mut self, runs: Vec<Run>) {
+        let known = |name: &String| runs.iter().any(|run| run.name == *name);
+        let name = self.wanted.take_if(|name| known(name)).or_else(|| self.current().map(|run| run.name.clone()));
+        for run in &runs {
+            // The words about a curve differ once it is over.
+            let was = self.run(&run.name).is_some_and(Run::is_live);
+            if was != run.is_live()
+                && let Some(history) = self.histories.get_mut(&run.name)
+            {
+                history.read(!run.is_live());
+            }
+        }
+        self.runs = runs;
+        self.runs.reverse();
+        let at = name.and_then(|name| self.runs.iter().position(|run| run.name == name));
+        self.at = at.unwrap_or(self.at).min(self.runs.len().saturating_sub(1));
+        let there: Vec<String> = self.runs.iter().map(|run| run.name.clone()).collect();
+        self.kept.retain(|name| there.contains(name));
+        self.ready = true;
+    }
+
+    /// What has to be followed now, if it is other than what was asked for; forgets what is not on the chart any more.
+    pub(super) fn watch(&mut self, shown: bool) -> Option<super::Effect> {
+        let runs: Vec<String> = self.charted().iter().map(|run| run.name.clone()).collect();
+        let wanted = (shown, if shown { runs } else { Vec::new() });
+        if self.watched.as_ref() == Some(&wanted) {
+            return None;
+        }
+        // While the pane is not shown nobody follows, so what is kept would have a hole.
+        self.histories.retain(|name, _| wanted.1.contains(name));
+        self.samples.retain(|name, _| wanted.1.contains(name));
+        self.watched = Some(wanted.clone());
+        Some(super::Effect::Train(Effect::Watch { shown: wanted.0, runs: wanted.1 }))
+    }
+}
+
+impl App {
+    /// What happened to runs; whether the screen is another.
+    pub(super) fn train_msg(&mut self, msg: Msg, now: Duration) -> bool {
+        let shown = self.pane == Pane::Train;
+        let train = &mut self.train;
+        match msg {
+            Msg::Runs(runs) => train.take_runs(runs),
+            Msg::Steps { run, anew, points } => {
+                let (steps, live) = train.run(&run).map_or((None, true), |run| (run.steps, run.is_live()));
+                if anew || !train.histories.contains_key(&run) {
+                    train.histories.insert(run.clone(), History::new(steps));
+                }
+                if let Some(history) = train.histories.get_mut(&run) {
+                    history.take(&points, !live);
+                }
+            }
+            Msg::Samples { run, anew, samples } => {
+                let kept = train.samples.entry(run).or_default();
+                if anew {
+                    kept.clear();
+                }
+                kept.extend(samples.into_iter().map(|sample| Sample {
+                    answer: sample.answer.chars().take(LETTERS).collect(),
+                    ..sample
+                }));
+                keep_some(kept);
+            }
+            Msg::Differ { a, b, differences } => {
+                if let Face::Differences { a: first, b: second, lines } = &mut train.face
+                    && (&*first, &*second) == (&a, &b)
+                {
+                    *lines = Some(differences);
+                }
+            }
+            Msg::Form { settings, models, base } => {
+                train.form.at = train.form.at.min(settings.len());
+                (train.form.settings, train.form.models, train.form.base) = (settings, models, base);
+            }
+            Msg::NoForm(why) => train.form.stand = Stand::Refused(why),
+            Msg::Checked { wish, result } => {
+                // What was set meanwhile has to be looked at by itself.
+                let current = train.form.wish() == wish;
+                train.form.stand = match result {
+                    _ if !current => Stand::Open,
+                    Ok(facts) => Stand::Passed(facts),
+                    Err(why) => Stand::Refused(why),
+                };
+            }
+            Msg::Started(result) => {
+                train.busy = None;
+                let from_form = train.form.stand == Stand::Busy(STARTING);
+                match result {
+                    Ok(run) => {
+                        if from_form {
+                            train.form.stand = Stand::Open;
+                            train.face = Face::Chart;
+                        }
+                        train.chart = Chart { window: None, cross: None, ..train.chart };
+                        train.at = train.runs.iter().position(|known| known.name == run).unwrap_or(train.at);
+                        train.wanted = Some(run.clone());
+                        self.note(format!("run {run} is on its way; it goes on without togi"), now);
+                        return true;
+                    }
+                    Err(why) if from_form => train.form.stand = Stand::Refused(why),
+                    Err(why) => {
+                        self.trouble(why, now);
+                        return true;
+                    }
+                }
+            }
+        }
+        shown
+    }
+
+    /// A command of the pane.
+    pub(super) fn train_command(&mut self, command: Command, now: Duration, effects: &mut Vec<super::Effect>) {
+        use Command as C;
+        if command.scope() == Scope::NewRun {
+            self.form_command(command, now, effects);
+            return;
+        }
+        let last = self.train.runs.len().saturating_sub(1);
+        let train = &mut self.train;
+        match command {
+            C::TrainDown => self.to_run(self.train.at.saturating_add(1).min(last)),
+            C::TrainUp => self.to_run(self.train.at.saturating_sub(1)),
+            C::TrainTop => self.to_run(0),
+            C::TrainBottom => self.to_run(last),
+            C::TrainSeries => train.chart.drawn = turn(train.chart.drawn, 1),
+            C::TrainSeriesBefore => train.chart.drawn = turn(train.chart.drawn, Drawn::ALL.len() - 1),
+            C::TrainLog => train.chart.log = !train.chart.log,
+            C::TrainSmooth => train.chart.smooth = !train.chart.smooth,
+            C::TrainZoomIn => train.zoom(true),
+            C::TrainZoomOut => train.zoom(false),
+            C::TrainPanLeft => train.pan(false),
+            C::TrainPanRight => train.pan(true),
+            C::TrainCrossLeft => train.move_cross(false),
+            C::TrainCrossRight => train.move_cross(true),
+            C::TrainScrollDown => train.scroll = train.scroll.saturating_add(SCROLL),
+            C::TrainScrollUp => train.scroll = train.scroll.saturating_sub(SCROLL),
+            C::TrainBack => {
+                if train.face != Face::Chart {
+                    train.face = Face::Chart;
+                } else if train.chart.cross.take().is_none() && train.chart.window.take().is_none() {
+                    train.scroll = 0;
+                }
+            }
+            C::TrainOverlay => self.keep(now),
+            C::TrainNew => {
+                train.face = Face::New;
+                effects.push(super::Effect::Train(Effect::Form));
+            }
+            C::TrainSvg => {
+                let Some(run) = train.current() else { return self.none(now) };
+                let file = format!("{}.svg", run.name);
+                let title = "write the chart into which file?".to_owned();
+                self.overlay = Some(Overlay::ask(Purpose::Train(Line::Svg), title, &file, Vec::new()));
+            }
+            C::TrainNote => {
+                let Some(run) = train.current() else { return self.none(now) };
+                let (purpose, title) = (Purpose::Train(Line::Note(run.name.clone())), format!("a note about {}", run.name));
+                self.overlay = Some(Overlay::ask(purpose, title, &run.note.replace('\n', " "), Vec::new()));
+            }
+            C::TrainCompare => self.compare_runs(now, effects),
+            C::TrainPause => self.control(Request::Pause, now, effects),
+            C::TrainStop => self.control(Request::Stop, now, effects),
+            C::TrainCheckpoint => self.control(Request::Checkpoint, now, effects),
+            C::TrainResume => self.resume(now, effects),
+            _ => {}
+        }
+    }
+
+    fn none(&mut self, now: Duration) {
+        let key = self.keymap.first(Command::TrainNew);
+        self.note(format!("there is no run yet; {key} sets one up"), now);
+    }
+
+    fn to_run(&mut self, at: usize) {
+        if at != self.train.at {
+            self.train.at = at;
+            self.train.scroll = 0;
+            if self.train.face != Face::Chart {
+                self.train.face = Face::Chart;
+            }
+        }
+    }
+
+    /// Keeps the run's curve on the chart, or takes it off.
+    fn keep(&mut self, now: Duration) {
+        let train = &mut self.train;
+        let Some(name) = train.current().map(|run| run.name.clone()) else { return self.none(now) };
+        if let Some(at) = train.kept.iter().position(|kept| *kept == name) {
+            train.kept.remove(at);
+        } else if train.kept.len() + 1 >= CURVES {
+            self.note(format!("{CURVES} curves fit on the chart: take one off first"), now);
+        } else {
+            train.kept.push(name);
+        }
+    }
+
+    /// Shows in what the run at the cursor differs from the one that is kept, else from the one before it.
+    fn compare_runs(&mut self, now: Duration, effects: &mut Vec<super::Effect>) {
+        let train = &mut self.train;
+        let Some(b) = train.current().map(|run| run.name.clone()) else { return self.none(now) };
+        let kept = train.kept.iter().rev().find(|name| **name != b).cloned();
+        let older = train.runs.get(train.at + 1).or(train.at.checked_sub(1).and_then(|at| train.runs.get(at)));
+        let Some(a) = kept.or_else(|| older.map(|run| run.name.clone())) else {
+            self.note("there is only one run", now);
+            return;
+        };
+        train.face = Face::Differences { a: a.clone(), b: b.clone(), lines: None };
+        effects.push(super::Effect::Train(Effect::Compare { a, b }));
+    }
+
+    fn control(&mut self, request: Request, now: Duration, effects: &mut Vec<super::Effect>) {
+        let Some(run) = self.train.current() else { return self.none(now) };
+        if !run.is_live() {
+            let words = format!("run {} does not run: it is {}", run.name, run.word());
+            return self.note(words, now);
+        }
+        let words = match request {
+            Request::Pause => "waits after the step it is at",
+            Request::Stop => "writes a checkpoint and ends",
+            Request::Checkpoint => "writes a checkpoint and goes on",
+            Request::Resume | Request::Status => "goes on",
+        };
+        let (words, run) = (format!("{} {words}", run.name), run.name.clone());
+        effects.push(super::Effect::Train(Effect::Control { run, request }));
+        self.note(words, now);
+    }
+
+    /// Lets a paused run go on in its process, and a stopped one in a new one.
+    fn resume(&mut self, now: Duration, effects: &mut Vec<super::Effect>) {
+        let Some(run) = self.train.current() else { return self.none(now) };
+        if run.is_paused() {
+            return self.control(Request::Resume, now, effects);
+        }
+        let name = run.name.clone();
+        match run.state.as_str() {
+            "running" => self.note(format!("{name} is running"), now),
+            "finished" => self.note(format!("{name} is finished: {}", self.train.current().map_or("", |run| &run.reason)), now),
+            _ if self.train.busy.is_some() => self.note("one thing at a time: another run is being started", now),
+            _ => {
+                self.train.busy = Some("starting");
+                effects.push(super::Effect::Train(Effect::Resume(name)));
+            }
+        }
+    }
+
+    /// A command of the form.
+    fn form_command(&mut self, command: Command, now: Duration, effects: &mut Vec<super::Effect>) {
+        use Command as C;
+        const PAGE: isize = 10;
+        self.train.face = Face::New;
+        if self.train.form.settings.is_empty() {
+            effects.push(super::Effect::Train(Effect::Form));
+        }
+        let form = &mut self.train.form;
+        match command {
+            C::NewDown => form.step(1),
+            C::NewUp => form.step(-1),
+            C::NewPageDown => form.step(PAGE),
+            C::NewPageUp => form.step(-PAGE),
+            C::NewLeave => {
+                if form.choosing.take().is_none() {
+                    self.train.face = Face::Chart;
+                }
+            }
+            C::NewUsual => match form.setting().map(|setting| setting.key.clone()) {
+                Some(key) => form.give(&key, ""),
+                None => (form.model, form.stand) = (None, Stand::Open),
+            },
+            C::NewEdit => self.edit_form(),
+            C::NewStart => {
+                let wish = form.wish();
+                match &form.stand {
+                    Stand::Busy(_) => self.note("it is being looked at", now),
+                    Stand::Passed(_) => {
+                        form.stand = Stand::Busy(STARTING);
+                        effects.push(super::Effect::Train(Effect::Start(wish)));
+                    }
+                    Stand::Open | Stand::Refused(_) => {
+                        form.stand = Stand::Busy(CHECKING);
+                        effects.push(super::Effect::Train(Effect::Check(wish)));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Asks for what is at the cursor of the form.
+    fn edit_form(&mut self) {
+        let form = &mut self.train.form;
+        if let Some(at) = form.choosing {
+            // The project's own, the catalogue, and any other.
+            if at > form.models.len() {
+                let (purpose, title) = (Purpose::Train(Line::Model), "a GGUF file, a Hugging Face folder or a Hub id".to_owned());
+                let written = form.model.clone().unwrap_or_default();
+                self.overlay = Some(Overlay::ask(purpose, title, &written, Vec::new()));
+                return;
+            }
+            form.model = at.checked_sub(1).and_then(|at| form.models.get(at)).map(|model| model.id.clone());
+            (form.choosing, form.stand) = (None, Stand::Open);
+            return;
+        }
+        let Some(setting) = form.setting() else {
+            let here = form.model.as_ref().and_then(|id| form.models.iter().position(|model| model.id == *id));
+            form.choosing = Some(here.map_or(0, |at| at + 1));
+            return;
+        };
+        let (key, value) = (setting.key.clone(), form.value(setting).to_owned());
+        let title = format!("train.{key}, now {value}; nothing: as the project has it");
+        let choices: &[&str] = match key.as_str() {
+            "method" => &["lora", "full"],
+            "schedule" => &["cosine", "linear", "constant"],
+            "too_long" => &["stop", "drop"],
+            "rslora" | "supervise_prompt" | "share_prefix" | "checkpointing" => &["true", "false"],
+            _ => &[],
+        };
+        let choices = choices.iter().map(|&choice| choice.to_owned()).collect();
+        self.overlay = Some(Overlay::ask(Purpose::Train(Line::Setting(key)), title, "", choices));
+    }
+
+    /// A line that was asked for.
+    pub(super) fn train_line(&mut self, what: Line, text: &str, now: Duration, effects: &mut Vec<super::Effect>) {
+        match what {
+            Line::Note(run) => effects.push(super::Effect::Train(Effect::Note { run, text: text.to_owned() })),
+            Line::Svg if text.trim().is_empty() => self.note("no file, no chart", now),
+            Line::Svg => {
+                let runs = self.train.charted().iter().map(|run| run.name.clone()).collect();
+                let (log, file) = (self.train.chart.log, text.trim().to_owned());
+                effects.push(super::Effect::Train(Effect::Svg { runs, log, file }));
+            }
+            Line::Setting(key) => self.train.form.give(&key, text),
+            Line::Model => {
+                let form = &mut self.train.form;
+                form.model = Some(text.trim().to_owned()).filter(|model| !model.is_empty());
+                (form.choosing, form.stand) = (None, Stand::Open);
+            }
+        }
+    }
+}
+
+const STARTING: &str = "starting";
+const CHECKING: &str = "checking";
+
+fn turn(drawn: Drawn, by: usize) -> Drawn {
+    let at = Drawn::ALL.iter().position(|other| *other == drawn).unwrap_or(0);
+    Drawn::ALL[(at + by) % Drawn::ALL.len()]
+}
+
+/// Keeps the first look and the newest ones.
+fn keep_some(samples: &mut Vec<Sample>) {
+    let mut steps: Vec<u64> = samples.iter().map(|sample| sample.step).collect();
+    steps.dedup();
+    if steps.len() > SAMPLED
+        && let (Some(first), Some(from)) = (steps.first().copied(), steps.get(steps.len() - SAMPLED + 1).copied())
+    {
+        samples.retain(|sample| sample.step == first || sample.step >= from);
+    }
+}
+
+#[cfg(test)]
+mod tests;
