@@ -149,6 +149,8 @@ pub enum Ask {
     History(i64),
     /// Categories and people there are, for suggestions.
     Names,
+    /// Let a model draft records, in a process of its own.
+    Drafts { records: Vec<i64>, system: wish::System },
     /// Runs and checkpoints that can answer.
     Systems,
     /// The test records.

@@ -60,6 +60,8 @@ pub struct Asked {
 pub enum Choice {
     /// A split for records.
     Split(Vec<i64>),
+    /// Who drafts.
+    Drafter,
     /// Who answers on a side.
     Side(usize),
     /// The version of the template that is shown; their names.
@@ -312,6 +314,13 @@ impl App {
                 if let Some(name) = names.get(at) {
                     self.beside_chosen(name);
                 }
+            }
+            Overlay::Pick { choice: Choice::Drafter, at, .. } => {
+                let system = self.compare.systems.get(at).cloned().unwrap_or_default();
+                let records = std::mem::take(&mut self.data.drafting);
+                self.note(format!("{} drafts {} records in the background", system.name(), records.len()), now);
+                self.data.selected.clear();
+                effects.push(Effect::Store(Ask::Drafts { records, system }));
             }
             Overlay::Pick { choice: Choice::Variable, at, .. } => self.variable_chosen(at, now),
             Overlay::Pick { choice: Choice::Side(side), at, .. } => self.side_chosen(side, at, now, effects),

@@ -64,6 +64,18 @@ pub fn open(context: Context) -> Result<(), TerminalError> {
     runtime.block_on(run(context, keymap, look))
 }
 
+/// Every command and its keys, as a commented `keymap.toml`.
+#[must_use]
+pub fn documented_keys() -> String {
+    Keymap::default().documented()
+}
+
+/// Where the user's `keymap.toml` lies.
+#[must_use]
+pub fn keymap_path() -> Option<std::path::PathBuf> {
+    Keymap::path()
+}
+
 /// How the screen looks.
 struct Look {
     theme: Theme,
@@ -163,7 +175,7 @@ impl Bench {
         let told = tell.clone();
         let companions = Companions::new(context.project.root(), Arc::new(move |msg| drop(told.send(msg))));
         let runs = Runs::start(desk::context(context.project.root())?, tell.clone())?;
-        let desk = Desk::start(desk::context(context.project.root())?, Box::new(move |msg| drop(tell.send(msg))))?;
+        let desk = Desk::start(desk::context(context.project.root())?, Arc::new(move |msg| drop(tell.send(msg))))?;
         let mut bench = Self { context, app, look, screen, gathered, guard, desk, companions, runs, events: None, started };
         bench.draw()?;
         for effect in effects {
