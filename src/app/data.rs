@@ -106,9 +106,16 @@ pub struct Editor {
     written: Option<Duration>,
     /// Whether it wants to be looked at.
     unseen: bool,
+    touched: bool,
 }
 
 impl Editor {
+    /// Whether anything was written since it was opened.
+    #[must_use]
+    pub fn is_touched(&self) -> bool {
+        self.touched
+    }
+
     /// Whether all that is written was sent to be saved.
     #[must_use]
     pub fn is_saved(&self) -> bool {
@@ -231,6 +238,7 @@ impl Data {
         if let Some(editor) = &mut self.editor {
             editor.written = Some(now);
             editor.unseen = true;
+            editor.touched = true;
         }
     }
 
@@ -321,9 +329,11 @@ impl Data {
         self.watch.take(now);
         self.scroll = 0;
         self.part = None;
-        if let Some(open) = self.ahead.remove(&id) {
-            self.open = Some(open);
+        // What is left may be gone back to, and what comes may have been read ahead.
+        if let Some(open) = self.open.take() {
+            self.ahead.insert(open.record.id, open);
         }
+        self.open = self.ahead.remove(&id);
         effects.push(Effect::Store(Ask::Open(id)));
         self.look_ahead(effects);
     }
@@ -412,6 +422,7 @@ impl Data {
             sent: text,
             written: None,
             unseen: true,
+            touched: false,
         });
         self.part = Some(place);
         self.watch.touch(now);
@@ -439,6 +450,7 @@ impl Data {
             sent: theirs,
             written: None,
             unseen: true,
+            touched: false,
         };
         self.editor = Some(editor);
     }
@@ -812,7 +824,11 @@ impl App {
                 return false;
             }
             Msg::Changed(ids) => {
-                let known: Vec<i64> = ids.iter().copied().filter(|id| self.data.rows.contains_key(id)).collect();
+                // No act, and yet something is written: a claim, or what a lint found. The rows on the screen tell.
+                let page = self.data.page();
+                let near = self.data.at.saturating_sub(page)..(self.data.at + page).min(self.data.ids.len());
+                let asked = if ids.is_empty() { self.data.ids.get(near).unwrap_or_default() } else { &ids };
+                let known: Vec<i64> = asked.iter().copied().filter(|id| self.data.rows.contains_key(id)).collect();
                 if !known.is_empty() {
                     effects.push(Effect::Store(Ask::Rows(known)));
                 }
@@ -899,7 +915,10 @@ impl App {
     fn acted(&mut self, acted: Acted, now: Duration, effects: &mut Vec<Effect>) {
         if acted.tell {
             self.note(acted.words, now);
-            if let [only] = acted.changed[..] {
+            // To see it; but nobody's filter goes for that.
+            if let [only] = acted.changed[..]
+                && self.data.ids.binary_search(&only).is_ok()
+            {
                 self.go_to(only, now, effects);
             }
         }
