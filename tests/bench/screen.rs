@@ -82,7 +82,8 @@ fn memory(pid: u32) -> f64 {
     line("RssAnon:").max(line("VmRSS:") - line("RssFile:"))
 }
 
-fn measure(dir: &Path, what: &str, records: usize) {
+/// Measures a project whose records `first` to `last` wait.
+fn measure(dir: &Path, what: &str, first: usize, last: usize) {
     println!("{what}");
     let mut starts: Vec<Duration> = (0..10)
         .map(|_| {
@@ -103,14 +104,14 @@ fn measure(dir: &Path, what: &str, records: usize) {
     let mut screen = Screen::open(dir, 160, 40);
     screen.wait_for("instruction");
     screen.settle();
-    keys(&mut screen, "j, to the next record", 200, |index| ("j".into(), format!("│ {} ", index + 2)));
+    keys(&mut screen, "j, to the next record", 200, |index| ("j".into(), format!("│ {} ", first + index + 1)));
     screen.keys("gg");
-    screen.wait_for("│ 1 ");
-    keys(&mut screen, "page down", 50, |index| ("\x06".into(), format!("│ {} ", (index + 1) * 34 + 1)));
+    screen.wait_for(&format!("│ {first} "));
+    keys(&mut screen, "page down", 50, |index| ("\x06".into(), format!("│ {} ", first + (index + 1) * 34)));
     screen.keys("G");
-    println!("  {:<34} {:10.1} ms", "to the last record", screen.wait_for(&format!("│ {records} ")).as_secs_f64() * 1e3);
+    println!("  {:<34} {:10.1} ms", "to the last record", screen.wait_for(&format!("│ {last} ")).as_secs_f64() * 1e3);
     screen.keys("gg");
-    screen.wait_for("│ 1 ");
+    screen.wait_for(&format!("│ {first} "));
     screen.keys("e");
     screen.wait_for("writing");
     screen.keys("\x05");
@@ -126,7 +127,7 @@ fn measure(dir: &Path, what: &str, records: usize) {
     println!("  {:<34} {:10.1} MB", "memory of the workbench (private)", memory(screen.child.process_id().unwrap()));
     screen.keys("\x1b");
     screen.settle();
-    keys(&mut screen, "a, accept and next", 100, |index| ("a".into(), format!("│ {} ", index + 2)));
+    keys(&mut screen, "a, accept and next", 100, |index| ("a".into(), format!("│ {} ", first + index + 1)));
     screen.keys("q");
     screen.ended();
 }
@@ -158,18 +159,18 @@ fn curve(dir: &Path) {
 fn main() {
     let model = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
     let large = project(100_000, None);
-    measure(large.path(), "100,000 records, nothing else running", 100_000);
+    measure(large.path(), "100,000 records, nothing else running", 1, 100_000);
     drop(large);
     let desk = project(10_000, model.as_deref());
-    measure(desk.path(), "10,000 records, nothing else running", 10_000);
+    measure(desk.path(), "10,000 records, nothing else running", 1, 10_000);
     if model.is_none() {
         println!("no model was named: nothing is measured beside a run");
         return;
     }
-    togi(desk.path(), &["accept", "--query", "id:1-2000"]);
+    togi(desk.path(), &["accept", "--query", "id:8001-10000"]);
     togi(desk.path(), &["train", "--background", "--set", "epochs=20", "--set", "samples=0"]);
     thread::sleep(Duration::from_secs(20));
-    measure(desk.path(), "10,000 records, beside a run on all cores", 10_000);
+    measure(desk.path(), "10,000 records, beside a run on all cores", 101, 8_000);
     curve(desk.path());
     togi(desk.path(), &["runs", "--stop", "latest"]);
 }

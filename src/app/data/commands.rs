@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Data, Editor, GLANCE, Row, SCROLL, WAITING};
+use super::{Editor, GLANCE, Row, SCROLL, WAITING};
 use crate::app::overlay::{Choice, Purpose};
 use crate::app::record::{self, Place};
 use crate::app::wish::{Granted, Wish};
