@@ -2,17 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::job::Job;
 use crate::model::peft;
 
 use super::context::{ActionError, Context};
 
 /// How a person names an adapter.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
     /// A run of the project (`a1`, `latest`, …), optionally with a step: `a1@120`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
     /// Any PEFT adapter's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter: Option<PathBuf>,
 }
 

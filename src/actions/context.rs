@@ -131,16 +131,7 @@ impl Context {
     pub fn prompt(&self) -> Result<Prompt, ActionError> {
         let settings = self.project.prompt();
         let template = match &settings.template {
-            Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|cause| ActionError::File {
-                    action: "read the prompt template",
-                    path: path.clone(),
-                    cause,
-                })?;
-                // An editor ends a file with a line break, which is no part of the prompt.
-                let text = text.strip_suffix('\n').unwrap_or(&text);
-                Some(text.strip_suffix('\r').unwrap_or(text).to_owned())
-            }
+            Some(path) => Some(read_template(path)?),
             None => None,
         };
         let style = match settings.style.as_deref() {
@@ -205,6 +196,20 @@ fn check_keys(table: &toml::Table) -> Result<(), ActionError> {
 /// The default of a training setting as TOML has it.
 fn default_of(key: &str) -> Option<toml::Value> {
     toml::Table::try_from(Settings::default()).ok()?.remove(key)
+}
+
+/// Reads a prompt template. An editor ends a file with a line break, which is no part of the prompt.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn read_template(path: &Path) -> Result<String, ActionError> {
+    let text = std::fs::read_to_string(path).map_err(|cause| ActionError::File {
+        action: "read the prompt template",
+        path: path.to_owned(),
+        cause,
+    })?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }
 
 /// Reads records from a file and refuses it when a line is none.

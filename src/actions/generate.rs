@@ -9,6 +9,7 @@ use crate::worker::answers::Answering;
 use crate::worker::model::read_adapter;
 
 use super::adapters::Choice;
+use super::answer::{Answerer, Cell, Question, Told};
 use super::context::{ActionError, Context};
 
 pub use crate::worker::Sampling;
@@ -84,7 +85,7 @@ pub fn generate(
 }
 
 /// Why an answer ended, in one word.
-fn word(stop: &Stop) -> &'static str {
+pub(super) fn word(stop: &Stop) -> &'static str {
     match stop {
         Stop::End(_) => "end",
         Stop::Text(_) => "stop",
@@ -106,24 +107,39 @@ pub fn compare(
     tell: &mut dyn FnMut(hub::Progress),
     see: &mut dyn FnMut(bool, &str) -> bool,
 ) -> Result<Compared, ActionError> {
-    let folder = choice
-        .folder(context)?
-        .ok_or_else(|| ActionError::Refused("name the tuned model: --run RUN (or --adapter DIR)".into()))?;
-    let (opened, ..) = context.open(tell)?;
-    let decoder = opened.load()?;
-    let adapter = read_adapter(&folder, &decoder)?;
-    let started = std::time::Instant::now();
-    let answering = Answering { opened: &opened, decoder: &decoder };
-    let both = answering.compare(&record_of(prompt), &adapter, limits, see)?;
-    Ok(Compared {
+    if *choice == Choice::default() {
+        return Err(ActionError::Refused("name the tuned model: --run RUN (or --adapter DIR)".into()));
+    }
+    let cell = |choice: Choice| Cell { question: Question::Typed(prompt.to_owned()), choice, template: None, stream: 0 };
+    let cells = [cell(Choice::default()), cell(choice.clone())];
+    let mut both = Compared {
         prompt: prompt.to_owned(),
-        base: both.base.text,
-        tuned: both.tuned.text,
-        adapter: both.identity,
-        differs: both.difference > 0.0,
-        difference: both.difference,
-        seconds: started.elapsed().as_secs_f64(),
-    })
+        base: String::new(),
+        tuned: String::new(),
+        adapter: String::new(),
+        differs: false,
+        difference: 0.0,
+        seconds: 0.0,
+    };
+    Answerer::default().answer(context, None, &cells, limits, tell, &mut |told| match told {
+        Told::Begins { adapter, .. } => {
+            both.adapter = adapter.unwrap_or_default();
+            true
+        }
+        Told::Text { cell, text } => {
+            if cell == 1 { &mut both.tuned } else { &mut both.base }.push_str(&text);
+            see(cell == 1, &text)
+        }
+        Told::Apart { difference, .. } => {
+            (both.difference, both.differs) = (difference, difference > 0.0);
+            true
+        }
+        Told::Done { seconds, .. } => {
+            both.seconds = seconds;
+            true
+        }
+    })?;
+    Ok(both)
 }
 
 #[cfg(test)]

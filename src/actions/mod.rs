@@ -4,15 +4,20 @@
 //! [`worker`](crate::worker). It never prints: it returns what a verb prints and a pane shows.
 
 pub mod adapters;
+pub mod answer;
 pub mod bench;
+pub mod companion;
 pub mod context;
 pub mod demo;
 pub mod doctor;
 pub mod generate;
 pub mod init;
+pub mod judge;
 pub mod measure;
 pub mod models;
+pub mod prompts;
 pub mod records;
+pub mod rehearsal;
 pub mod render;
 pub mod runs;
 pub mod train;

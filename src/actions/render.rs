@@ -3,35 +3,75 @@
 use std::path::Path;
 
 use crate::model::weights::hub;
-use crate::prompt::{Mode, Rendered, display};
+use crate::prompt::{Mode, Prompt, Record, Rendered, display};
+use crate::worker::model::Opened;
+use crate::worker::training::LONGEST;
 
-use super::context::{ActionError, Context, records};
+use super::context::{ActionError, Context, read_template, records};
+use crate::data::view::rendered;
 
-pub use crate::prompt::display::listing;
+pub use crate::prompt::display::{Row as Token, listing};
 
 /// One record's rendering, token by token.
 pub struct Shown {
     pub id: String,
     pub rendered: Rendered,
-    pub rows: Vec<display::Row>,
+    pub rows: Vec<Token>,
+    /// The window of a training in tokens: what is longer is left out, or stops the run.
+    pub window: usize,
 }
 
-/// Renders row `row` (from 1) of a file as for training, or, where it has no answer, as for generation.
+/// Where the record is.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// A row of a file, from 1.
+    Row(&'a Path, usize),
+    /// One of the project's records.
+    Record(i64),
+}
+
+/// Renders a record as for training, or, where it has no answer, as for generation; with the template in the file `template` in
+/// place of the project's where one is given.
 ///
 /// # Errors
-/// When there is no such row, or it cannot be rendered.
+/// When there is no such record, or it cannot be rendered.
 pub fn render(
     context: &mut Context,
-    data: &Path,
-    row: usize,
+    source: &Source<'_>,
+    template: Option<&Path>,
+    tell: &mut dyn FnMut(hub::Progress),
+) -> Result<Shown, ActionError> {
+    let template = template.map(read_template).transpose()?;
+    match *source {
+        Source::Row(data, row) => {
+            let all = records(data)?;
+            let record = row.checked_sub(1).and_then(|i| all.get(i)).ok_or_else(|| {
+                ActionError::Refused(format!("{} has rows 1 to {}; there is no row {row}", data.display(), all.len()))
+            })?;
+            one(context, record, template, tell)
+        }
+        Source::Record(id) => {
+            let record = rendered(&context.store()?.get(id)?);
+            one(context, &record, template, tell)
+        }
+    }
+}
+
+/// Renders a record as [`render`] does, with `template` in place of the project's where it is given.
+///
+/// # Errors
+/// When it cannot be rendered; a template's error says its line.
+pub fn one(
+    context: &mut Context,
+    record: &Record,
+    template: Option<String>,
     tell: &mut dyn FnMut(hub::Progress),
 ) -> Result<Shown, ActionError> {
     let settings = context.settings(&[])?;
-    let all = records(data)?;
-    let record = row.checked_sub(1).and_then(|i| all.get(i)).ok_or_else(|| {
-        ActionError::Refused(format!("{} has rows 1 to {}; there is no row {row}", data.display(), all.len()))
-    })?;
-    let (opened, ..) = context.open(tell)?;
+    let (mut opened, base, prompt) = context.open(tell)?;
+    if template.is_some() {
+        opened = Opened::open(Path::new(&base.path), Prompt { template, ..prompt })?;
+    }
     let mode = if record.answer().is_some() || matches!(record.kind, crate::prompt::Kind::Text { .. }) {
         Mode::Train { supervise_prompt: settings.supervise_prompt }
     } else {
@@ -39,5 +79,7 @@ pub fn render(
     };
     let rendered = opened.renderer.render(record, mode).map_err(crate::worker::answers::AnswerError::from)?;
     let rows = display::rows(&opened.renderer, &rendered);
-    Ok(Shown { id: record.id.clone(), rendered, rows })
+    let reach = opened.source.description().context;
+    let window = if settings.max_length > 0 { settings.max_length.min(reach) } else { reach.min(LONGEST) };
+    Ok(Shown { id: record.id.clone(), rendered, rows, window })
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::field::Field;
 use super::overlay::{Choice, Purpose};
 use super::record::{self, Place};
-use super::{Act, Acted, App, Ask, Effect, Found, Msg, Opened, Overlay};
+use super::wish::{Found, Granted, Wish};
+use super::{Act, Acted, App, Ask, Effect, Msg, Opened, Overlay};
 use crate::keymap::Command;
-use crate::store::{Origin, Record, Split, State, Status};
+use crate::store::{Origin, Split, State, Status};
 
 /// What is listed when the workbench opens.
 pub const WAITING: &str = "status:inbox,draft";
@@ -164,7 +165,10 @@ pub struct Data {
     /// Records that this person decided on since the query was typed: they stay in the list.
     sticky: BTreeSet<i64>,
     number: u64,
+    /// The wish to look at what is being written.
     stamp: u64,
+    /// The wish for similar records, and the record.
+    near: Option<(u64, i64)>,
     /// The screen's rows.
     height: usize,
     /// Whether the cursor came here by going on, so that a taken record is passed over.
@@ -206,30 +210,17 @@ impl Data {
 
     pub(super) fn wake(&self) -> Option<Duration> {
         let editor = self.editor.as_ref()?;
-        let written = editor.written?;
-        Some(if editor.unseen { written + GLANCE } else { written + PAUSE })
+        let written = editor.written.unwrap_or_default();
+        if editor.unseen { Some(written + GLANCE) } else { editor.written.map(|written| written + PAUSE) }
     }
 
     pub(super) fn woken(&mut self, now: Duration, effects: &mut Vec<Effect>) -> bool {
         let Some(written) = self.editor.as_ref().and_then(|editor| editor.written) else { return false };
-        if now >= written + GLANCE {
-            self.glance(effects);
-        }
         if now >= written + PAUSE {
             self.save(now, false, effects);
             return true;
         }
         false
-    }
-
-    /// Asks what the record would be found to be.
-    fn glance(&mut self, effects: &mut Vec<Effect>) {
-        let Some(editor) = self.editor.as_mut().filter(|editor| editor.unseen) else { return };
-        editor.unseen = false;
-        let Some(open) = self.open.as_ref().filter(|open| open.record.id == editor.record) else { return };
-        self.stamp += 1;
-        let record = Record { state: editor.after(), ..open.record.clone() };
-        effects.push(Effect::Relint { record: Box::new(record), stamp: self.stamp });
     }
 
     /// A letter was written.
@@ -421,7 +412,6 @@ impl Data {
         });
         self.part = Some(place);
         self.watch.touch(now);
-        self.glance(effects);
         Ok(())
     }
 
@@ -566,11 +556,15 @@ impl App {
                 }
             }
             C::NextMine => effects.push(Effect::Store(Ask::NextMine)),
-            C::Neighbours => effects.extend(self.data.current().map(|id| Effect::Store(Ask::Neighbours(id)))),
+            C::Neighbours => {
+                if let Some(id) = self.data.current() {
+                    self.data.near = Some((self.wish(Wish::Near(id), effects), id));
+                }
+            }
             C::History => effects.extend(self.data.current().map(|id| Effect::Store(Ask::History(id)))),
             C::Lint => {
                 self.note("looking at all records", now);
-                effects.push(Effect::Store(Ask::Lint));
+                self.wish(Wish::Lint, effects);
             }
             C::Drafts => self.note("drafts need a model: not yet", now),
             C::EditorDone => self.data.close(now, effects),
@@ -753,7 +747,10 @@ impl App {
                     self.data.rows.insert(row.id, row);
                 }
             }
-            Msg::Opened(opened) => return self.opened(*opened),
+            Msg::Opened(opened) => {
+                let elsewhere = self.compare_opened(&opened) | self.prompt_opened(&opened);
+                return self.opened(*opened) | elsewhere;
+            }
             Msg::Gone(id) => {
                 self.data.ahead.remove(&id);
                 if self.data.current() == Some(id) {
@@ -793,7 +790,6 @@ impl App {
                 self.go_to(id, now, effects);
             }
             Msg::GoTo(None) => self.note("nothing waits for you", now),
-            Msg::Neighbours { record, near } => self.overlay = Some(Overlay::Near { record, near, at: 0 }),
             Msg::History { record, lines } => self.overlay = Some(Overlay::History { record, lines, at: 0 }),
             Msg::Names { categories, people } => {
                 self.data.categories = categories;
@@ -812,9 +808,55 @@ impl App {
                 self.data.again(effects);
                 return false;
             }
-            Msg::Linted { stamp, found } if stamp == self.data.stamp && self.data.editor.is_some() => {
+            _ => return false,
+        }
+        true
+    }
+
+    /// Asks a companion; returns the number that its answers carry.
+    pub(super) fn wish(&mut self, wish: Wish, effects: &mut Vec<Effect>) -> u64 {
+        self.wishes += 1;
+        effects.push(Effect::Wish { number: self.wishes, wish });
+        self.wishes
+    }
+
+    /// Asks what the record that is being written would be found to be, once the person pauses.
+    pub(super) fn glance(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let Some(editor) = self.data.editor.as_mut().filter(|editor| editor.unseen) else { return };
+        if editor.written.is_some_and(|written| now < written + GLANCE) {
+            return;
+        }
+        editor.unseen = false;
+        let wish = Wish::Relint { record: editor.record, state: Box::new(editor.after()) };
+        self.data.stamp = self.wish(wish, effects);
+    }
+
+    /// What a companion answers to the pane.
+    pub(super) fn data_granted(
+        &mut self,
+        number: u64,
+        granted: Granted,
+        now: Duration,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        match granted {
+            Granted::Found(found) if number == self.data.stamp && self.data.editor.is_some() => {
                 self.data.found = Some(found);
             }
+            Granted::Linted(words) => {
+                // A lint is no act: the rows are asked for again because their flags are others now.
+                let known = self.data.rows.keys().copied().collect();
+                effects.push(Effect::Store(Ask::Rows(known)));
+                effects.extend(self.data.current().map(|id| Effect::Store(Ask::Open(id))));
+                self.note(words, now);
+            }
+            Granted::Near(near) => {
+                let Some((_, record)) = self.data.near.take().filter(|(asked, _)| *asked == number) else { return false };
+                let unknown = near.iter().map(|(id, _)| *id).filter(|id| !self.data.rows.contains_key(id)).collect();
+                effects.push(Effect::Store(Ask::Rows(unknown)));
+                self.overlay = Some(Overlay::Near { record, near, at: 0 });
+            }
+            Granted::Failed(why) => self.trouble(why, now),
             _ => return false,
         }
         true

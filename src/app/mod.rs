@@ -4,22 +4,30 @@
 //! are carried out elsewhere and come back as messages, so everything the workbench does can be told by a plain test. One
 //! thing of the screen's library is here: [`field::Field`] holds its text editor, whose undo, selection and cursor are state.
 
+pub mod compare;
 pub mod data;
 pub mod field;
 pub mod overlay;
+pub mod prompt;
 pub mod record;
 pub mod train;
+pub mod wish;
 
 use std::time::Duration;
 
 use crossterm::event::KeyEvent;
 
 use crate::keymap::{self, Command, Key, Keymap, Meaning, Scope};
-use crate::store::{Conflict, Flag, Record, Split, State, Status};
 
+pub use crate::store::{Conflict, Flag, Record, Split, State, Status};
+
+pub use compare::Compare;
 pub use data::{Data, Row};
 pub use overlay::Overlay;
+pub use prompt::Prompt;
 pub use train::Train;
+use compare::Mode;
+use wish::{Granted, Wish};
 
 /// How long a toast stays.
 const TOAST: Duration = Duration::from_secs(4);
@@ -137,14 +145,30 @@ pub enum Ask {
     Lend(i64),
     /// The next that is this author's or free.
     NextMine,
-    /// The records worded most like one.
-    Neighbours(i64),
     /// Every state of a record.
     History(i64),
-    /// Look at everything.
-    Lint,
     /// Categories and people there are, for suggestions.
     Names,
+    /// Runs and checkpoints that can answer.
+    Systems,
+    /// The test records.
+    Questions,
+    /// Rehearsed answers.
+    Recordings,
+    /// Keep rehearsed answers.
+    Rehearsed(Box<compare::Recording>),
+    /// Keep a judgement.
+    Judge(Box<compare::Judged>),
+    /// The versions of the template.
+    Prompts,
+    /// Save a text as a version.
+    PromptSave { name: String, text: String },
+    /// Keep what is being written in a version.
+    PromptDraft { name: String, text: String },
+    /// Let the project use a version.
+    PromptUse(String),
+    /// Show these records as examples.
+    PromptExamples(Vec<i64>),
 }
 
 /// Something to be done outside.
@@ -152,8 +176,8 @@ pub enum Ask {
 pub enum Effect {
     /// Ask the store.
     Store(Ask),
-    /// Look at one record as it is being edited.
-    Relint { record: Box<Record>, stamp: u64 },
+    /// Ask a companion.
+    Wish { number: u64, wish: Wish },
     /// Write a text to the terminal's clipboard.
     Copy(String),
     /// Open the record in the person's editor.
@@ -196,19 +220,6 @@ pub struct Tally {
     pub target: usize,
 }
 
-/// What a check found, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// The check.
-    pub check: String,
-    /// `info`, `warning` or `error`.
-    pub severity: String,
-    /// In words.
-    pub reason: String,
-    /// The part, and the bytes of it.
-    pub span: Option<(String, usize, usize)>,
-}
-
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Msg {
@@ -246,20 +257,28 @@ pub enum Msg {
     Lent(i64),
     /// Where to go.
     GoTo(Option<i64>),
-    /// Similar records.
-    Neighbours { record: i64, near: Vec<(Row, f32)> },
     /// A record's states: when, who, what, and the answer then.
     History { record: i64, lines: Vec<overlay::Line> },
     /// Names for suggestions.
     Names { categories: Vec<String>, people: Vec<String> },
+    /// Who can answer.
+    Systems(Vec<wish::System>),
+    /// The test records.
+    Questions(Vec<i64>),
+    /// Rehearsed answers.
+    Recordings(Vec<compare::Recording>),
+    /// The versions of the template, and the records shown as examples.
+    Prompts { versions: Vec<prompt::Version>, examples: Vec<i64> },
+    /// A text was saved as a version.
+    PromptSaved(String),
     /// How far the records are.
     Tally(Tally),
     /// Another process changed records.
     Changed(Vec<i64>),
-    /// What a record being edited is found to be.
-    Linted { stamp: u64, found: Vec<Found> },
     /// Something happened to runs.
     Train(train::Msg),
+    /// What a companion answers.
+    Granted { number: u64, granted: Granted },
     /// A word to the person.
     Note(String),
     /// Something failed.
@@ -293,6 +312,10 @@ pub struct App {
     pub data: Data,
     /// The runs.
     pub train: Train,
+    /// Template and rendering.
+    pub prompt: Prompt,
+    /// Base and tuned.
+    pub compare: Compare,
     /// What lies over the pane.
     pub overlay: Option<Overlay>,
     /// Keys pressed that are the beginning of something.
@@ -301,6 +324,8 @@ pub struct App {
     pub toasts: Vec<Toast>,
     /// How far the records are.
     pub tally: Tally,
+    /// The number of the last wish.
+    wishes: u64,
     /// Whether the screen is not what it should show.
     dirty: bool,
     quitting: bool,
@@ -318,10 +343,13 @@ impl App {
             pane: Pane::Data,
             data: Data::default(),
             train: Train::default(),
+            prompt: Prompt::default(),
+            compare: Compare::default(),
             overlay: None,
             pressed: Vec::new(),
             toasts: Vec::new(),
             tally: Tally::default(),
+            wishes: 0,
             dirty: true,
             quitting: false,
         };
@@ -344,7 +372,7 @@ impl App {
     #[must_use]
     pub fn wake(&self) -> Option<Duration> {
         let toast = self.toasts.iter().map(|toast| toast.until).min();
-        [toast, self.data.wake()].into_iter().flatten().min()
+        [toast, self.data.wake(), self.prompt.wake(), self.compare.wake()].into_iter().flatten().min()
     }
 
     /// Takes a message; `now` is the time since the workbench was opened.
@@ -371,7 +399,10 @@ impl App {
                 let before = self.toasts.len();
                 self.toasts.retain(|toast| toast.until > now);
                 changed = self.toasts.len() != before;
+                self.glance(now, &mut effects);
                 changed |= self.data.woken(now, &mut effects);
+                changed |= self.compare_woken(now);
+                self.prompt_woken(now, &mut effects);
             }
             Msg::Note(text) => self.note(text, now),
             Msg::Failed(text) => self.trouble(text, now),
@@ -380,6 +411,19 @@ impl App {
                 self.tally = tally;
             }
             Msg::Train(msg) => changed = self.train_msg(msg, now),
+            Msg::Systems(systems) => self.systems(systems),
+            Msg::Questions(questions) => self.questions(questions, &mut effects),
+            Msg::Recordings(recordings) => self.compare.recordings = recordings,
+            Msg::Prompts { versions, examples } => self.prompts(versions, examples),
+            Msg::PromptSaved(name) => self.prompt_saved(name, now, &mut effects),
+            Msg::Found { number: 0, ids: Ok(ids) } => self.prompt_records(ids, &mut effects),
+            Msg::Granted { number, granted } if self.is_prompted(number) => {
+                changed = self.prompt_granted(number, granted);
+            }
+            Msg::Granted { number, granted } if self.is_compared(number) => {
+                changed = self.compare_granted(&granted, now, &mut effects);
+            }
+            Msg::Granted { number, granted } => changed = self.data_granted(number, granted, now, &mut effects),
             msg => changed = self.data_msg(msg, now, &mut effects),
         }
         effects.extend(self.train.watch(self.pane == Pane::Train));
@@ -410,7 +454,11 @@ impl App {
     pub fn is_writing(&self) -> bool {
         match &self.overlay {
             Some(overlay) => overlay.field().is_some(),
-            None => self.pane == Pane::Data && self.data.editor.is_some(),
+            None => match self.pane {
+                Pane::Data => self.data.editor.is_some(),
+                Pane::Prompt => self.prompt.writing,
+                Pane::Train | Pane::Compare => false,
+            },
         }
     }
 
@@ -421,11 +469,15 @@ impl App {
             return vec![overlay.scope(), Scope::Anywhere];
         }
         let pane = match self.pane {
-            Pane::Data if self.data.editor.is_some() => return vec![Scope::Editor, Scope::Anywhere],
+            Pane::Data | Pane::Prompt if self.is_writing() => return vec![Scope::Editor, Scope::Anywhere],
             Pane::Data => Scope::Data,
             Pane::Prompt => Scope::Prompt,
             Pane::Train => self.train.scope(),
-            Pane::Compare => Scope::Compare,
+            Pane::Compare => match self.compare.mode {
+                Mode::Walk => Scope::Compare,
+                Mode::Blind(_) => Scope::Blind,
+                Mode::Present(_) => Scope::Presenter,
+            },
         };
         vec![pane, Scope::Normal, Scope::Anywhere]
     }
@@ -471,12 +523,12 @@ impl App {
     pub fn command(&mut self, command: Command, now: Duration, effects: &mut Vec<Effect>) {
         use Command as C;
         match command {
-            C::PaneData => self.show(Pane::Data),
-            C::PanePrompt => self.show(Pane::Prompt),
-            C::PaneTrain => self.show(Pane::Train),
-            C::PaneCompare => self.show(Pane::Compare),
-            C::PaneNext => self.show(self.pane.step(1)),
-            C::PaneBefore => self.show(self.pane.step(Pane::ALL.len() - 1)),
+            C::PaneData => self.show(Pane::Data, effects),
+            C::PanePrompt => self.show(Pane::Prompt, effects),
+            C::PaneTrain => self.show(Pane::Train, effects),
+            C::PaneCompare => self.show(Pane::Compare, effects),
+            C::PaneNext => self.show(self.pane.step(1), effects),
+            C::PaneBefore => self.show(self.pane.step(Pane::ALL.len() - 1), effects),
             C::Undo | C::Redo => {
                 self.data.saving += 1;
                 effects.push(Effect::Store(Ask::Undo { redo: command == C::Redo }));
@@ -487,7 +539,7 @@ impl App {
             }
             C::Theme => effects.push(Effect::NextTheme),
             C::Repaint => effects.push(Effect::Repaint),
-            C::Copy => match if self.pane == Pane::Train { self.train.copied() } else { self.data.copied() } {
+            C::Copy => match self.copied() {
                 Some(text) => {
                     effects.push(Effect::Copy(text));
                     self.note("copied", now);
@@ -496,17 +548,37 @@ impl App {
             },
             C::Quit | C::Leave => {
                 self.data.close(now, effects);
+                self.prompt.keep(effects);
                 self.quitting = true;
                 effects.push(Effect::Quit);
             }
             command if self.overlay.is_some() => self.overlay_command(command, now, effects),
-            command if matches!(command.scope(), Scope::Train | Scope::NewRun) => self.train_command(command, now, effects),
-            command => self.data_command(command, now, effects),
+            command => match self.pane {
+                Pane::Compare => self.compare_command(command, now, effects),
+                Pane::Prompt => self.prompt_command(command, now, effects),
+                Pane::Train => self.train_command(command, now, effects),
+                Pane::Data => self.data_command(command, now, effects),
+            },
         }
     }
 
-    fn show(&mut self, pane: Pane) {
+    /// What copying takes.
+    fn copied(&self) -> Option<String> {
+        match self.pane {
+            Pane::Compare => self.compare_copied(),
+            Pane::Prompt => Some(self.prompt.text()).filter(|text| !text.is_empty()),
+            Pane::Train => self.train.copied(),
+            Pane::Data => self.data.copied(),
+        }
+    }
+
+    pub(super) fn show(&mut self, pane: Pane, effects: &mut Vec<Effect>) {
         self.pane = pane;
+        match pane {
+            Pane::Compare => self.compare_shown(effects),
+            Pane::Prompt => self.prompt_shown(effects),
+            Pane::Data | Pane::Train => {}
+        }
     }
 
     /// Puts a text at the cursor of what is being written.
@@ -516,6 +588,11 @@ impl App {
                 field.insert(text);
             }
             self.overlay_written(effects);
+        } else if self.pane == Pane::Prompt {
+            if let Some(field) = &mut self.prompt.field {
+                field.insert(text);
+                self.prompt.was_written(now);
+            }
         } else if let Some(editor) = &mut self.data.editor {
             editor.field.insert(text);
             self.data.written(now);
@@ -528,12 +605,24 @@ impl App {
             if overlay.field_mut().is_some_and(|field| field.key(event)) {
                 self.overlay_written(effects);
             }
+        } else if self.pane == Pane::Prompt {
+            if self.prompt.field.as_mut().is_some_and(|field| field.key(event)) {
+                self.prompt.was_written(now);
+            }
         } else if let Some(editor) = &mut self.data.editor
             && editor.field.key(event)
         {
             self.data.written(now);
         }
     }
+}
+
+/// What a record asks, as one text: everything but its answer.
+pub(crate) fn asked_text(open: &Opened) -> String {
+    let state = &open.record.state;
+    let answer = record::answer(state);
+    let asked = record::parts(state).into_iter().filter(|part| part.place != answer && part.place != record::Place::Draft);
+    asked.map(|part| part.text).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use frizbee::{Config, Matcher};
 
+use super::compare::Score;
 use super::field::Field;
-use super::{Act, App, Ask, Effect, Pane, Row};
+use super::{Act, App, Ask, Effect, Pane};
 use crate::keymap::{Command, Scope};
 use crate::store::{Conflict, Split};
 
@@ -31,6 +32,10 @@ pub enum Purpose {
     Assign(Vec<i64>),
     /// Something about runs.
     Train(super::train::Line),
+    /// A question to both models.
+    Prompt,
+    /// The name of a version.
+    Name,
 }
 
 /// A line that is asked for.
@@ -55,6 +60,14 @@ pub struct Asked {
 pub enum Choice {
     /// A split for records.
     Split(Vec<i64>),
+    /// Who answers on a side.
+    Side(usize),
+    /// The version of the template that is shown; their names.
+    Version(Vec<String>),
+    /// A version tried beside it; their names.
+    Beside(Vec<String>),
+    /// A field to be named.
+    Variable,
 }
 
 /// What lies over a pane.
@@ -71,7 +84,9 @@ pub enum Overlay {
     /// Two texts of one record.
     Conflict(Box<Conflict>),
     /// Records worded alike.
-    Near { record: i64, near: Vec<(Row, f32)>, at: usize },
+    Near { record: i64, near: Vec<(i64, f32)>, at: usize },
+    /// What blind picks came to.
+    Score { systems: [String; 2], score: Score },
     /// A record's states.
     History { record: i64, lines: Vec<Line>, at: usize },
 }
@@ -101,7 +116,9 @@ impl Overlay {
     #[must_use]
     pub fn scope(&self) -> Scope {
         match self {
-            Self::Help { .. } | Self::Pick { .. } | Self::Near { .. } | Self::History { .. } => Scope::Pick,
+            Self::Help { .. } | Self::Pick { .. } | Self::Near { .. } | Self::History { .. } | Self::Score { .. } => {
+                Scope::Pick
+            }
             Self::Ask(_) => Scope::Ask,
             Self::Confirm { .. } => Scope::Confirm,
             Self::Conflict(_) => Scope::Conflict,
@@ -278,26 +295,40 @@ impl App {
                     Purpose::Category(records) => self.do_to(Act::Category(line), records, now, effects),
                     Purpose::Assign(records) => self.do_to(Act::Assign(line), records, now, effects),
                     Purpose::Train(what) => self.train_line(what, &line, now, effects),
+                    Purpose::Prompt => self.typed(line, now, effects),
+                    Purpose::Name => self.named(line, effects),
                 }
             }
             Overlay::Pick { choice: Choice::Split(records), at, .. } => {
                 let split = Split::ALL.get(at).copied();
                 self.do_to(Act::Split(split), records, now, effects);
             }
-            Overlay::Confirm { act, records, .. } => self.do_now(act, records, now, effects),
-            Overlay::Near { near, at, .. } => {
-                if let Some((row, _)) = near.get(at) {
-                    self.go_to(row.id, now, effects);
+            Overlay::Pick { choice: Choice::Version(names), at, .. } => {
+                if let Some(name) = names.get(at) {
+                    self.version_chosen(name, effects);
                 }
             }
-            Overlay::History { .. } | Overlay::Conflict(_) => {}
+            Overlay::Pick { choice: Choice::Beside(names), at, .. } => {
+                if let Some(name) = names.get(at) {
+                    self.beside_chosen(name);
+                }
+            }
+            Overlay::Pick { choice: Choice::Variable, at, .. } => self.variable_chosen(at, now),
+            Overlay::Pick { choice: Choice::Side(side), at, .. } => self.side_chosen(side, at, now, effects),
+            Overlay::Confirm { act, records, .. } => self.do_now(act, records, now, effects),
+            Overlay::Near { near, at, .. } => {
+                if let Some((id, _)) = near.get(at) {
+                    self.go_to(*id, now, effects);
+                }
+            }
+            Overlay::History { .. } | Overlay::Score { .. } | Overlay::Conflict(_) => {}
         }
     }
 
     fn elsewhere(&mut self, pane: Pane, command: Command, now: Duration, effects: &mut Vec<Effect>) {
         self.overlay = None;
         self.data.close(now, effects);
-        self.pane = pane;
+        self.show(pane, effects);
         self.command(command, now, effects);
     }
 

@@ -16,12 +16,14 @@ mod export;
 mod generate;
 mod import;
 mod init;
+mod judgements;
 mod lint;
 mod mark;
 mod models;
 mod next;
 mod output;
 mod progress;
+mod prompts;
 mod quarantine;
 mod records;
 mod reject;
@@ -92,7 +94,9 @@ enum Verb {
     Compare(compare::Compare),
     Eval(eval::Eval),
     Render(render::Render),
+    Prompts(prompts::Prompts),
     Export(export::Export),
+    Judgements(judgements::Judgements),
     Runs(runs::Runs),
     Models(models::Models),
     Doctor(doctor::Doctor),
@@ -125,12 +129,14 @@ impl Verb {
             Self::Compare(verb) => verb.run(place),
             Self::Eval(verb) => verb.run(place),
             Self::Render(verb) => verb.run(place),
+            Self::Prompts(verb) => verb.run(place),
             Self::Export(verb) => verb.run(place),
+            Self::Judgements(verb) => verb.run(place),
             Self::Runs(verb) => verb.run(place),
             Self::Models(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(place),
             Self::Bench(verb) => verb.run(place),
-            Self::Worker(verb) => verb.run(),
+            Self::Worker(verb) => verb.run(place),
         }
     }
 }

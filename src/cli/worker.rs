@@ -10,7 +10,8 @@ use clap::Args;
 use color_eyre::eyre::Result;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::STOPPED;
+use super::{Place, STOPPED};
+use crate::actions::{Context, companion};
 use crate::actions::train::{self, Control, Job, Outcome};
 use crate::config::Config;
 
@@ -23,20 +24,29 @@ Example:
 SIGTERM writes a checkpoint and ends with exit code 130.")]
 pub struct Worker {
     /// The job's directory
-    job: PathBuf,
+    #[arg(required_unless_present = "companion")]
+    job: Option<PathBuf>,
     /// Leave the session of whoever started it, so that it outlives their terminal
     #[arg(long, hide = true)]
     detached: bool,
+    /// Answer the workbench's requests on standard input until it ends, in place of a job
+    #[arg(long, hide = true, conflicts_with = "job")]
+    companion: bool,
 }
 
 impl Worker {
-    pub fn run(&self) -> Result<ExitCode> {
+    pub fn run(&self, place: &Place) -> Result<ExitCode> {
         if self.detached {
             // Refused only to the first of a process group, which has its own already.
             let _ = rustix::process::setsid();
         }
         let nice = Config::load()?.nice;
-        let job = train::open(&self.job)?;
+        let Some(job) = &self.job else {
+            let _ = rustix::process::nice(nice);
+            companion::serve(Context::find(&place.0, None)?, std::io::stdin(), std::io::stdout())?;
+            return Ok(ExitCode::SUCCESS);
+        };
+        let job = train::open(job)?;
         // Of the calling thread, and so of every thread that it starts from here on. Where the system refuses, the job
         // is carried out all the same.
         let _ = rustix::process::nice(nice);

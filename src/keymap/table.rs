@@ -148,7 +148,7 @@ commands! {
     TrainSeries "train.series" Train ["tab"] "draw the next: loss, learning rate, gradient norm";
     TrainSeriesBefore "train.series-before" Train ["shift-tab"] "draw the one before";
     TrainLog "train.log" Train ["L"] "a logarithmic scale, or a plain one";
-    TrainSmooth "train.smooth" Train ["m"] "a smoothed line over the raw dots, or the dots alone";
+    TrainSmooth "train.smooth" Train ["m"] "a smoothed line over the raw dots, or the raw line";
     TrainZoomIn "train.zoom-in" Train ["+", "="] "half as many steps, around the crosshair";
     TrainZoomOut "train.zoom-out" Train ["-"] "twice as many steps";
     TrainPanLeft "train.pan-left" Train ["<", "shift-left"] "earlier steps";
@@ -174,6 +174,53 @@ commands! {
     NewPageDown "new-run.page-down" NewRun ["ctrl-f", "pagedown", "J"] "a page down";
     NewPageUp "new-run.page-up" NewRun ["ctrl-b", "pageup", "K"] "a page up";
     NewLeave "new-run.leave" NewRun ["esc", "h", "left"] "back to the runs; what was set stays";
+
+    PromptEdit "prompt.edit" Prompt ["e", "enter"] "write in the template";
+    PromptSave "prompt.save" Prompt ["ctrl-s"] "save it as a version; another text becomes a new one";
+    PromptName "prompt.save-as" Prompt ["S"] "save it as a version of another name";
+    PromptUse "prompt.use" Prompt ["U"] "let the project use this version";
+    PromptVersion "prompt.version" Prompt ["v"] "show another version";
+    PromptDiff "prompt.diff" Prompt ["d"] "compare with the version in use";
+    PromptRevert "prompt.revert" Prompt ["R"] "back to the version's own text";
+    PromptNext "prompt.next" Prompt ["j", "down"] "look at the next record";
+    PromptBefore "prompt.before" Prompt ["k", "up"] "look at the record before";
+    PromptVariable "prompt.variable" Prompt ["i"] "put in a field of the record";
+    PromptExample "prompt.example" Prompt ["x"] "show this record as an example before every question, or no longer";
+    PromptPin "prompt.pin" Prompt ["p"] "pin this record for trying, or let it go";
+    PromptTry "prompt.try" Prompt ["t"] "ask the models: base and tuned, on the pinned records";
+    PromptBeside "prompt.beside" Prompt ["+"] "try another version beside it";
+    PromptRepeat "prompt.repeat" Prompt ["r"] "ask each once, twice or three times";
+    PromptStop "prompt.stop" Prompt ["esc"] "stop asking; back to the tokens";
+    PromptScrollDown "prompt.scroll-down" Prompt ["J", "ctrl-d"] "scroll down";
+    PromptScrollUp "prompt.scroll-up" Prompt ["K", "ctrl-u"] "scroll up";
+
+    CompareRun "compare.ask" Compare ["enter"] "ask both";
+    CompareNext "compare.next" Compare ["j", "down", "n"] "the next question";
+    CompareBefore "compare.before" Compare ["k", "up"] "the question before";
+    CompareType "compare.type" Compare ["e"] "ask a question of your own";
+    CompareLeft "compare.left" Compare ["a"] "choose who answers left: the base, a run, a checkpoint";
+    CompareRight "compare.right" Compare ["b"] "choose who answers right";
+    CompareSwap "compare.swap" Compare ["s"] "change sides";
+    CompareSeed "compare.seed" Compare ["r"] "ask again with another seed";
+    CompareGreedy "compare.greedy" Compare ["G"] "back to the likeliest answer";
+    CompareBlind "compare.blind" Compare ["B"] "judge blind: sides at random, without names";
+    ComparePresent "compare.present" Compare ["P"] "present to an audience";
+    CompareStop "compare.stop" Compare ["esc"] "stop what is being written";
+    CompareScrollDown "compare.scroll-down" Compare ["J", "ctrl-d"] "scroll the question down";
+    CompareScrollUp "compare.scroll-up" Compare ["K", "ctrl-u"] "scroll the question up";
+
+    BlindLeft "blind.left" Blind ["a", "h", "left"] "A is better";
+    BlindRight "blind.right" Blind ["b", "l", "right"] "B is better";
+    BlindTie "blind.tie" Blind ["t", "="] "both are as good";
+    BlindBad "blind.bad" Blind ["x"] "neither will do";
+    BlindSkip "blind.skip" Blind ["n", "j", "down"] "the next question, without a pick";
+    BlindBefore "blind.before" Blind ["k", "up"] "the question before";
+    BlindLeave "blind.leave" Blind ["esc", "B"] "end judging and see the result";
+
+    PresentNext "present.next" Presenter ["space", "j", "right", "down"] "the next question";
+    PresentBefore "present.before" Presenter ["k", "left", "up"] "the question before";
+    PresentAgain "present.live" Presenter ["enter"] "ask the models, and keep the answers for playing back";
+    PresentLeave "present.leave" Presenter ["esc", "P"] "end presenting";
 
     PaneData "pane.data" Normal ["1"] "the pane of the records";
     PanePrompt "pane.prompt" Normal ["2"] "the pane of the prompt";

@@ -4,6 +4,8 @@
 //! read once and its cache copied. None of that shows in an answer: inference is row-invariant, and a request draws its
 //! random numbers from a stream of its own. So base and tuned compared as two rows of one batch are what each gives alone.
 
+use std::cell::RefCell;
+
 use super::decoder::Decoder;
 use super::infer::{InferError, Inference, Row, Want};
 use super::kv_cache::KvCache;
@@ -66,6 +68,9 @@ pub enum Event<'a> {
     Text { request: usize, text: &'a str },
     /// Request `request` is done.
     Done { request: usize, answer: &'a Answer },
+    /// The greatest difference between the logits of request `request` and of request 0 at the first token of the answer; 0 where
+    /// both compute the same.
+    Apart { request: usize, difference: f32 },
     /// A step or a stretch of a prompt has been computed.
     Step { active: usize, waiting: usize },
 }
@@ -167,15 +172,48 @@ impl<'d> Generator<'d> {
         see: &mut dyn FnMut(Event<'_>) -> bool,
     ) -> Result<Comparison, GenerateError> {
         let rows = [Request { adapter: None, ..*request }, Request { adapter: Some(adapter), ..*request }];
-        let mut first: [Vec<f32>; 2] = Default::default();
-        let answers = self.drive(&rows, see, &mut |request, logits| {
-            if let Some(kept) = first.get_mut(request).filter(|kept| kept.is_empty()) {
-                kept.extend_from_slice(logits);
+        let mut difference = 0.0;
+        let answers = self.side_by_side(&rows, &mut |event| {
+            if let Event::Apart { difference: found, .. } = event {
+                difference = found;
             }
+            see(event)
         })?;
-        let difference = first[0].iter().zip(&first[1]).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
         let [base, tuned] = <[Answer; 2]>::try_from(answers).unwrap_or_else(|_| [cancelled(), cancelled()]);
         Ok(Comparison { base, tuned, difference, identity: adapter.identity() })
+    }
+
+    /// As [`Generator::run`], telling of each request but the first how far its logits at the first token of the answer are
+    /// from the first request's, as soon as both are there ([`Event::Apart`]).
+    ///
+    /// # Errors
+    /// As [`Generator::run`].
+    pub fn side_by_side(
+        &mut self,
+        requests: &[Request<'_>],
+        see: &mut dyn FnMut(Event<'_>) -> bool,
+    ) -> Result<Vec<Answer>, GenerateError> {
+        let first: RefCell<Vec<Vec<f32>>> = RefCell::new(vec![Vec::new(); requests.len()]);
+        let mut told = vec![false; requests.len()];
+        let mut tell = |event: Event<'_>, see: &mut dyn FnMut(Event<'_>) -> bool| {
+            let first = first.borrow();
+            let Some((one, others)) = first.split_first().filter(|(one, _)| !one.is_empty()) else { return see(event) };
+            for (request, other) in others.iter().enumerate().filter(|(_, other)| !other.is_empty()) {
+                if let Some(told) = told.get_mut(request + 1).filter(|told| !**told) {
+                    *told = true;
+                    let difference = one.iter().zip(other).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+                    if !see(Event::Apart { request: request + 1, difference }) {
+                        return false;
+                    }
+                }
+            }
+            see(event)
+        };
+        self.drive(requests, &mut |event| tell(event, see), &mut |request, logits| {
+            if let Some(kept) = first.borrow_mut().get_mut(request).filter(|kept| kept.is_empty()) {
+                kept.extend_from_slice(logits);
+            }
+        })
     }
 
     /// [`Generator::run`], showing `observe` each request's logits before a token is chosen by them.

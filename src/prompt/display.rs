@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::render::{Rendered, Renderer};
 
 /// One token of a rendering.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// Position in the sequence, from 0.
     pub index: usize,
@@ -24,7 +24,7 @@ pub struct Row {
     /// Whether it is learned.
     pub supervised: bool,
     /// Where it is one of several tokens that share a character: which one, from 1, and of how many.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<(usize, usize)>,
 }
 

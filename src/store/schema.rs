@@ -8,7 +8,7 @@ pub(super) const APPLICATION_ID: i32 = 0x746f_6769;
 /// All migrations of this togi.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
-const STEPS: &[M<'static>] = &[M::up(RECORDS)];
+const STEPS: &[M<'static>] = &[M::up(RECORDS), M::up(JUDGEMENTS)];
 
 /// - `act`: what somebody did, at one stroke. `reverts` names the act that an undo or a redo takes back; `reverted` is set on
 ///   that one.
@@ -123,4 +123,22 @@ CREATE TABLE move (
     gone       INTEGER NOT NULL             -- what the act made of it
 ) STRICT;
 CREATE INDEX move_act ON move(act);
+";
+
+/// What people preferred, seeing two answers to one question.
+const JUDGEMENTS: &str = "
+CREATE TABLE judgement (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    author       TEXT NOT NULL,
+    at           INTEGER NOT NULL,          -- milliseconds since 1970, UTC
+    record       INTEGER REFERENCES record(id),
+    question     TEXT NOT NULL,
+    left_system  TEXT NOT NULL,             -- base, or a run
+    right_system TEXT NOT NULL,
+    left_answer  TEXT NOT NULL,
+    right_answer TEXT NOT NULL,
+    pick         TEXT NOT NULL CHECK (pick IN ('left', 'right', 'tie', 'bad')),
+    blind        INTEGER NOT NULL,
+    seconds      REAL
+) STRICT;
 ";

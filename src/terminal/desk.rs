@@ -8,15 +8,17 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::actions::records::{self, Marks, Query, State, Status, Store, stats};
-use crate::actions::{ActionError, Context};
+use crate::actions::judge::{self, Judgement};
+use crate::actions::rehearsal::{self, Rehearsed};
+use crate::actions::{ActionError, Context, answer, prompts, runs};
+use crate::app::compare::{Judged, Recording};
 use crate::app::overlay::Line;
+use crate::app::prompt::Version;
+use crate::app::wish::{Question, System};
 use crate::app::{Act, Acted, Ask, Msg, Opened, Row, Tally};
 
 /// How often another process's changes are looked for.
 const PULSE: Duration = Duration::from_millis(200);
-/// Similar records that are shown.
-const NEAR: usize = 20;
-
 /// Where answers go.
 pub type Tell = Box<dyn Fn(Msg) + Send>;
 
@@ -95,7 +97,7 @@ impl Worker {
                 Ok(ask) => {
                     waiting.extend(queue.try_iter());
                     // What a later letter of a filter asks makes the earlier one's answer useless.
-                    let newer = |other: &Ask| matches!(other, Ask::Find { .. });
+                    let newer = |other: &Ask| matches!(other, Ask::Find { number, .. } if *number > 0);
                     if !(newer(&ask) && waiting.iter().any(newer)) {
                         stale |= writes(&ask);
                         self.answer(ask);
@@ -173,22 +175,42 @@ impl Worker {
                 let next = self.store.next(None)?;
                 self.say(Msg::GoTo(next.map(|record| record.id)));
             }
-            Ask::Neighbours(id) => {
-                let near = records::neighbours(&self.store, id, NEAR)?;
-                let ids: Vec<i64> = near.iter().map(|(record, _)| record.id).collect();
-                let rows = records::rows(&self.store, &ids)?;
-                let near = rows.into_iter().map(row).zip(near.into_iter().map(|(_, likeness)| likeness)).collect();
-                self.say(Msg::Neighbours { record: id, near });
-            }
             Ask::History(id) => {
                 let lines = records::show(&self.store, id, true)?.history.iter().map(line).collect();
                 self.say(Msg::History { record: id, lines });
             }
-            Ask::Lint => {
-                let linted = records::lint::lint(&mut self.context, &mut self.store, &records::lint::Request::default())?;
-                let found = crate::text::count(linted.findings.len() as u64);
-                let notes: String = linted.notes.iter().map(|note| format!(" ({note})")).collect();
-                self.say(Msg::Note(format!("{found} findings in {} records{notes}", linted.records)));
+            Ask::Systems => {
+                let names = runs::systems(&self.context)?;
+                let systems = std::iter::once(System::Base).chain(names.into_iter().map(System::Run));
+                self.say(Msg::Systems(systems.collect()));
+            }
+            Ask::Questions => self.say(Msg::Questions(records::questions(&self.store)?)),
+            Ask::Recordings => {
+                let all = rehearsal::list(&self.context)?;
+                self.say(Msg::Recordings(all.into_iter().map(recording).collect()));
+            }
+            Ask::Rehearsed(recording) => rehearsal::keep(&self.context, &rehearsed(*recording))?,
+            Ask::Judge(judged) => {
+                judge::judge(&mut self.store, &judgement(*judged))?;
+            }
+            Ask::Prompts => {
+                self.context = Context::find(self.context.project.root(), None)?;
+                let versions = prompts::versions(&self.context)?.into_iter().map(version).collect();
+                self.say(Msg::Prompts { versions, examples: prompts::examples(&self.context)? });
+            }
+            Ask::PromptSave { name, text } => {
+                let name = prompts::save(&self.context, &name, &text)?;
+                self.say(Msg::PromptSaved(name));
+            }
+            Ask::PromptDraft { name, text } => prompts::keep_draft(&self.context, &name, &text)?,
+            Ask::PromptUse(name) => {
+                prompts::choose(&mut self.context, &name)?;
+                self.say(Msg::Note(format!("the project uses {name} from now on")));
+                self.try_answer(Ask::Prompts)?;
+            }
+            Ask::PromptExamples(ids) => {
+                prompts::set_examples(&mut self.context, &self.store, &ids)?;
+                self.try_answer(Ask::Prompts)?;
             }
             Ask::Names => {
                 let counts = self.store.counts()?;
@@ -400,6 +422,44 @@ fn row(row: records::Row) -> Row {
         flags,
         taken,
         head,
+    }
+}
+
+fn version(version: prompts::Version) -> Version {
+    let prompts::Version { name, text, draft, used } = version;
+    Version { name, text, draft, used }
+}
+
+fn recording(rehearsed: Rehearsed) -> Recording {
+    let question = match rehearsed.question {
+        answer::Question::Record(id) => Question::Record(id),
+        answer::Question::Typed(text) => Question::Typed(text),
+    };
+    Recording { question, systems: rehearsed.systems, events: rehearsed.events }
+}
+
+fn rehearsed(recording: Recording) -> Rehearsed {
+    let question = match recording.question {
+        Question::Record(id) => answer::Question::Record(id),
+        Question::Typed(text) => answer::Question::Typed(text),
+    };
+    Rehearsed { question, systems: recording.systems, events: recording.events }
+}
+
+fn judgement(judged: Judged) -> Judgement {
+    let [left, right] = judged.systems;
+    let [left_answer, right_answer] = judged.answers;
+    Judgement {
+        record: judged.record,
+        question: judged.question,
+        left,
+        right,
+        left_answer,
+        right_answer,
+        pick: judged.pick.word().to_owned(),
+        blind: true,
+        seconds: Some(judged.seconds),
+        ..Judgement::default()
     }
 }
 

@@ -4,11 +4,15 @@
 //! woken, in that order, and draws when something has changed. A frame is one write between the two halves of a synchronised update. Where the
 //! terminal goes away, what is being written is saved and the process ends; what runs in workers goes on.
 
+mod companions;
 pub mod desk;
 mod guard;
 mod runs;
 
+pub use guard::{Guard, tell_panics};
+
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -25,8 +29,9 @@ use crate::config::{Config, SettingsError};
 use crate::keymap::{self, Keymap, KeymapError};
 use crate::theme::{BUILT_IN, Colours, Theme};
 use crate::view;
+use companions::Companions;
 use desk::Desk;
-use guard::{Gathered, Guard, write_whole};
+use guard::{Gathered, write_whole};
 use runs::Runs;
 
 /// Why the workbench did not open, or had to close.
@@ -55,7 +60,7 @@ pub fn open(context: Context) -> Result<(), TerminalError> {
     let keymap = Keymap::path().map_or_else(|| Ok(Keymap::default()), |path| Keymap::load(&path))?;
     let look = Look::new(&context.config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    guard::tell_panics();
+    tell_panics();
     runtime.block_on(run(context, keymap, look))
 }
 
@@ -136,6 +141,7 @@ struct Bench {
     guard: Guard,
     desk: Desk,
     runs: Runs,
+    companions: Companions,
     events: Option<EventStream>,
     started: Instant,
 }
@@ -155,8 +161,11 @@ impl Bench {
         let author = crate::actions::records::author()?;
         let (app, effects) = App::new(context.project.name().to_owned(), author, keymap, size);
         let runs = Runs::start(desk::context(context.project.root())?, tell.clone())?;
+        let told = tell.clone();
+        let companions = Companions::new(context.project.root(), Arc::new(move |msg| drop(told.send(msg))));
         let desk = Desk::start(desk::context(context.project.root())?, Box::new(move |msg| drop(tell.send(msg))))?;
-        let mut bench = Self { context, app, look, screen, gathered, guard, desk, runs, events: None, started };
+        let mut bench =
+            Self { context, app, look, screen, gathered, guard, desk, runs, companions, events: None, started };
         bench.draw()?;
         for effect in effects {
             bench.carry_out(effect)?;
@@ -285,7 +294,7 @@ impl Bench {
     fn carry_out(&mut self, effect: Effect) -> Result<(), TerminalError> {
         match effect {
             Effect::Store(ask) => self.desk.ask(ask),
-            Effect::Relint { .. } => {}
+            Effect::Wish { number, wish } => self.companions.ask(number, wish),
             Effect::Copy(text) => {
                 let mut out = Vec::new();
                 crossterm::queue!(out, crossterm::clipboard::CopyToClipboard::to_clipboard_from(text))?;

@@ -10,8 +10,8 @@ use ratatui::text::{Line, Span};
 use super::{diff, paint};
 use crate::app::data::{Editor, Row};
 use crate::app::record::{self, Part, Place};
-use crate::app::{App, Found, Opened};
-use crate::store::{Flag, Status};
+use crate::app::wish::Found;
+use crate::app::{App, Flag, Opened, Status};
 use crate::text;
 use crate::theme::{Role, Theme};
 

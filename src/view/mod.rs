@@ -3,6 +3,7 @@
 //! One file a region. Widths are counted by [`crate::text`] only, and everything that a record, a model or a person wrote goes
 //! through [`crate::text::display`] before it is drawn.
 
+mod compare;
 mod data;
 mod diff;
 mod frame;
@@ -10,6 +11,7 @@ mod loss_chart;
 mod new_run;
 mod overlay;
 mod paint;
+mod prompt;
 mod train;
 
 use ratatui::Frame;
@@ -35,11 +37,9 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: &Theme) {
     frame::header(frame, head, app, theme);
     match app.pane {
         Pane::Data => data::draw(frame, body, app, theme),
+        Pane::Prompt => prompt::draw(frame, body, app, theme),
         Pane::Train => train::draw(frame, body, app, theme),
-        Pane::Prompt | Pane::Compare => {
-            let lines = vec![Line::styled("not here yet", theme.style(Role::Dim))];
-            paint::lines(frame, body, &lines, 0);
-        }
+        Pane::Compare => compare::draw(frame, body, app, theme),
     }
     frame::footer(frame, foot, app, theme);
     frame::hints(frame, body, app, theme);

@@ -4,11 +4,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{data, diff, paint};
+use super::{compare, data, diff, paint};
 use crate::app::overlay::{Asked, Overlay};
-use crate::app::{App, record};
+use crate::app::{App, Conflict, State, record};
 use crate::keymap::{Command, Scope};
-use crate::store::{Conflict, State};
 use crate::text;
 use crate::theme::{Role, Theme};
 
@@ -51,13 +50,18 @@ pub fn draw(frame: &mut Frame<'_>, body: Rect, app: &App, theme: &Theme) {
             let area = paint::middle(body, 110, near.len() as u16 + 2);
             let inner = paint::boxed(frame, area, &title, theme);
             let cells = usize::from(inner.width);
-            let lines = near.iter().map(|(row, likeness)| {
+            let lines = near.iter().map(|(id, likeness)| {
                 let likeness = format!("{:>4.0} % ", 100.0 * likeness);
-                let mut line = data::row(row, cells.saturating_sub(8), theme);
+                let row = app.data.rows.get(id).map(|row| data::row(row, cells.saturating_sub(8), theme));
+                let mut line = row.unwrap_or_else(|| Line::raw(format!("  {id:>4}")));
                 line.spans.insert(0, Span::raw(likeness));
                 line
             });
             list(frame, inner, lines.collect(), *at, theme);
+        }
+        Some(Overlay::Score { systems, score }) => {
+            let inner = paint::boxed(frame, paint::middle(body, 70, 9), "what you preferred", theme);
+            paint::lines(frame, inner, &compare::result(systems, score, theme), 0);
         }
         Some(Overlay::History { record, lines, at }) => {
             let area = paint::middle(body, 120, lines.len() as u16 + 2);

@@ -19,7 +19,7 @@ use super::answers::{Answering, Limits};
 use super::model::{ModelError, Opened, available_bytes, gib};
 
 /// Longest window that is chosen without being asked for, in tokens.
-const LONGEST: usize = 1024;
+pub const LONGEST: usize = 1024;
 
 /// Why a training was refused or failed.
 #[derive(Debug, thiserror::Error)]

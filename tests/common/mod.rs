@@ -1,6 +1,7 @@
-//! What several integration tests need: seeded checkpoints and the stored reference numbers.
+//! What several integration tests need: seeded checkpoints, the stored reference numbers, a screen.
 
 #![allow(dead_code)] // each test uses a part
 
 pub mod reference;
+pub mod screen;
 pub mod seeded;

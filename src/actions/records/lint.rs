@@ -8,7 +8,7 @@ use super::import::How;
 use super::{Act, Cause, Query, State, Store};
 use crate::actions::context::{ActionError, Context};
 use crate::data::import::{self, ImportError, Item, Options};
-use crate::data::lint::{self, CHECKS, Measure, Rendering, Settings, Span};
+use crate::data::lint::{self, CHECKS, Index, Measure, Rendering, Settings, Span};
 use crate::model::weights::hub;
 use crate::project::ModelRef;
 use crate::prompt::template::Template;
@@ -118,6 +118,32 @@ fn look(context: &mut Context, store: &Store, wanted: impl Fn(&str) -> bool) -> 
     let measure = model.opened.as_ref().map(|opened| Rendering::new(&opened.renderer));
     let found = lint::lint(&records, &settings, measure.as_ref().map(|measure| measure as &dyn Measure));
     Ok(Looked { records, found, missing: model.missing })
+}
+
+/// Everything that is known of the records, kept so that one of them can be looked at again while somebody writes in it.
+pub struct Standing {
+    index: Index,
+    model: Model,
+}
+
+impl Standing {
+    /// Reads all records.
+    ///
+    /// # Errors
+    /// When they cannot be read or the prompt template does not parse.
+    pub fn new(context: &mut Context, store: &Store) -> Result<Self, ActionError> {
+        let records = store.records(&Query::default())?;
+        let model = Model::of(context);
+        let settings = settings(context, model.window)?;
+        Ok(Self { index: Index::new(&records, &settings), model })
+    }
+
+    /// What is found in a record as it stands in an editor.
+    #[must_use]
+    pub fn look(&self, record: &Record) -> Vec<lint::Finding> {
+        let measure = self.model.opened.as_ref().map(|opened| Rendering::new(&opened.renderer));
+        lint::relint(&self.index, record, measure.as_ref().map(|measure| measure as &dyn Measure))
+    }
 }
 
 /// The check that is told of rows which no import takes.
@@ -267,7 +293,7 @@ impl Model {
         match context.open(&mut |_| {}) {
             Ok((opened, ..)) => {
                 let context = opened.source.description().context;
-                let window = if set > 0 { set.min(context) } else { context.min(1024) };
+                let window = if set > 0 { set.min(context) } else { context.min(crate::worker::training::LONGEST) };
                 Self { opened: Some(opened), window: Some(window), missing: None }
             }
             Err(error) => without(error.to_string()),

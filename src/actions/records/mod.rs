@@ -103,6 +103,16 @@ pub fn neighbours(store: &Store, record: i64, count: usize) -> Result<Vec<(Recor
     near.into_iter().map(|(id, similarity)| Ok((store.get(id)?, similarity))).collect()
 }
 
+/// The records that a comparison walks through: the test records, or, where there are none, everything accepted.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn questions(store: &Store) -> Result<Vec<i64>, ActionError> {
+    let find = |query: &str| -> Result<Vec<i64>, StoreError> { store.ids(&Query::parse(query)?) };
+    let test = find("split:test -status:rejected")?;
+    Ok(if test.is_empty() { find("status:gold")? } else { test })
+}
+
 /// What an act over several records did, and which it could not be done on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Outcome {

@@ -103,6 +103,22 @@ pub fn runs(context: &Context) -> Result<Vec<Run>, ActionError> {
     Ok(runs)
 }
 
+/// Names by which runs can answer (`--run`): each run that has a checkpoint, oldest first, and behind it its checkpoints.
+///
+/// # Errors
+/// When the folder of the runs cannot be read.
+pub fn systems(context: &Context) -> Result<Vec<String>, ActionError> {
+    let mut names = Vec::new();
+    for job in Job::list(&context.project.runs_dir())?.into_iter().flatten() {
+        let checkpoints = job.checkpoints()?;
+        if !checkpoints.is_empty() {
+            names.push(job.name());
+            names.extend(checkpoints.iter().map(|checkpoint| format!("{}@{}", job.name(), checkpoint.step)));
+        }
+    }
+    Ok(names)
+}
+
 /// Steps that a job's plan has in all, for a job that counts steps.
 pub(super) fn steps(job: &Job) -> Result<Option<u64>, ActionError> {
     #[derive(Deserialize)]

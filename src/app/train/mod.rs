@@ -255,7 +255,7 @@ pub struct Train {
     /// The run to which the cursor wants to go once the list has it.
     wanted: Option<String>,
     /// What was asked to be followed last.
-    watched: Option<(bool, Vec<String>)>,
+    watched: (bool, Vec<String>),
 }
 
 impl Train {
@@ -379,13 +379,13 @@ impl Train {
     pub(super) fn watch(&mut self, shown: bool) -> Option<super::Effect> {
         let runs: Vec<String> = self.charted().iter().map(|run| run.name.clone()).collect();
         let wanted = (shown, if shown { runs } else { Vec::new() });
-        if self.watched.as_ref() == Some(&wanted) {
+        if self.watched == wanted {
             return None;
         }
         // While the pane is not shown nobody follows, so what is kept would have a hole.
         self.histories.retain(|name, _| wanted.1.contains(name));
         self.samples.retain(|name, _| wanted.1.contains(name));
-        self.watched = Some(wanted.clone());
+        self.watched = wanted.clone();
         Some(super::Effect::Train(Effect::Watch { shown: wanted.0, runs: wanted.1 }))
     }
 }
@@ -497,7 +497,7 @@ impl App {
                     train.scroll = 0;
                 }
             }
-            C::TrainOverlay => self.keep(now),
+            C::TrainOverlay => self.keep_on_chart(now),
             C::TrainNew => {
                 train.face = Face::New;
                 effects.push(super::Effect::Train(Effect::Form));
@@ -538,7 +538,7 @@ impl App {
     }
 
     /// Keeps the run's curve on the chart, or takes it off.
-    fn keep(&mut self, now: Duration) {
+    fn keep_on_chart(&mut self, now: Duration) {
         let train = &mut self.train;
         let Some(name) = train.current().map(|run| run.name.clone()) else { return self.none(now) };
         if let Some(at) = train.kept.iter().position(|kept| *kept == name) {

@@ -137,7 +137,19 @@ fn a_narrow_chart_is_as_it_was_seen_to_be_right() {
         .map(|(at, name)| (loss_chart::look(at, &theme), &app.train.histories[*name]))
         .collect();
     loss_chart::draw(&mut buffer, area, &app.train, &curves, &theme);
-    insta::assert_snapshot!(screen(&buffer), @"");
+    insta::assert_snapshot!(screen(&buffer), @r"
+    4+
+     |
+    3+^+*.
+     | +*+****.
+    2+  .++..*o****
+     |    ..++ . ..***o****
+     |     ...^++      ...****o******.o
+    1+         ...++.+^+        ....**********o*******o
+     |               ....++.++^.++.+++^++.+B     . ...A
+    0+
+      0        25        50        75        100
+    ");
 }
 
 #[test]

@@ -1,0 +1,355 @@
+//! The workbench as a person has it: the real binary in a pseudo-terminal.
+
+#![allow(clippy::unwrap_used)] // what a test cannot have fails it
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use assert_cmd::Command;
+use portable_pty::CommandBuilder;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use common::screen::Screen;
+
+/// A project without a model, with pairs that wait.
+struct Desk(TempDir);
+
+impl Desk {
+    fn new(pairs: usize) -> Self {
+        let desk = Self(TempDir::new().unwrap());
+        // A terminal that is asked for its colours and never answers would cost a second each time.
+        fs::write(desk.path("config.toml"), "theme = \"dark\"\n").unwrap();
+        fs::write(desk.path("togi.toml"), "[project]\nname = \"机\"\n").unwrap();
+        let line = |index: usize| {
+            let question = format!("質問{index} where is parcel {index}?");
+            json!({ "instruction": question, "output": format!("draft {index} 返品は{index}日以内") }).to_string() + "\n"
+        };
+        fs::write(desk.path("rows.jsonl"), (1..=pairs).map(line).collect::<String>()).unwrap();
+        desk.run(&["import", "rows.jsonl"]);
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
+        let mut command = Command::cargo_bin("togi").unwrap();
+        command.current_dir(self.0.path()).env("TOGI_CONFIG", self.path("config.toml")).args(arguments);
+        let out = command.output().unwrap();
+        assert!(out.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    }
+
+    fn record(&self, id: usize) -> Value {
+        serde_json::from_str(&self.run(&["show", &id.to_string(), "--history", "--json"])).unwrap()
+    }
+
+    fn statuses(&self) -> Vec<String> {
+        let out = self.run(&["records", "--json", "--limit", "1000"]);
+        let status = |line: &str| serde_json::from_str::<Value>(line).unwrap()["status"].as_str().unwrap().to_owned();
+        out.lines().map(status).collect()
+    }
+
+    fn open(&self) -> Screen {
+        let screen = Screen::open(self.0.path(), 120, 36);
+        screen.wait_for("質問1");
+        screen
+    }
+}
+
+/// The end of a text: the editor's own key for it.
+const END: &str = "\x05";
+const ACCEPT: &str = "\x07";
+const ESC: &str = "\x1b";
+
+#[test]
+fn an_annotator_walks_fifty_records() {
+    let desk = Desk::new(50);
+    let mut screen = desk.open();
+    for record in 1..=50 {
+        screen.wait(&format!("record {record}"), |text| text.contains("instruction") && text.contains(&format!("│ {record} ")));
+        match record % 10 {
+            // One in ten is rejected with a reason, two are corrected, one is left for later, the others are good.
+            1 => screen.keys("xtoo short\r"),
+            2 | 3 => {
+                screen.keys("e");
+                screen.wait_for("writing");
+                screen.keys(&format!("{END} です"));
+                screen.wait_for("です");
+                screen.keys(ACCEPT);
+            }
+            4 => screen.keys("n"),
+            _ => screen.keys("a"),
+        }
+    }
+    screen.wait_for("40 / 1,000 gold");
+    // The ones left for later are what still waits; the last key of the round wraps to the first of them.
+    screen.wait("the first that waits", |text| text.contains("│ 4 "));
+    screen.keys("q");
+    assert_eq!(screen.ended(), 0);
+    let statuses = desk.statuses();
+    let count = |wanted: &str| statuses.iter().filter(|status| *status == wanted).count();
+    assert_eq!((count("gold"), count("rejected"), count("inbox")), (40, 5, 5));
+    let edited = desk.record(2);
+    assert_eq!(edited["gold"], "draft 2 返品は2日以内 です");
+    assert_eq!(edited["draft"], "draft 2 返品は2日以内");
+    let seconds = edited["history"].as_array().unwrap().last().unwrap()["seconds"].as_f64().unwrap();
+    assert!(seconds > 0.0, "the time at it is kept");
+    assert_eq!(desk.record(1)["notes"], "too short");
+}
+
+#[test]
+fn keys_and_verbs_do_the_same() {
+    let (by_keys, by_verbs) = (Desk::new(6), Desk::new(6));
+    let mut screen = by_keys.open();
+    screen.keys("a");
+    screen.wait_for("│ 2 ");
+    screen.keys("xwrong\r");
+    screen.wait_for("│ 3 ");
+    screen.keys("creturns\r");
+    screen.wait_for("returns");
+    screen.keys("s");
+    screen.wait_for("what this one is for");
+    screen.keys("\x1b[B\r");
+    screen.wait_for("valid");
+    screen.keys("e");
+    screen.wait_for("writing");
+    screen.keys(&format!("{END}!{ACCEPT}"));
+    screen.wait_for("│ 4 ");
+    screen.keys("  a");
+    screen.wait_for("changes 2");
+    screen.keys("y");
+    screen.wait_for("4 / 1,000 gold");
+    screen.keys("u");
+    screen.wait_for("taken back");
+    screen.wait_for("2 / 1,000 gold");
+    screen.keys("q");
+    screen.ended();
+    let draft = by_verbs.record(3)["draft"].as_str().unwrap().to_owned();
+    for arguments in [
+        vec!["accept", "1"],
+        vec!["reject", "2", "--why", "wrong"],
+        vec!["mark", "3", "--category", "returns"],
+        vec!["mark", "3", "--split", "valid"],
+        vec!["edit", "3", "--gold", &format!("{draft}!"), "--accept"],
+        vec!["accept", "4", "5"],
+        vec!["undo"],
+    ] {
+        by_verbs.run(&arguments);
+    }
+    for id in 1..=6 {
+        let plain = |desk: &Desk| {
+            let mut record = desk.record(id);
+            let history = record["history"].take();
+            let acts: Vec<(Value, Value)> = history
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|revision| (revision["cause"].clone(), revision["state"].clone()))
+                .collect();
+            record["revision"].take();
+            (record, acts)
+        };
+        assert_eq!(plain(&by_keys), plain(&by_verbs), "record {id}");
+    }
+}
+
+#[test]
+fn leaving_gives_the_terminal_back() {
+    let desk = Desk::new(2);
+    let mut screen = desk.open();
+    assert!(!screen.is_cooked());
+    screen.keys("q");
+    assert_eq!(screen.ended(), 0);
+    given_back(&screen);
+}
+
+/// The terminal echoes again, and what was switched on is off.
+fn given_back(screen: &Screen) {
+    assert!(screen.is_cooked());
+    let raw = screen.raw();
+    let last = |bytes: &[u8]| raw.windows(bytes.len()).rposition(|window| window == bytes);
+    assert!(last(b"\x1b[?1049l") > last(b"\x1b[?1049h"), "the other screen");
+    assert!(last(b"\x1b[?2004l") > last(b"\x1b[?2004h"), "pastes told apart");
+    assert!(last(b"\x1b[?25h") > last(b"\x1b[?25l"), "the cursor");
+}
+
+/// Not a test of its own: what [`a_panic_can_be_read`] runs in a terminal.
+#[test]
+fn panics_in_a_terminal() {
+    if std::env::var_os("TOGI_TEST_PANICS").is_some() {
+        togi::terminal::tell_panics();
+        let _guard = togi::terminal::Guard::take(true).unwrap();
+        panic!("what went wrong");
+    }
+}
+
+#[test]
+fn a_panic_can_be_read() {
+    let dir = TempDir::new().unwrap();
+    let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "panics_in_a_terminal", "--nocapture"]);
+    command.env("TOGI_TEST_PANICS", "1");
+    let mut screen = Screen::run(command, dir.path(), 100, 30);
+    screen.wait_for("what went wrong");
+    screen.ended();
+    given_back(&screen);
+    let raw = screen.raw();
+    let at = |bytes: &[u8]| raw.windows(bytes.len()).position(|window| window == bytes).unwrap();
+    assert!(at(b"\x1b[?1049l") < at(b"what went wrong"), "its words are on the person's own screen");
+}
+
+#[test]
+fn what_is_marked_as_saved_survives_a_kill() {
+    let desk = Desk::new(2);
+    let mut screen = desk.open();
+    screen.keys("e");
+    screen.wait_for("writing");
+    screen.keys(&format!("{END} kept"));
+    screen.wait_for("✓ saved");
+    screen.wait_for("kept");
+    screen.signal(Signal::KILL);
+    screen.ended();
+    assert_eq!(desk.record(1)["gold"], "draft 1 返品は1日以内 kept");
+}
+
+#[test]
+fn a_dropped_connection_loses_nothing_that_was_typed() {
+    for signal in [Signal::HUP, Signal::TERM] {
+        let desk = Desk::new(1);
+        let mut screen = desk.open();
+        screen.keys("e");
+        screen.wait_for("writing");
+        screen.keys(&format!("{END} typed"));
+        screen.wait_for("typed");
+        if signal == Signal::HUP { screen.hang_up() } else { screen.signal(signal) }
+        screen.ended();
+        assert_eq!(desk.record(1)["gold"], "draft 1 返品は1日以内 typed", "{signal:?}");
+    }
+}
+
+#[test]
+fn an_idle_workbench_writes_nothing() {
+    let desk = Desk::new(30);
+    let screen = desk.open();
+    screen.settle();
+    let before = screen.written();
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!(screen.written() - before, 0);
+}
+
+#[test]
+fn it_comes_back_from_a_tiny_screen() {
+    let desk = Desk::new(3);
+    let mut screen = desk.open();
+    screen.resize(20, 5);
+    screen.wait_for("needs 60 x 16");
+    screen.resize(60, 16);
+    screen.wait_for("質問1");
+    screen.resize(1, 1);
+    screen.resize(200, 50);
+    screen.wait_for("instruction");
+    screen.keys("a");
+    screen.wait_for("1 / 1,000 gold");
+}
+
+#[test]
+fn a_paste_is_text_and_never_commands() {
+    let desk = Desk::new(3);
+    let mut screen = desk.open();
+    screen.keys("\x1b[200~aaaxq\r\x1b[201~");
+    screen.wait_for("a paste goes into a text");
+    screen.keys("e");
+    screen.wait_for("writing");
+    screen.keys(&format!("{END}\x1b[200~\r\nq: 二行目\x1b[201~"));
+    screen.wait_for("二行目");
+    screen.keys(ESC);
+    screen.wait("the end of writing", |text| !text.contains("writing"));
+    screen.keys("q");
+    assert_eq!(screen.ended(), 0);
+    assert_eq!(desk.record(1)["gold"], "draft 1 返品は1日以内\nq: 二行目");
+    assert!(desk.statuses().iter().all(|status| status != "gold" && status != "rejected"));
+}
+
+#[test]
+fn an_edit_in_one_workbench_appears_in_another() {
+    let desk = Desk::new(4);
+    let mut one = desk.open();
+    let other = desk.open();
+    one.keys("e");
+    one.wait_for("writing");
+    one.keys(&format!("{END} from one\x13"));
+    one.wait_for("✓ saved");
+    let saved = Instant::now();
+    other.wait_for("from one");
+    assert!(saved.elapsed() < Duration::from_millis(500), "{:?}", saved.elapsed());
+    // Both at one record: the later text is not lost, and nobody's is written over.
+    let mut other = other;
+    one.keys(ESC);
+    one.wait("the end of writing", |text| !text.contains("writing"));
+    one.keys("e");
+    one.wait_for("writing");
+    other.keys("e");
+    other.wait_for("writing");
+    other.keys(&format!("{END} theirs\x13"));
+    other.wait_for("✓ saved");
+    one.keys(&format!("{END} mine\x13"));
+    one.wait_for("was changed by");
+    one.keys("t");
+    one.wait_for("from one theirs");
+    assert_eq!(desk.record(1)["gold"], "draft 1 返品は1日以内 from one theirs");
+}
+
+#[test]
+fn the_cursor_is_where_one_writes() {
+    let desk = Desk::new(1);
+    let mut screen = desk.open();
+    screen.settle();
+    assert!(!screen.cursor().1, "no cursor where nothing is written");
+    screen.keys("e");
+    screen.wait_for("writing");
+    screen.keys(END);
+    screen.settle();
+    let ((row, column), shown) = screen.cursor();
+    assert!(shown);
+    // Behind the last letter of the draft, whose Japanese letters take two cells each.
+    let line = screen.text().lines().nth(usize::from(row)).unwrap().to_owned();
+    assert!(line.contains("draft 1 返品は1日以内"), "{line}");
+    let left = line.split("│ ").next().unwrap();
+    let cells = togi::text::width(left) + 2 + togi::text::width("draft 1 返品は1日以内");
+    assert_eq!(usize::from(column), cells);
+}
+
+#[test]
+fn a_conflict_in_the_keys_is_told_before_the_screen_opens() {
+    let desk = Desk::new(1);
+    fs::write(desk.path("keymap.toml"), "\"data.accept\" = \"x\"\n").unwrap();
+    let mut screen = Screen::open(desk.0.path(), 100, 30);
+    screen.wait_for("data.reject");
+    assert_ne!(screen.ended(), 0);
+    assert!(screen.is_cooked());
+    fs::write(desk.path("keymap.toml"), "\"data.accept\" = \"Z\"\n").unwrap();
+    let mut screen = desk.open();
+    screen.keys("Z");
+    screen.wait_for("1 / 1,000 gold");
+}
+
+#[test]
+fn outside_a_project_it_offers_to_make_one() {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("config.toml"), "theme = \"dark\"\n").unwrap();
+    let mut screen = Screen::open(dir.path(), 100, 30);
+    screen.wait_for("1, 2, or enter to leave");
+    screen.keys("2\r");
+    screen.wait_for("390 / 1,000 gold");
+    screen.keys("q");
+    assert_eq!(screen.ended(), 0);
+    assert!(dir.path().join("togi-demo/togi.toml").exists());
+}
