@@ -160,7 +160,7 @@ impl Bench {
         let size = crossterm::terminal::size()?;
         let author = crate::actions::records::author()?;
         let (app, effects) = App::new(context.project.name().to_owned(), author, keymap, size);
-        let runs = Runs::start(desk::context(context.project.root())?, tell.clone())?;
+        let runs = Runs::start(&context, tell.clone())?;
         let told = tell.clone();
         let companions = Companions::new(context.project.root(), Arc::new(move |msg| drop(told.send(msg))));
         let desk = Desk::start(desk::context(context.project.root())?, Box::new(move |msg| drop(tell.send(msg))))?;

@@ -26,7 +26,9 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     if train.runs.is_empty() {
         let new = app.keymap.first(Command::TrainNew);
         let words = if train.ready {
-            format!("There are no runs yet.\n\n{new} sets one up: it trains on the project's gold records and goes on when togi is left.")
+            format!(
+                "There are no runs yet.\n\n{new} sets one up: it trains on the project's gold records and goes on when togi is left."
+            )
         } else {
             "looking for runs …".to_owned()
         };
@@ -301,7 +303,9 @@ fn figures(train: &Train, cells: u16, theme: &Theme) -> Vec<Line<'static>> {
     let of = run.steps.map(|steps| format!("/{}", text::count(steps))).unwrap_or_default();
     parts.push(("step", format!("{}{of}", text::count(last.step))));
     parts.extend(history.loss.last().map(|loss| ("loss", number(loss))));
-    parts.extend(history.valid.last().map(|(step, loss)| ("valid", format!("{} at {}", number(*loss), text::count(*step)))));
+    parts.extend(
+        history.valid.last().map(|(step, loss)| ("valid", format!("{} at {}", number(*loss), text::count(*step)))),
+    );
     parts.extend(last.rate.map(|rate| ("rate", format!("{rate:.1e}"))));
     parts.extend(last.norm.map(|norm| ("gradient", number(norm))));
     let speed = if run.is_live() { history.tokens_per_s() } else { run.tokens_per_s };
@@ -369,9 +373,17 @@ fn samples(frame: &mut Frame<'_>, area: Rect, train: &Train, theme: &Theme) {
             let head = format!("{:>6} ", text::count(sample.step));
             let indent = text::width(&head);
             let same = newer == Some(sample.answer.as_str());
-            let answer = if same { "the same" } else if sample.answer.is_empty() { "(nothing)" } else { &sample.answer };
+            let answer = if same {
+                "the same"
+            } else if sample.answer.is_empty() {
+                "(nothing)"
+            } else {
+                &sample.answer
+            };
             let role = if newer.is_some() || answer == "(nothing)" { Role::Dim } else { Role::Tuned };
-            for (at, mut line) in wrap(answer, theme.style(role), (cells.saturating_sub(indent)) as u16).into_iter().enumerate() {
+            for (at, mut line) in
+                wrap(answer, theme.style(role), (cells.saturating_sub(indent)) as u16).into_iter().enumerate()
+            {
                 let head = if at == 0 { head.clone() } else { " ".repeat(indent) };
                 line.spans.insert(0, Span::styled(head, theme.style(Role::Dim)));
                 lines.push(line);
