@@ -18,11 +18,19 @@
 //! - [`worker`]: the process that carries out a job.
 //! - [`evaluate`]: metrics, pure functions from texts to numbers.
 //! - [`mod@bench`]: the machine's limits, counted work, measured rates.
+//! - [`keymap`], [`theme`]: the table of commands and keys; what things look like.
+//! - [`app`]: the workbench's state: a message and the time go in, effects come out. No clock, no file, nothing drawn.
+//! - [`view`]: the state as a frame; one file a region.
+//! - [`terminal`]: the task that owns the state, draws it and carries out its effects by calling actions.
 //! - [`config`], [`text`]: the user's settings; the only place that measures and cuts text for the screen.
 //!
 //! Actions may name all of `model` and `worker`: a verb such as `togi train` or `togi generate` does its work in the
-//! foreground through the very functions that `togi worker` calls. The workbench will reach them through a worker
-//! process only.
+//! foreground through the very functions that `togi worker` calls. The workbench reaches them through processes only: runs
+//! and drafts in sessions of their own, which outlive it, and two companions ([`actions::companion`]), which end with it, one
+//! with a tokenizer and all records for checks and renderings, one with weights for answers. So the process that draws stays
+//! small, and what happens on the device does not take the screen along.
+//!
+//! [`app`] names one crate of the screen's: the text editor of `ratatui-textarea`, whose undo, selection and cursor are state.
 //!
 //! # What holds everywhere
 //!

@@ -467,7 +467,7 @@ impl App {
             }
             Granted::Ended => {
                 self.compare.asked = None;
-                self.keep(now, effects);
+                self.keep_answers(now, effects);
             }
             Granted::Failed(why) => {
                 self.compare.asked = None;
@@ -484,7 +484,7 @@ impl App {
     }
 
     /// Keeps answers that are whole.
-    fn keep(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+    fn keep_answers(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         if !self.compare.is_done() {
             return;
         }

@@ -173,6 +173,8 @@ pub struct Data {
     height: usize,
     /// Whether the cursor came here by going on, so that a taken record is passed over.
     going_on: bool,
+    /// Records that a model is to draft.
+    pub(super) drafting: Vec<i64>,
     /// What this session has claimed.
     claimed: Option<i64>,
     /// The record that the cursor wants to be on once the list has it.
@@ -184,6 +186,7 @@ impl Data {
         let mut effects = Vec::new();
         self.find(WAITING.into(), &mut effects);
         effects.push(Effect::Store(Ask::Names));
+        effects.push(Effect::Store(Ask::Systems));
         effects
     }
 
@@ -566,7 +569,19 @@ impl App {
                 self.note("looking at all records", now);
                 self.wish(Wish::Lint, effects);
             }
-            C::Drafts => self.note("drafts need a model: not yet", now),
+            C::Drafts => {
+                self.data.drafting = self.data.about();
+                effects.push(Effect::Store(Ask::Systems));
+                let items: Vec<String> = self.compare.systems.iter().map(|system| system.name().to_owned()).collect();
+                let items = if items.is_empty() { vec!["base".into()] } else { items };
+                if self.data.drafting.is_empty() {
+                    self.note("there is no record here", now);
+                } else {
+                    let title = format!("who drafts {} records", self.data.drafting.len());
+                    let at = items.len() - 1;
+                    self.overlay = Some(Overlay::Pick { choice: Choice::Drafter, title, items, at });
+                }
+            }
             C::EditorDone => self.data.close(now, effects),
             C::EditorSave => {
                 if self.data.editor.as_ref().is_some_and(Editor::is_saved) {

@@ -10,8 +10,8 @@ pub mod field;
 pub mod overlay;
 pub mod prompt;
 pub mod record;
-pub mod train;
 pub mod wish;
+pub mod train;
 
 use std::time::Duration;
 
@@ -25,9 +25,9 @@ pub use compare::Compare;
 pub use data::{Data, Row};
 pub use overlay::Overlay;
 pub use prompt::Prompt;
-pub use train::Train;
 use compare::Mode;
 use wish::{Granted, Wish};
+pub use train::Train;
 
 /// How long a toast stays.
 const TOAST: Duration = Duration::from_secs(4);
@@ -149,6 +149,8 @@ pub enum Ask {
     History(i64),
     /// Categories and people there are, for suggestions.
     Names,
+    /// Let a model draft records, in a process of its own.
+    Drafts { records: Vec<i64>, system: wish::System },
     /// Runs and checkpoints that can answer.
     Systems,
     /// The test records.
@@ -275,10 +277,10 @@ pub enum Msg {
     Tally(Tally),
     /// Another process changed records.
     Changed(Vec<i64>),
-    /// Something happened to runs.
-    Train(train::Msg),
     /// What a companion answers.
     Granted { number: u64, granted: Granted },
+    /// Something happened to runs.
+    Train(train::Msg),
     /// A word to the person.
     Note(String),
     /// Something failed.
@@ -310,12 +312,12 @@ pub struct App {
     pub pane: Pane,
     /// The records.
     pub data: Data,
-    /// The runs.
-    pub train: Train,
     /// Template and rendering.
     pub prompt: Prompt,
     /// Base and tuned.
     pub compare: Compare,
+    /// The runs.
+    pub train: Train,
     /// What lies over the pane.
     pub overlay: Option<Overlay>,
     /// Keys pressed that are the beginning of something.
@@ -342,9 +344,9 @@ impl App {
             size,
             pane: Pane::Data,
             data: Data::default(),
-            train: Train::default(),
             prompt: Prompt::default(),
             compare: Compare::default(),
+            train: Train::default(),
             overlay: None,
             pressed: Vec::new(),
             toasts: Vec::new(),
@@ -410,7 +412,6 @@ impl App {
                 changed = self.tally != tally;
                 self.tally = tally;
             }
-            Msg::Train(msg) => changed = self.train_msg(msg, now),
             Msg::Systems(systems) => self.systems(systems),
             Msg::Questions(questions) => self.questions(questions, &mut effects),
             Msg::Recordings(recordings) => self.compare.recordings = recordings,
@@ -424,6 +425,7 @@ impl App {
                 changed = self.compare_granted(&granted, now, &mut effects);
             }
             Msg::Granted { number, granted } => changed = self.data_granted(number, granted, now, &mut effects),
+            Msg::Train(msg) => changed = self.train_msg(msg, now),
             msg => changed = self.data_msg(msg, now, &mut effects),
         }
         effects.extend(self.train.watch(self.pane == Pane::Train));
@@ -460,6 +462,12 @@ impl App {
                 Pane::Train | Pane::Compare => false,
             },
         }
+    }
+
+    /// Whether the screen is an audience's.
+    #[must_use]
+    pub fn is_presenting(&self) -> bool {
+        self.pane == Pane::Compare && self.overlay.is_none() && matches!(self.compare.mode, Mode::Present(_))
     }
 
     /// The scopes whose commands can be given, the first winning.
@@ -553,11 +561,11 @@ impl App {
                 effects.push(Effect::Quit);
             }
             command if self.overlay.is_some() => self.overlay_command(command, now, effects),
+            command if matches!(command.scope(), Scope::Train | Scope::NewRun) => self.train_command(command, now, effects),
             command => match self.pane {
                 Pane::Compare => self.compare_command(command, now, effects),
                 Pane::Prompt => self.prompt_command(command, now, effects),
-                Pane::Train => self.train_command(command, now, effects),
-                Pane::Data => self.data_command(command, now, effects),
+                _ => self.data_command(command, now, effects),
             },
         }
     }
@@ -568,7 +576,7 @@ impl App {
             Pane::Compare => self.compare_copied(),
             Pane::Prompt => Some(self.prompt.text()).filter(|text| !text.is_empty()),
             Pane::Train => self.train.copied(),
-            Pane::Data => self.data.copied(),
+            _ => self.data.copied(),
         }
     }
 

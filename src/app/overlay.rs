@@ -30,12 +30,12 @@ pub enum Purpose {
     Category(Vec<i64>),
     /// Who is to work on them.
     Assign(Vec<i64>),
-    /// Something about runs.
-    Train(super::train::Line),
     /// A question to both models.
     Prompt,
     /// The name of a version.
     Name,
+    /// Something about runs.
+    Train(super::train::Line),
 }
 
 /// A line that is asked for.
@@ -60,6 +60,8 @@ pub struct Asked {
 pub enum Choice {
     /// A split for records.
     Split(Vec<i64>),
+    /// Who drafts.
+    Drafter,
     /// Who answers on a side.
     Side(usize),
     /// The version of the template that is shown; their names.
@@ -294,9 +296,9 @@ impl App {
                     }
                     Purpose::Category(records) => self.do_to(Act::Category(line), records, now, effects),
                     Purpose::Assign(records) => self.do_to(Act::Assign(line), records, now, effects),
-                    Purpose::Train(what) => self.train_line(what, &line, now, effects),
                     Purpose::Prompt => self.typed(line, now, effects),
                     Purpose::Name => self.named(line, effects),
+                    Purpose::Train(what) => self.train_line(what, &line, now, effects),
                 }
             }
             Overlay::Pick { choice: Choice::Split(records), at, .. } => {
@@ -312,6 +314,13 @@ impl App {
                 if let Some(name) = names.get(at) {
                     self.beside_chosen(name);
                 }
+            }
+            Overlay::Pick { choice: Choice::Drafter, at, .. } => {
+                let system = self.compare.systems.get(at).cloned().unwrap_or_default();
+                let records = std::mem::take(&mut self.data.drafting);
+                self.note(format!("{} drafts {} records in the background", system.name(), records.len()), now);
+                self.data.selected.clear();
+                effects.push(Effect::Store(Ask::Drafts { records, system }));
             }
             Overlay::Pick { choice: Choice::Variable, at, .. } => self.variable_chosen(at, now),
             Overlay::Pick { choice: Choice::Side(side), at, .. } => self.side_chosen(side, at, now, effects),

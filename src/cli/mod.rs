@@ -7,9 +7,11 @@
 mod accept;
 mod bench;
 mod compare;
+mod config;
 mod dedupe;
 mod demo;
 mod doctor;
+mod draft;
 mod edit;
 mod eval;
 mod export;
@@ -84,6 +86,7 @@ enum Verb {
     Mark(mark::Mark),
     Undo(undo::Undo),
     Redo(undo::Redo),
+    Draft(draft::Draft),
     Lint(lint::Lint),
     Dedupe(dedupe::Dedupe),
     Split(split::Split),
@@ -101,6 +104,7 @@ enum Verb {
     Models(models::Models),
     Doctor(doctor::Doctor),
     Bench(bench::Bench),
+    Config(config::ConfigVerb),
     Worker(worker::Worker),
 }
 
@@ -119,6 +123,7 @@ impl Verb {
             Self::Mark(verb) => verb.run(place),
             Self::Undo(verb) => verb.run(place),
             Self::Redo(verb) => verb.run(place),
+            Self::Draft(verb) => verb.run(place),
             Self::Lint(verb) => verb.run(place),
             Self::Dedupe(verb) => verb.run(place),
             Self::Split(verb) => verb.run(place),
@@ -136,6 +141,7 @@ impl Verb {
             Self::Models(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(place),
             Self::Bench(verb) => verb.run(place),
+            Self::Config(verb) => verb.run(),
             Self::Worker(verb) => verb.run(place),
         }
     }

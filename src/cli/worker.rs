@@ -11,8 +11,8 @@ use color_eyre::eyre::Result;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::{Place, STOPPED};
-use crate::actions::train::{self, Control, Job, Outcome};
 use crate::actions::{Context, companion};
+use crate::actions::train::{self, Control, Job, Outcome};
 use crate::config::Config;
 
 /// Carry out a job's directory, from its newest checkpoint on; its words go to worker.log
@@ -26,12 +26,12 @@ pub struct Worker {
     /// The job's directory
     #[arg(required_unless_present = "companion")]
     job: Option<PathBuf>,
-    /// Leave the session of whoever started it, so that it outlives their terminal
-    #[arg(long, hide = true)]
-    detached: bool,
     /// Answer the workbench's requests on standard input until it ends, in place of a job
     #[arg(long, hide = true, conflicts_with = "job")]
     companion: bool,
+    /// Leave the session of whoever started it, so that it outlives their terminal
+    #[arg(long, hide = true)]
+    detached: bool,
 }
 
 impl Worker {

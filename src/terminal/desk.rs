@@ -3,6 +3,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
+use std::process::Child;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -20,7 +22,7 @@ use crate::app::{Act, Acted, Ask, Msg, Opened, Row, Tally};
 /// How often another process's changes are looked for.
 const PULSE: Duration = Duration::from_millis(200);
 /// Where answers go.
-pub type Tell = Box<dyn Fn(Msg) + Send>;
+pub type Tell = Arc<dyn Fn(Msg) + Send + Sync>;
 
 /// The thread, as the workbench sees it.
 pub struct Desk {
@@ -178,6 +180,18 @@ impl Worker {
             Ask::History(id) => {
                 let lines = records::show(&self.store, id, true)?.history.iter().map(line).collect();
                 self.say(Msg::History { record: id, lines });
+            }
+            Ask::Drafts { records, system } => {
+                let run = match &system {
+                    System::Base => None,
+                    System::Run(run) => Some(run.as_str()),
+                };
+                let child = records::draft::start(self.context.project.root(), &records, run)?;
+                let tell = Arc::clone(&self.tell);
+                let wait = move || tell(drafted(child));
+                thread::Builder::new().name("drafts".into()).spawn(wait).map_err(|error| {
+                    ActionError::Refused(format!("no thread could be started to wait for the drafts: {error}"))
+                })?;
             }
             Ask::Systems => {
                 let names = runs::systems(&self.context)?;
@@ -370,6 +384,21 @@ impl Worker {
 /// Whether something is written, so that there is an answer to wait for.
 fn writes(ask: &Ask) -> bool {
     matches!(ask, Ask::Act { .. } | Ask::Save { .. } | Ask::Undo { .. })
+}
+
+/// Waits for `togi draft` and says what came of it.
+fn drafted(child: Child) -> Msg {
+    match child.wait_with_output() {
+        Ok(out) => {
+            let words = String::from_utf8_lossy(&out.stderr);
+            let first = words.lines().find(|line| line.starts_with("drafted"));
+            match first {
+                Some(words) => Msg::Note(words.to_owned()),
+                None => Msg::Failed(words.trim().to_owned()),
+            }
+        }
+        Err(error) => Msg::Failed(format!("the drafts' process cannot be waited for: {error}")),
+    }
 }
 
 /// Does something to records through the action of its verb.

@@ -64,6 +64,18 @@ pub fn open(context: Context) -> Result<(), TerminalError> {
     runtime.block_on(run(context, keymap, look))
 }
 
+/// Every command and its keys, as a commented `keymap.toml`.
+#[must_use]
+pub fn documented_keys() -> String {
+    Keymap::default().documented()
+}
+
+/// Where the user's `keymap.toml` lies.
+#[must_use]
+pub fn keymap_path() -> Option<std::path::PathBuf> {
+    Keymap::path()
+}
+
 /// How the screen looks.
 struct Look {
     theme: Theme,
@@ -140,8 +152,8 @@ struct Bench {
     gathered: Gathered,
     guard: Guard,
     desk: Desk,
-    runs: Runs,
     companions: Companions,
+    runs: Runs,
     events: Option<EventStream>,
     started: Instant,
 }
@@ -160,12 +172,11 @@ impl Bench {
         let size = crossterm::terminal::size()?;
         let author = crate::actions::records::author()?;
         let (app, effects) = App::new(context.project.name().to_owned(), author, keymap, size);
-        let runs = Runs::start(&context, tell.clone())?;
         let told = tell.clone();
         let companions = Companions::new(context.project.root(), Arc::new(move |msg| drop(told.send(msg))));
-        let desk = Desk::start(desk::context(context.project.root())?, Box::new(move |msg| drop(tell.send(msg))))?;
-        let mut bench =
-            Self { context, app, look, screen, gathered, guard, desk, runs, companions, events: None, started };
+        let runs = Runs::start(&context, tell.clone())?;
+        let desk = Desk::start(desk::context(context.project.root())?, Arc::new(move |msg| drop(tell.send(msg))))?;
+        let mut bench = Self { context, app, look, screen, gathered, guard, desk, companions, runs, events: None, started };
         bench.draw()?;
         for effect in effects {
             bench.carry_out(effect)?;

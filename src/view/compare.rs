@@ -234,9 +234,10 @@ fn present(frame: &mut Frame<'_>, area: Rect, compare: &Compare, playing: bool, 
 pub fn result(systems: &[String; 2], score: &Score, theme: &Theme) -> Vec<Line<'static>> {
     let [first, second, tie, bad] = score.counts;
     let mut lines = vec![
-        Line::styled(format!("{} preferred {first} times", systems[0]), theme.style(Role::Base)),
-        Line::styled(format!("{} preferred {second} times", systems[1]), theme.style(Role::Tuned)),
-        Line::raw(format!("as good {tie}, both bad {bad}")),
+        Line::styled(format!("{:>4}  {}", first, systems[0]), theme.style(Role::Base)),
+        Line::styled(format!("{:>4}  {}", second, systems[1]), theme.style(Role::Tuned)),
+        Line::raw(format!("{tie:>4}  as good")),
+        Line::raw(format!("{bad:>4}  both bad")),
         Line::raw(""),
     ];
     if first + second > 0 {

@@ -34,14 +34,20 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: &Theme) {
     }
     let [head, body, foot] =
         Layout::vertical([Constraint::Length(1), Constraint::Min(1), Constraint::Length(1)]).areas(area);
-    frame::header(frame, head, app, theme);
+    // An audience sees the question and the answers.
+    let calm = app.is_presenting();
+    if !calm {
+        frame::header(frame, head, app, theme);
+    }
     match app.pane {
         Pane::Data => data::draw(frame, body, app, theme),
+        Pane::Compare => compare::draw(frame, body, app, theme),
         Pane::Prompt => prompt::draw(frame, body, app, theme),
         Pane::Train => train::draw(frame, body, app, theme),
-        Pane::Compare => compare::draw(frame, body, app, theme),
     }
-    frame::footer(frame, foot, app, theme);
+    if !calm {
+        frame::footer(frame, foot, app, theme);
+    }
     frame::hints(frame, body, app, theme);
     overlay::draw(frame, body, app, theme);
     frame::toasts(frame, body, app, theme);
@@ -57,3 +63,6 @@ fn too_small(frame: &mut Frame<'_>, theme: &Theme) {
     ];
     paint::lines(frame, Rect { height: area.height.min(3), ..area }, &lines, 0);
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,7 +60,7 @@ pub fn draw(frame: &mut Frame<'_>, body: Rect, app: &App, theme: &Theme) {
             list(frame, inner, lines.collect(), *at, theme);
         }
         Some(Overlay::Score { systems, score }) => {
-            let inner = paint::boxed(frame, paint::middle(body, 70, 9), "what you preferred", theme);
+            let inner = paint::boxed(frame, paint::middle(body, 70, 10), "what you preferred", theme);
             paint::lines(frame, inner, &compare::result(systems, score, theme), 0);
         }
         Some(Overlay::History { record, lines, at }) => {

@@ -77,6 +77,9 @@ pub fn rule(title: &str, cells: usize, style: Style, theme: &Theme) -> Line<'sta
     let sign = theme.sign("─", "-");
     let rest = cells.saturating_sub(text::width(&title) + 4);
     let border = theme.style(Role::Border);
+    if title.is_empty() {
+        return Line::styled(sign.repeat(cells), border);
+    }
     Line::from(vec![
         Span::styled(format!("{} ", sign.repeat(2)), border),
         Span::styled(title, style),

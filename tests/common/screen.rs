@@ -118,17 +118,25 @@ impl Screen {
 
     /// Waits until nothing has been written for a while.
     pub fn settle(&self) {
+        assert!(self.settle_for(Duration::from_millis(600), PATIENCE), "it never comes to rest");
+    }
+
+    /// Waits until nothing has been written for so long, or until patience ends; whether it came to rest.
+    pub fn settle_for(&self, rest: Duration, patience: Duration) -> bool {
         let begun = Instant::now();
         let mut before = self.written();
         let mut since = Instant::now();
-        while since.elapsed() < Duration::from_millis(600) {
-            assert!(begun.elapsed() < PATIENCE, "it never comes to rest");
+        while since.elapsed() < rest {
+            if begun.elapsed() > patience {
+                return false;
+            }
             thread::sleep(Duration::from_millis(20));
             let now = self.written();
             if now != before {
                 (before, since) = (now, Instant::now());
             }
         }
+        true
     }
 
     /// Gives the screen another size.

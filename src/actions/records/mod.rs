@@ -4,6 +4,7 @@
 //! calls the same.
 
 pub mod dedupe;
+pub mod draft;
 pub mod editor;
 pub mod export;
 pub mod import;
