@@ -16,6 +16,9 @@ use crate::theme::{Role, Theme};
 /// Columns below which list and chart stand one above the other.
 const NARROW: u16 = 72;
 
+/// Columns from which on figures have a place of their own.
+const ROOMY: u16 = 90;
+
 /// Draws the pane.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let train = &app.train;
@@ -255,6 +258,7 @@ fn legend(train: &Train, looks: &[(Look, &Run, Option<&History>)], cells: usize,
         let value = history.map(|history| reading(train, history)).unwrap_or_default();
         // Where there is little room, the end of the name has to do; the list has the whole.
         let name = if cells < 70 { run.name.rsplit('-').next().unwrap_or_default() } else { &run.name };
+        let value = if cells >= usize::from(ROOMY) { text::fit(&value, text::width(&value).max(8)) } else { value };
         let entry = [
             Span::styled(format!("{} {} ", look.letter, look.sample), style),
             Span::styled(name.to_owned(), style),
@@ -322,7 +326,17 @@ fn figures(train: &Train, cells: u16, theme: &Theme) -> Vec<Line<'static>> {
     let (key, value) = (theme.style(Role::Dim), theme.style(Role::Text));
     let mut lines: Vec<Vec<Span<'static>>> = vec![Vec::new()];
     let mut used = 0;
-    for (name, figure) in parts {
+    for (name, mut figure) in parts {
+        // Where there is room each figure has its place: one that grew by a letter would have all behind it written again.
+        let place = match name {
+            "loss" | "gradient" | "rate" | "tok/s" => 7,
+            "memory" | "left" => 9,
+            "cpu" => 5,
+            _ => 0,
+        };
+        if cells >= ROOMY {
+            figure = text::fit(&figure, place.max(text::width(&figure)));
+        }
         let wide = text::width(name) + text::width(&figure) + 3;
         if used > 0 && used + wide > usize::from(cells) + 2 {
             lines.push(Vec::new());

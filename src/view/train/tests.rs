@@ -155,6 +155,31 @@ fn a_narrow_chart_is_as_it_was_seen_to_be_right() {
 }
 
 #[test]
+fn a_figure_that_grows_leaves_the_others_where_they_are() {
+    let mut app = app(false);
+    let place = |app: &App| {
+        let screen = screen(&drawn(app, (160, 40), &theme(Colours::None, false)));
+        let line = screen.lines().find(|line| line.contains("memory")).unwrap().to_owned();
+        ["valid", "rate", "gradient", "tok/s", "memory", "left"].map(|word| line.find(word).unwrap())
+    };
+    let before = place(&app);
+    let small = Point {
+        step: 91,
+        loss: Some(9.56e-4),
+        norm: Some(12.5),
+        tokens: 45_900,
+        seconds: 90.1,
+        memory_mib: 84,
+        ..Point::default()
+    };
+    take(
+        &mut app,
+        Msg::Steps { run: "2026-11-22-a2".into(), anew: false, points: vec![Point { rate: Some(3e-4), ..small }] },
+    );
+    assert_eq!(place(&app), before);
+}
+
+#[test]
 fn a_curve_is_told_from_another_without_its_colour() {
     let app = app(true);
     for (ascii, signs) in [(false, ["A ⠒⠒⠒", "B ⠒⠂⠒", "◆", "▲"]), (true, ["A ***", "B +++", "o", "^"])]
