@@ -143,7 +143,8 @@ pub const DEFAULTS: &str = "\
 # Signs of the workbench: auto (ascii where the terminal or the locale has no more), unicode or ascii.
 #glyphs = \"auto\"
 
-# Whether the workbench takes the mouse. Without it the terminal's own selecting and copying works as ever.
+# Whether the workbench takes the mouse, whose wheel then does what the arrow keys do. Without it the terminal's own
+# selecting and copying works as ever.
 #mouse = false
 ";
 

@@ -353,3 +353,54 @@ fn outside_a_project_it_offers_to_make_one() {
     assert_eq!(screen.ended(), 0);
     assert!(dir.path().join("togi-demo/togi.toml").exists());
 }
+
+#[test]
+fn a_run_outlives_the_terminal_and_the_next_workbench_goes_on_watching() {
+    let desk = Desk::new(1);
+    // The demo's own project, with a model to train.
+    let mut command = CommandBuilder::new(assert_cmd::cargo::cargo_bin("togi"));
+    command.args(["demo", "demo"]);
+    command.cwd(desk.0.path());
+    let mut screen = Screen::run(command, desk.0.path(), 120, 36);
+    screen.wait_for("390 / 1,000 gold");
+    screen.keys("q");
+    assert_eq!(screen.ended(), 0);
+    let project = desk.path("demo");
+    let togi = |arguments: &[&str]| {
+        let all: Vec<&str> = ["--project", project.to_str().unwrap()].iter().chain(arguments).copied().collect();
+        desk.run(&all)
+    };
+    togi(&["train", "--background", "--set", "epochs=200"]);
+    let runs = || serde_json::from_str::<Value>(togi(&["runs", "--json"]).lines().last().unwrap()).unwrap();
+    let watch = || {
+        let mut command = CommandBuilder::new(assert_cmd::cargo::cargo_bin("togi"));
+        command.args(["--project", "demo"]);
+        command.cwd(desk.0.path());
+        let mut screen = Screen::run(command, desk.0.path(), 120, 36);
+        screen.wait_for("/ 1,000 gold");
+        screen.keys("3");
+        screen.wait_for("running");
+        screen
+    };
+    let mut one = watch();
+    let mut two = watch();
+    thread::sleep(Duration::from_secs(2));
+    one.hang_up();
+    one.ended();
+    two.signal(Signal::KILL);
+    two.ended();
+    let before = runs();
+    assert_eq!(before["state"], "running");
+    let again = watch();
+    thread::sleep(Duration::from_secs(2));
+    let after = runs();
+    assert!(after["step"].as_u64() > before["step"].as_u64(), "{before} {after}");
+    drop(again);
+    togi(&["runs", "--stop", "latest"]);
+    let begun = Instant::now();
+    while runs()["state"] == "running" {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(runs()["state"], "stopped");
+}

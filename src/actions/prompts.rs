@@ -60,7 +60,9 @@ pub fn versions(context: &Context) -> Result<Vec<Version>, ActionError> {
             used: used.as_ref() == Some(path),
         })
     };
-    paths.iter().map(version).collect()
+    let mut versions: Vec<Version> = paths.iter().map(version).collect::<Result<_, ActionError>>()?;
+    versions.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(versions)
 }
 
 fn path(context: &Context, name: &str) -> Result<PathBuf, ActionError> {

@@ -540,7 +540,8 @@ impl App {
 
     /// Leaves blind judging with its result, presenting, or stops what is being written.
     fn leave_mode(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        if self.compare.asked.take().is_some() {
+        let busy = self.compare.asked.take().is_some();
+        if busy {
             self.wish(Wish::Stop, effects);
         }
         match std::mem::take(&mut self.compare.mode) {
@@ -556,7 +557,8 @@ impl App {
                 }
             }
             Mode::Present(_) => self.compare.answers = Default::default(),
-            Mode::Walk => self.note("stopped", now),
+            Mode::Walk if busy => self.note("stopped", now),
+            Mode::Walk => {}
         }
     }
 

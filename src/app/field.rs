@@ -58,6 +58,13 @@ impl Field {
         if event.code == KeyCode::Tab {
             return false;
         }
+        // A line feed, which some terminals send for enter with shift, begins a line; the editor would delete one.
+        if matches!(event.code, KeyCode::Char('j' | 'm')) && event.modifiers.contains(KeyModifiers::CONTROL) {
+            if !self.one_line {
+                self.area.insert_newline();
+            }
+            return !self.one_line;
+        }
         self.area.input(input(event))
     }
 
@@ -134,6 +141,13 @@ mod tests {
         assert_eq!(field.text(), "研ぎ", "one undo takes all of it");
         press(&mut field, KeyCode::Char('r'), KeyModifiers::CONTROL);
         assert_eq!(field.text(), "研ぎ澄ます");
+    }
+
+    #[test]
+    fn a_line_feed_begins_a_line_and_deletes_none() {
+        let mut field = Field::new("one");
+        assert!(press(&mut field, KeyCode::Char('j'), KeyModifiers::CONTROL));
+        assert_eq!(field.text(), "one\n");
     }
 
     #[test]

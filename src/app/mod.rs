@@ -19,7 +19,7 @@ use crossterm::event::KeyEvent;
 
 use crate::keymap::{self, Command, Key, Keymap, Meaning, Scope};
 
-pub use crate::store::{Conflict, Flag, Record, Split, State, Status};
+pub use crate::store::{Conflict, Content, Flag, Origin, Record, Split, State, Status};
 
 pub use compare::Compare;
 pub use data::{Data, Row};
@@ -231,6 +231,8 @@ pub enum Msg {
     Commit(String),
     /// A text that was pasted.
     Paste(String),
+    /// The mouse's wheel was turned: down, or up.
+    Wheel(bool),
     /// The screen has another size.
     Resize(u16, u16),
     /// The time that [`App::wake`] asked for has come.
@@ -392,6 +394,7 @@ impl App {
                 }
             }
             Msg::Paste(_) => self.note("a paste goes into a text: open one first", now),
+            Msg::Wheel(down) => self.wheel(down, now, &mut effects),
             Msg::Resize(columns, rows) => {
                 changed = self.size != (columns, rows);
                 self.size = (columns, rows);
@@ -525,6 +528,12 @@ impl App {
                 }
             }
         }
+    }
+
+    /// The wheel does what the arrow keys do.
+    fn wheel(&mut self, down: bool, now: Duration, effects: &mut Vec<Effect>) {
+        let code = if down { crossterm::event::KeyCode::Down } else { crossterm::event::KeyCode::Up };
+        self.key(KeyEvent::new(code, crossterm::event::KeyModifiers::NONE), now, effects);
     }
 
     /// Gives a command, by its key or from the palette.

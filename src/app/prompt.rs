@@ -10,8 +10,9 @@ use super::overlay::{Choice, Purpose};
 use super::wish::{Cell, Granted, How, Question, System, Wish};
 use super::{App, Ask, Effect, Opened, Overlay};
 use crate::keymap::Command;
-use crate::prompt::display::Row as Token;
 use crate::store::Content;
+
+pub use crate::prompt::display::Row as Token;
 
 /// Time without a letter after which the text is rendered.
 const GLANCE: Duration = Duration::from_millis(150);

@@ -9,7 +9,6 @@ use super::compare::{Mode, Pick};
 use super::record::{Place, text_of};
 use super::wish::{Found, Granted, System, Wish};
 use super::*;
-use crate::store::{Content, Origin};
 
 /// A workbench with `count` records in the inbox, and a hand on its keyboard.
 struct Hand {

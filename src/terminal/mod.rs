@@ -15,7 +15,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEventKind};
 use futures_util::StreamExt;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
@@ -263,6 +263,11 @@ impl Bench {
             self.flush(&mut committed, &mut last)?;
             match event {
                 Event::Key(key) if key.kind != KeyEventKind::Release => self.take(Msg::Key(key))?,
+                Event::Mouse(mouse) => match mouse.kind {
+                    MouseEventKind::ScrollDown => self.take(Msg::Wheel(true))?,
+                    MouseEventKind::ScrollUp => self.take(Msg::Wheel(false))?,
+                    _ => {}
+                },
                 Event::Paste(text) => self.take(Msg::Paste(text))?,
                 Event::Resize(columns, rows) => self.take(Msg::Resize(columns, rows))?,
                 _ => {}

@@ -202,6 +202,7 @@ fn heading(open: &Opened, app: &App, cells: usize, theme: &Theme) -> Vec<Line<'s
     }
     let mark = match &app.data.editor {
         Some(editor) if !editor.is_saved() => Some((theme.sign("●", "*"), "not saved", Role::Warn)),
+        Some(editor) if !editor.is_touched() => None,
         Some(_) if app.data.saving > 0 => Some((theme.sign("●", "*"), "saving", Role::Warn)),
         Some(_) => Some((theme.sign("✓", "="), "saved", Role::Good)),
         None => None,

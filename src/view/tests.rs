@@ -12,12 +12,10 @@ use serde_json::{Map, Value};
 
 use super::*;
 use crate::app::compare::Mode;
-use crate::app::prompt::Version;
+use crate::app::prompt::{Token, Version};
 use crate::app::wish::{Found, Granted, System};
-use crate::app::{Effect, Flag, Msg, Opened, Record, Row, Split, State, Status, Tally};
+use crate::app::{Content, Effect, Flag, Msg, Opened, Origin, Record, Row, Split, State, Status, Tally};
 use crate::keymap::{Command, Keymap};
-use crate::prompt::display::Row as Token;
-use crate::store::{Content, Origin};
 use crate::theme::Colours;
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 36), (200, 50)];

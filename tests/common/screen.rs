@@ -172,7 +172,8 @@ impl Screen {
 
     /// Takes the terminal away, as a dropped connection does.
     pub fn hang_up(&mut self) {
-        self.writer = None;
+        // Dropping it would type an end of file, which a connection that breaks does not.
+        std::mem::forget(self.writer.take());
         self.master = None;
         // The kernel tells the session's leader; what reads the terminal's end keeps it open here, so say it as well.
         self.signal(Signal::HUP);
