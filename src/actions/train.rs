@@ -57,11 +57,7 @@ pub fn check(
     Ok(look(context, request, tell)?.facts)
 }
 
-fn look(
-    context: &mut Context,
-    request: &Request,
-    tell: &mut dyn FnMut(hub::Progress),
-) -> Result<Checked, ActionError> {
+fn look(context: &mut Context, request: &Request, tell: &mut dyn FnMut(hub::Progress)) -> Result<Checked, ActionError> {
     let settings = context.settings(&request.set)?;
     let (train, mut valid) = match &request.data {
         Some(data) => (records(data)?, Vec::new()),

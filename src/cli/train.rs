@@ -21,6 +21,7 @@ use crate::text;
 
 /// Tune the project's model on its gold records, or on a file
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // one for each option a person can give
 #[command(after_help = "\
 Example:
   togi train
@@ -165,7 +166,9 @@ impl Train {
         } else {
             output::print(&format!("{}\n", job.name()))?;
             let run = job.name();
-            say!("it goes on by itself: togi runs tells how it stands, togi runs --stop {run} ends it with a checkpoint");
+            say!(
+                "it goes on by itself: togi runs tells how it stands, togi runs --stop {run} ends it with a checkpoint"
+            );
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -111,9 +111,7 @@ pub fn words(train: &[(u64, f64)], valid: &[(u64, f64)], over: bool) -> String {
     let best = lowest(valid);
     match verdict(train, valid) {
         Verdict::Early => "too early to say".to_owned(),
-        Verdict::Falling if over => {
-            "it was still falling at its end: more steps, or a higher learning rate, may well do better".to_owned()
-        }
+        Verdict::Falling if over => "it was still falling at its end: more steps may well do better".to_owned(),
         Verdict::Falling if valid.len() > 2 => "still falling, on the validation records too".to_owned(),
         Verdict::Falling => "still falling".to_owned(),
         Verdict::Flat => match best {

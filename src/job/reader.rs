@@ -133,7 +133,8 @@ mod tests {
     fn a_long_log_comes_in_parts() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("metrics.jsonl");
-        let lines: String = (1..=100).map(|step| format!("{{\"step\":{step}}}\n")).collect();
+        let lines: String =
+            (1..=100).fold(String::new(), |lines, step| lines + &json!({ "step": step }).to_string() + "\n");
         std::fs::write(&path, lines).unwrap();
         let mut reader = Reader::<Value>::new(&path);
         let (mut seen, mut polls) = (Vec::new(), 0);

@@ -194,7 +194,7 @@ commands! {
     TrainSeries "train.series" Train ["tab"] "draw the next: loss, learning rate, gradient norm";
     TrainSeriesBefore "train.series-before" Train ["shift-tab"] "draw the one before";
     TrainLog "train.log" Train ["L"] "a logarithmic scale, or a plain one";
-    TrainSmooth "train.smooth" Train ["m"] "a smoothed line over the raw dots, or the dots alone";
+    TrainSmooth "train.smooth" Train ["m"] "a smoothed line over the raw dots, or the raw line";
     TrainZoomIn "train.zoom-in" Train ["+", "="] "half as many steps, around the crosshair";
     TrainZoomOut "train.zoom-out" Train ["-"] "twice as many steps";
     TrainPanLeft "train.pan-left" Train ["<", "shift-left"] "earlier steps";

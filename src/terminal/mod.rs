@@ -174,7 +174,7 @@ impl Bench {
         let (app, effects) = App::new(context.project.name().to_owned(), author, keymap, size);
         let told = tell.clone();
         let companions = Companions::new(context.project.root(), Arc::new(move |msg| drop(told.send(msg))));
-        let runs = Runs::start(desk::context(context.project.root())?, tell.clone())?;
+        let runs = Runs::start(&context, tell.clone())?;
         let desk = Desk::start(desk::context(context.project.root())?, Arc::new(move |msg| drop(tell.send(msg))))?;
         let mut bench = Self { context, app, look, screen, gathered, guard, desk, companions, runs, events: None, started };
         bench.draw()?;

@@ -43,7 +43,7 @@ impl Runs {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(context: Context, tell: UnboundedSender<AppMsg>) -> std::io::Result<Self> {
+    pub fn start(context: &Context, tell: UnboundedSender<AppMsg>) -> std::io::Result<Self> {
         let (words, heard) = channel();
         let (asks, asked) = channel();
         let follower = Follower::new(&context.project.runs_dir());
@@ -81,11 +81,11 @@ impl Drop for Runs {
 
 /// Follows the runs until nobody listens.
 fn follow(mut follower: Follower, heard: &Receiver<Word>, tell: &UnboundedSender<AppMsg>) {
-    let (mut shown, mut watched) = (false, Vec::new());
+    let mut shown = false;
     let mut failed = String::new();
     loop {
         let begun = Instant::now();
-        let looked = follower.look(&watched, &mut |seen| {
+        let looked = follower.look(&mut |seen| {
             let _ = tell.send(AppMsg::Train(told(seen)));
         });
         // Said once, not four times a second.
@@ -98,7 +98,10 @@ fn follow(mut follower: Follower, heard: &Receiver<Word>, tell: &UnboundedSender
         let mut word = heard.recv_timeout(patience.saturating_sub(begun.elapsed()).max(PAUSE));
         loop {
             match word {
-                Ok(Word::Watch(now, runs)) => (shown, watched) = (now, runs),
+                Ok(Word::Watch(now, runs)) => {
+                    shown = now;
+                    follower.watch(runs);
+                }
                 Ok(Word::Look) => follower.refresh(),
                 Err(RecvTimeoutError::Timeout) => break,
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -277,7 +280,8 @@ impl Clerk {
             .output()
             .map_err(|error| format!("{} cannot be started: {error}", togi.display()))?;
         if output.status.success() {
-            return serde_json::from_slice(&output.stdout).map_err(|error| format!("togi train said what is no answer: {error}"));
+            return serde_json::from_slice(&output.stdout)
+                .map_err(|error| format!("togi train said what is no answer: {error}"));
         }
         let words = String::from_utf8_lossy(&output.stderr);
         // What it told before the error is no part of it.

@@ -86,7 +86,8 @@ impl Scale {
         let span = if high > low { high - low } else { low.abs().max(1e-9) };
         let rough = span / ticks.max(1) as f64;
         let ten = 10_f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|by| by * ten).into_iter().find(|step| *step >= rough).unwrap_or(rough);
+        let step =
+            [1.0, 2.0, 2.5, 5.0, 10.0].map(|by| by * ten).into_iter().find(|step| *step >= rough).unwrap_or(rough);
         let (from, to) = ((low / step).floor(), (high / step).ceil());
         let to = if to <= from { from + 1.0 } else { to };
         let count = (to - from).round() as usize;
@@ -103,7 +104,8 @@ impl Scale {
         let around = |value: f64, above: bool| {
             let ten = 10_f64.powf(value.log10().floor());
             let mut rounds = ROUND.iter().map(|by| by * ten);
-            let found = if above { rounds.find(|round| *round >= value) } else { rounds.rfind(|round| *round <= value) };
+            let found =
+                if above { rounds.find(|round| *round >= value) } else { rounds.rfind(|round| *round <= value) };
             found.unwrap_or(value)
         };
         let (low, mut high) = (around(low, false), around(high, true));
@@ -136,7 +138,7 @@ fn label(value: f64, scale: &Scale) -> String {
     let size = value.abs().max(if scale.log { 0.0 } else { scale.high.abs().max(scale.low.abs()) });
     if value == 0.0 {
         "0".into()
-    } else if size < 0.002 || size >= 1e5 {
+    } else if !(0.002..1e5).contains(&size) {
         format!("{value:.1e}")
     } else {
         let digits = (1.0 - grain.log10().floor()).clamp(0.0, 4.0) as usize;
@@ -270,8 +272,10 @@ pub fn draw(buffer: &mut Buffer, area: Rect, train: &Train, curves: &[(Look, &Hi
     let mut canvas = Canvas::new(plot.width, plot.height, theme.ascii);
     let (width, height) = (canvas.width(), canvas.height());
     let span = (window.1 - window.0).max(1) as f64;
-    let x_of = |step: u64| (step >= window.0 && step <= window.1)
-        .then(|| ((step - window.0) as f64 / span * (width - 1) as f64).round() as usize);
+    let x_of = |step: u64| {
+        (step >= window.0 && step <= window.1)
+            .then(|| ((step - window.0) as f64 / span * (width - 1) as f64).round() as usize)
+    };
     let y_of = |value: f64| {
         let share = scale.share(value);
         (share.is_finite() && (-0.001..=1.001).contains(&share))
@@ -387,7 +391,9 @@ fn axes(buffer: &mut Buffer, area: Rect, plot: Rect, scale: &Scale, window: (u64
     let steps = Scale::new(window.0 as f64, window.1 as f64, false, usize::from(plot.width / 9).max(2));
     let span = (window.1 - window.0).max(1) as f64;
     let mut free = area.x;
-    for tick in steps.ticks.iter().filter(|tick| tick.fract() == 0.0 && **tick >= window.0 as f64 && **tick <= window.1 as f64) {
+    for tick in
+        steps.ticks.iter().filter(|tick| tick.fract() == 0.0 && **tick >= window.0 as f64 && **tick <= window.1 as f64)
+    {
         let words = text::count(*tick as u64);
         let wide = words.len() as u16;
         let at = plot.x + ((tick - window.0 as f64) / span * f64::from(plot.width - 1)).round() as u16;

@@ -1,6 +1,8 @@
 //! The form of a new run: base model and settings, what the one at the cursor does, the same as a command line, what stands
 //! against it.
 
+use std::fmt::Write as _;
+
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -83,7 +85,13 @@ fn size(model: &Model) -> String {
 /// The project's model, the catalogue, and a line for any other.
 fn models(form: &Form, cells: usize, theme: &Theme) -> Vec<Line<'static>> {
     let dim = theme.style(Role::Dim);
-    let wide = form.models.iter().map(|model| text::width(&model.id)).max().unwrap_or(0).clamp(20, cells.saturating_sub(44).max(20));
+    let wide = form
+        .models
+        .iter()
+        .map(|model| text::width(&model.id))
+        .max()
+        .unwrap_or(0)
+        .clamp(20, cells.saturating_sub(44).max(20));
     let base = if form.base.is_empty() { "none" } else { &form.base };
     let mut lines = vec![Line::from(vec![
         Span::raw("  the project's: "),
@@ -138,17 +146,19 @@ fn foot(app: &App, cells: u16, theme: &Theme) -> Vec<Line<'static>> {
     }
     lines.append(&mut same);
     let key = app.keymap.first(Command::NewStart);
-    match &form.stand {
-        Stand::Open => lines.push(Line::styled(format!("{key} looks at records and model before anything starts"), dim)),
-        Stand::Busy(word) => lines.push(Line::styled(format!("{word} … reading model and records"), theme.style(Role::Warn))),
-        Stand::Refused(why) => lines.extend(wrap(why, theme.style(Role::Bad), cells)),
+    let one = |words: String, role| vec![Line::styled(words, theme.style(role))];
+    lines.extend(match &form.stand {
+        Stand::Open => one(format!("{key} looks at records and model before anything starts"), Role::Dim),
+        Stand::Busy(word) => one(format!("{word} … reading model and records"), Role::Warn),
+        Stand::Refused(why) => wrap(why, theme.style(Role::Bad), cells),
         Stand::Passed(facts) => {
-            for line in found(facts, form, &app.train) {
-                lines.extend(wrap(&line, theme.style(Role::Text), cells));
-            }
-            lines.push(Line::styled(format!("nothing stands against it: {key} starts it"), theme.style(Role::Good)));
+            let told = found(facts, form, &app.train);
+            let mut lines: Vec<Line<'static>> =
+                told.iter().flat_map(|line| wrap(line, theme.style(Role::Text), cells)).collect();
+            lines.extend(one(format!("nothing stands against it: {key} starts it"), Role::Good));
+            lines
         }
-    }
+    });
     lines
 }
 
@@ -174,11 +184,18 @@ fn found(facts: &Facts, form: &Form, train: &Train) -> Vec<String> {
         let batch = form.settings.iter().find(|setting| setting.key == "batch");
         let batch: f64 = batch.and_then(|setting| form.value(setting).parse().ok()).unwrap_or(8.0);
         let tokens = facts.tokens as f64 * (facts.steps as f64 * batch / facts.rows as f64);
-        memory.push_str(&format!("; about {} at the {} tokens a second of {}", text::duration(tokens / speed), n(speed as usize), run.name));
+        let _ = write!(
+            memory,
+            "; about {} at the {} tokens a second of {}",
+            text::duration(tokens / speed),
+            n(speed as usize),
+            run.name
+        );
     }
     lines.push(memory);
     if !facts.dropped.is_empty() {
-        let shown: Vec<String> = facts.dropped.iter().take(4).map(|(id, tokens)| format!("{id} ({tokens} tokens)")).collect();
+        let shown: Vec<String> =
+            facts.dropped.iter().take(4).map(|(id, tokens)| format!("{id} ({tokens} tokens)")).collect();
         let more = if facts.dropped.len() > 4 { ", …" } else { "" };
         lines.push(format!("{} too long and left out: {}{more}", n(facts.dropped.len()), shown.join(", ")));
     }

@@ -16,6 +16,9 @@ use crate::theme::{Role, Theme};
 /// Columns below which list and chart stand one above the other.
 const NARROW: u16 = 72;
 
+/// Columns from which on figures have a place of their own.
+const ROOMY: u16 = 90;
+
 /// Draws the pane.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let train = &app.train;
@@ -26,7 +29,9 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     if train.runs.is_empty() {
         let new = app.keymap.first(Command::TrainNew);
         let words = if train.ready {
-            format!("There are no runs yet.\n\n{new} sets one up: it trains on the project's gold records and goes on when togi is left.")
+            format!(
+                "There are no runs yet.\n\n{new} sets one up: it trains on the project's gold records and goes on when togi is left."
+            )
         } else {
             "looking for runs …".to_owned()
         };
@@ -253,6 +258,7 @@ fn legend(train: &Train, looks: &[(Look, &Run, Option<&History>)], cells: usize,
         let value = history.map(|history| reading(train, history)).unwrap_or_default();
         // Where there is little room, the end of the name has to do; the list has the whole.
         let name = if cells < 70 { run.name.rsplit('-').next().unwrap_or_default() } else { &run.name };
+        let value = if cells >= usize::from(ROOMY) { text::fit(&value, text::width(&value).max(8)) } else { value };
         let entry = [
             Span::styled(format!("{} {} ", look.letter, look.sample), style),
             Span::styled(name.to_owned(), style),
@@ -301,7 +307,9 @@ fn figures(train: &Train, cells: u16, theme: &Theme) -> Vec<Line<'static>> {
     let of = run.steps.map(|steps| format!("/{}", text::count(steps))).unwrap_or_default();
     parts.push(("step", format!("{}{of}", text::count(last.step))));
     parts.extend(history.loss.last().map(|loss| ("loss", number(loss))));
-    parts.extend(history.valid.last().map(|(step, loss)| ("valid", format!("{} at {}", number(*loss), text::count(*step)))));
+    parts.extend(
+        history.valid.last().map(|(step, loss)| ("valid", format!("{} at {}", number(*loss), text::count(*step)))),
+    );
     parts.extend(last.rate.map(|rate| ("rate", format!("{rate:.1e}"))));
     parts.extend(last.norm.map(|norm| ("gradient", number(norm))));
     let speed = if run.is_live() { history.tokens_per_s() } else { run.tokens_per_s };
@@ -318,7 +326,17 @@ fn figures(train: &Train, cells: u16, theme: &Theme) -> Vec<Line<'static>> {
     let (key, value) = (theme.style(Role::Dim), theme.style(Role::Text));
     let mut lines: Vec<Vec<Span<'static>>> = vec![Vec::new()];
     let mut used = 0;
-    for (name, figure) in parts {
+    for (name, mut figure) in parts {
+        // Where there is room each figure has its place: one that grew by a letter would have all behind it written again.
+        let place = match name {
+            "loss" | "gradient" | "rate" | "tok/s" => 7,
+            "memory" | "left" => 9,
+            "cpu" => 5,
+            _ => 0,
+        };
+        if cells >= ROOMY {
+            figure = text::fit(&figure, place.max(text::width(&figure)));
+        }
         let wide = text::width(name) + text::width(&figure) + 3;
         if used > 0 && used + wide > usize::from(cells) + 2 {
             lines.push(Vec::new());
@@ -369,9 +387,17 @@ fn samples(frame: &mut Frame<'_>, area: Rect, train: &Train, theme: &Theme) {
             let head = format!("{:>6} ", text::count(sample.step));
             let indent = text::width(&head);
             let same = newer == Some(sample.answer.as_str());
-            let answer = if same { "the same" } else if sample.answer.is_empty() { "(nothing)" } else { &sample.answer };
+            let answer = if same {
+                "the same"
+            } else if sample.answer.is_empty() {
+                "(nothing)"
+            } else {
+                &sample.answer
+            };
             let role = if newer.is_some() || answer == "(nothing)" { Role::Dim } else { Role::Tuned };
-            for (at, mut line) in wrap(answer, theme.style(role), (cells.saturating_sub(indent)) as u16).into_iter().enumerate() {
+            for (at, mut line) in
+                wrap(answer, theme.style(role), (cells.saturating_sub(indent)) as u16).into_iter().enumerate()
+            {
                 let head = if at == 0 { head.clone() } else { " ".repeat(indent) };
                 line.spans.insert(0, Span::styled(head, theme.style(Role::Dim)));
                 lines.push(line);

@@ -75,7 +75,8 @@ fn read(context: &Context, run: &str) -> Result<Curve, ActionError> {
 }
 
 fn draw(curves: &[Curve], log: bool) -> Result<String, String> {
-    let all = || curves.iter().flat_map(|curve| curve.raw.iter().chain(&curve.valid)).filter(|(_, loss)| loss.is_finite());
+    let all =
+        || curves.iter().flat_map(|curve| curve.raw.iter().chain(&curve.valid)).filter(|(_, loss)| loss.is_finite());
     let (low, high) = all().fold((f64::INFINITY, 0.0_f64), |(low, high), (_, loss)| (low.min(*loss), high.max(*loss)));
     let last = all().fold(1.0_f64, |last, (step, _)| last.max(*step));
     if !low.is_finite() {
@@ -119,7 +120,8 @@ where
     for (index, curve) in curves.iter().enumerate() {
         let hue = HUES[index % HUES.len()];
         let (dash, gap) = DASHES[index % DASHES.len()];
-        let finite = |points: &[(f64, f64)]| points.iter().copied().filter(|(_, loss)| loss.is_finite()).collect::<Vec<_>>();
+        let finite =
+            |points: &[(f64, f64)]| points.iter().copied().filter(|(_, loss)| loss.is_finite()).collect::<Vec<_>>();
         let dots = finite(&curve.raw).into_iter().map(|point| Circle::new(point, 1, hue.mix(0.35).filled()));
         chart.draw_series(dots).map_err(text)?;
         let key = move |(x, y): (i32, i32)| PathElement::new(vec![(x, y), (x + 24, y)], hue.stroke_width(2));
@@ -134,12 +136,7 @@ where
         let marks = finite(&curve.valid).into_iter().map(|point| TriangleMarker::new(point, 5, hue.filled()));
         chart.draw_series(marks).map_err(text)?;
     }
-    chart
-        .configure_series_labels()
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.3))
-        .draw()
-        .map_err(text)
+    chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK.mix(0.3)).draw().map_err(text)
 }
 
 #[cfg(test)]
@@ -150,7 +147,9 @@ mod tests {
     fn every_run_is_in_the_picture_with_a_line_of_its_own_kind() {
         let curve = |name: &str, from: f64| Curve {
             name: name.into(),
-            raw: (1..50).map(|step| (f64::from(step), if step == 9 { f64::NAN } else { from / f64::from(step) })).collect(),
+            raw: (1..50)
+                .map(|step| (f64::from(step), if step == 9 { f64::NAN } else { from / f64::from(step) }))
+                .collect(),
             smooth: (1..50).map(|step| (f64::from(step), from / f64::from(step))).collect(),
             valid: vec![(25.0, from / 20.0)],
         };

@@ -16,7 +16,7 @@ const PART: u64 = 1 << 20;
 const SELDOM: u32 = 6;
 /// Over so long the processor time is taken.
 const LOAD: Duration = Duration::from_secs(2);
-/// Processor time is counted in hundredths of a second: USER_HZ, which Linux keeps at 100 for all programs (time(7)).
+/// Processor time is counted in hundredths of a second: `USER_HZ`, which Linux keeps at 100 for all programs (time(7)).
 const TICKS: f64 = 100.0;
 
 /// What a look has found.
@@ -35,6 +35,7 @@ pub enum Seen<'a> {
 pub struct Follower {
     dir: PathBuf,
     known: BTreeMap<String, Known>,
+    watched: Vec<String>,
     told: Vec<Run>,
     looks: u32,
 }
@@ -56,7 +57,7 @@ impl Follower {
     /// Follows the runs under `dir`, from their beginning.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), known: BTreeMap::new(), told: Vec::new(), looks: 0 }
+        Self { dir: dir.to_owned(), known: BTreeMap::new(), watched: Vec::new(), told: Vec::new(), looks: 0 }
     }
 
     /// Whether any run was running at the last look.
@@ -70,24 +71,33 @@ impl Follower {
         self.looks = 0;
     }
 
-    /// Looks what is new, and tells it. Of a run in `watched` every step and sample is told, from its first on when it is new there.
+    /// Says of which runs every step and sample is wanted. One that is new among them is told from its first step on; one that was
+    /// not among them for a moment, too: whoever wanted it has forgotten it.
+    pub fn watch(&mut self, runs: Vec<String>) {
+        for (name, known) in &mut self.known {
+            if !runs.contains(name) {
+                known.samples = None;
+            }
+        }
+        self.watched = runs;
+    }
+
+    /// Looks what is new, and tells it.
     ///
     /// # Errors
     /// When the folder of the runs cannot be read.
-    pub fn look(&mut self, watched: &[String], tell: &mut dyn FnMut(Seen<'_>)) -> Result<(), ActionError> {
+    pub fn look(&mut self, tell: &mut dyn FnMut(Seen<'_>)) -> Result<(), ActionError> {
         let all = self.looks.is_multiple_of(SELDOM);
         self.looks = self.looks.wrapping_add(1);
         let names = Job::names(&self.dir)?;
         self.known.retain(|name, _| names.binary_search(name).is_ok());
         for name in names {
-            let watch = watched.contains(&name);
+            let begins = self.watched.contains(&name);
             let known = self.known.entry(name).or_insert_with_key(|name| Known::new(&self.dir, name));
-            let begins = watch && known.samples.is_none();
+            let begins = begins && known.samples.is_none();
             if begins {
                 known.metrics = Reader::new(&known.path("metrics.jsonl", &self.dir));
                 known.samples = Some(Reader::new(&known.path("samples.jsonl", &self.dir)));
-            } else if !watch {
-                known.samples = None;
             }
             // What it wrote between the last reading and its end is read once more.
             let live = known.live;
@@ -98,7 +108,8 @@ impl Follower {
                 known.read(begins, tell);
             }
         }
-        let runs: Vec<Run> = self.known.values().filter(|known| known.is_training()).map(|known| known.run.clone()).collect();
+        let runs: Vec<Run> =
+            self.known.values().filter(|known| known.is_training()).map(|known| known.run.clone()).collect();
         if runs != self.told || self.looks == 1 {
             tell(Seen::Runs(&runs));
             self.told = runs;
@@ -159,7 +170,8 @@ impl Known {
                 }
                 // One that is reading its model does not listen yet.
                 let progress = job::send(&dir, Request::Status).unwrap_or_default();
-                run.phase = serde_json::to_value(progress.phase).ok().and_then(|phase| Some(phase.as_str()?.to_owned()));
+                run.phase =
+                    serde_json::to_value(progress.phase).ok().and_then(|phase| Some(phase.as_str()?.to_owned()));
                 run.seconds_left = progress.seconds_left;
             }
             State::Ended(ending) => run.reason = Some(ending.reason),
@@ -262,12 +274,15 @@ mod tests {
     fn look(follower: &mut Follower, watched: &[String]) -> Told {
         let mut told = Told::default();
         follower.refresh();
+        follower.watch(watched.to_vec());
         follower
-            .look(watched, &mut |seen| match seen {
+            .look(&mut |seen| match seen {
                 Seen::Runs(runs) => {
                     told.runs = runs.iter().map(|run| (run.run.clone(), run.state.clone(), run.step)).collect();
                 }
-                Seen::Steps { anew, steps, .. } => told.steps.push((anew, steps.iter().map(|line| line.step).collect())),
+                Seen::Steps { anew, steps, .. } => {
+                    told.steps.push((anew, steps.iter().map(|line| line.step).collect()));
+                }
                 Seen::Samples { samples, .. } => told.samples.extend(samples.into_iter().map(|sample| sample.answer)),
             })
             .unwrap();
@@ -297,6 +312,9 @@ mod tests {
         assert_eq!(told.steps.first(), Some(&(true, vec![1, 2, 3, 4])), "all of it");
         assert_eq!(told.samples, ["はい"]);
         assert_eq!(look(&mut follower, &watched).steps, [], "nothing is told twice");
+        follower.watch(Vec::new());
+        let told = look(&mut follower, &watched);
+        assert_eq!(told.steps, [(true, vec![1, 2, 3, 4])], "let go and wanted again between two looks");
 
         let mut writer = hold.resume_writer(2).unwrap();
         writer.metrics(&line(3)).unwrap();
@@ -317,12 +335,13 @@ mod tests {
         std::fs::create_dir(runs.path().join("2026-11-22-a1")).unwrap();
         let mut follower = Follower::new(runs.path());
         let mut problem = None;
-        follower.look(&[], &mut |seen| {
-            if let Seen::Runs(runs) = seen {
-                problem = runs[0].problem.clone();
-            }
-        })
-        .unwrap();
+        follower
+            .look(&mut |seen| {
+                if let Seen::Runs(runs) = seen {
+                    problem = runs[0].problem.clone();
+                }
+            })
+            .unwrap();
         assert!(problem.unwrap().contains("is not a run"));
     }
 }

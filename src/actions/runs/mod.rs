@@ -74,6 +74,9 @@ pub struct Run {
     pub problem: Option<String>,
 }
 
+/// Steps with their losses.
+type Points = Vec<(u64, f64)>;
+
 /// Lists the project's runs, oldest first. One that cannot be read stays in the list, with the reason.
 ///
 /// # Errors
@@ -81,12 +84,12 @@ pub struct Run {
 pub fn runs(context: &Context) -> Result<Vec<Run>, ActionError> {
     let dir = context.project.runs_dir();
     let mut follower = Follower::new(&dir);
-    let all = Job::names(&dir)?;
+    follower.watch(Job::names(&dir)?);
     let (mut runs, mut curves) = (Vec::new(), std::collections::HashMap::new());
-    follower.look(&all, &mut |seen| match seen {
+    follower.look(&mut |seen| match seen {
         Seen::Runs(listed) => runs = listed.to_vec(),
         Seen::Steps { run, steps, .. } => {
-            let (train, valid): &mut (Vec<(u64, f64)>, Vec<(u64, f64)>) = curves.entry(run.to_owned()).or_default();
+            let (train, valid): &mut (Points, Points) = curves.entry(run.to_owned()).or_default();
             train.extend(steps.iter().filter_map(|line| Some((line.step, line.loss?))));
             valid.extend(steps.iter().filter_map(|line| Some((line.step, line.valid_loss?))));
         }
@@ -223,7 +226,8 @@ mod tests {
 
     #[test]
     fn a_plan_is_laid_out_as_keys() {
-        let plan: toml::Value = toml::from_str("steps = 3\n[base]\nname = \"m\"\n[base.more]\nlist = [1, 2]\n").unwrap();
+        let plan: toml::Value =
+            toml::from_str("steps = 3\n[base]\nname = \"m\"\n[base.more]\nlist = [1, 2]\n").unwrap();
         let mut flat = Vec::new();
         flatten("", &plan, &mut flat);
         let flat: Vec<(&str, &str)> = flat.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();

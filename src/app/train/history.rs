@@ -203,8 +203,12 @@ impl History {
         let all: Vec<(u64, f64)> = self.loss.stretches().map(|stretch| (stretch.to, stretch.smooth)).collect();
         let by = all.len().div_ceil(READ).max(1);
         let last = all.len().saturating_sub(1);
-        let train: Vec<(u64, f64)> =
-            all.into_iter().enumerate().filter(|(at, _)| (last - at).is_multiple_of(by)).map(|(_, point)| point).collect();
+        let train: Vec<(u64, f64)> = all
+            .into_iter()
+            .enumerate()
+            .filter(|(at, _)| (last - at).is_multiple_of(by))
+            .map(|(_, point)| point)
+            .collect();
         self.words = curve::words(&train, &self.valid, over);
     }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::super::{Effect as AppEffect, Msg as AppMsg};
+use super::super::overlay::Purpose;
+use super::super::{Effect as AppEffect, Msg as AppMsg, Overlay};
 use super::*;
 use crate::app::App;
-use crate::keymap::Keymap;
+use crate::keymap::{Command, Keymap};
 
 const NOW: Duration = Duration::from_secs(1);
 
@@ -61,7 +62,8 @@ fn the_newest_run_is_first_and_the_cursor_stays_on_its_run() {
     assert_eq!(at(&app), "a1");
     give(&mut app, Command::TrainDown);
     assert_eq!(at(&app), "a1", "there is none below");
-    let more = [run("a1", "finished", 180), run("a2", "stopped", 90), run("a3", "running", 41), run("a4", "running", 0)];
+    let more =
+        [run("a1", "finished", 180), run("a2", "stopped", 90), run("a3", "running", 41), run("a4", "running", 0)];
     take(&mut app, Msg::Runs(more.to_vec()));
     assert_eq!(at(&app), "a1");
     give(&mut app, Command::TrainTop);
@@ -78,7 +80,14 @@ fn what_is_on_the_chart_is_followed_and_nothing_else() {
     assert_eq!(give(&mut app, Command::TrainOverlay), [], "it is on the chart already");
     let watch = give(&mut app, Command::TrainDown);
     assert_eq!(watch, [Effect::Watch { shown: true, runs: vec!["a3".into(), "a2".into()] }]);
-    take(&mut app, Msg::Steps { run: "a2".into(), anew: true, points: vec![Point { step: 1, loss: Some(1.0), ..Point::default() }] });
+    take(
+        &mut app,
+        Msg::Steps {
+            run: "a2".into(),
+            anew: true,
+            points: vec![Point { step: 1, loss: Some(1.0), ..Point::default() }],
+        },
+    );
     assert_eq!(app.train.histories.len(), 1);
     let watch = give(&mut app, Command::TrainDown);
     assert_eq!(watch, [Effect::Watch { shown: true, runs: vec!["a3".into(), "a1".into()] }]);
@@ -257,7 +266,10 @@ fn a_run_is_checked_before_it_is_started() {
     let wish = Wish { model: None, set: vec!["train.epochs=2".into()] };
     assert_eq!(give(&mut app, Command::NewStart), [Effect::Check(wish.clone())]);
     assert_eq!(give(&mut app, Command::NewStart), [], "it is at it");
-    take(&mut app, Msg::Checked { wish: wish.clone(), result: Err("the first 3 records\ncannot be trained on".into()) });
+    take(
+        &mut app,
+        Msg::Checked { wish: wish.clone(), result: Err("the first 3 records\ncannot be trained on".into()) },
+    );
     assert_eq!(app.train.form.stand, Stand::Refused("the first 3 records\ncannot be trained on".into()));
     assert_eq!(give(&mut app, Command::NewStart), [Effect::Check(wish.clone())]);
     take(&mut app, Msg::Checked { wish: wish.clone(), result: Ok(Facts::default()) });
@@ -326,7 +338,10 @@ fn without_a_run_every_command_says_so_or_does_nothing() {
     app.pane = Pane::Train;
     for command in Command::ALL.iter().filter(|command| command.scope() == Scope::Train) {
         let effects = give(&mut app, *command);
-        assert!(effects.iter().all(|effect| matches!(effect, Effect::Watch { .. } | Effect::Form)), "{command:?}: {effects:?}");
+        assert!(
+            effects.iter().all(|effect| matches!(effect, Effect::Watch { .. } | Effect::Form)),
+            "{command:?}: {effects:?}"
+        );
         app.train.face = Face::Chart;
     }
     assert!(app.toasts.iter().any(|toast| toast.text.contains("no run yet")));

@@ -108,7 +108,9 @@ fn give(app: &mut App, command: Command) {
 #[test]
 fn the_pane_tells_everything_at_every_size() {
     let app = app(true);
-    for (size, ascii) in [((60, 16), false), ((80, 24), false), ((80, 24), true), ((120, 36), false), ((200, 50), false)] {
+    for (size, ascii) in
+        [((60, 16), false), ((80, 24), false), ((80, 24), true), ((120, 36), false), ((200, 50), false)]
+    {
         let screen = screen(&drawn(&app, size, &theme(Colours::All, ascii)));
         for words in ["2026-11-22-a1", "2026-11-22-a2", "loss (smoothed)", "steps 0 to 120", "step 90/120"] {
             assert!(screen.contains(words), "{size:?} without {words:?}:\n{screen}");
@@ -137,13 +139,51 @@ fn a_narrow_chart_is_as_it_was_seen_to_be_right() {
         .map(|(at, name)| (loss_chart::look(at, &theme), &app.train.histories[*name]))
         .collect();
     loss_chart::draw(&mut buffer, area, &app.train, &curves, &theme);
-    insta::assert_snapshot!(screen(&buffer), @"");
+    insta::assert_snapshot!(screen(&buffer), @r"
+    4+
+     |
+    3+^+*.
+     | +*+****.
+    2+  .++..*o****
+     |    ..++ . ..***o****
+     |     ...^++      ...****o******.o
+    1+         ...++.+^+        ....**********o*******o
+     |               ....++.++^.++.+++^++.+B     . ...A
+    0+
+      0        25        50        75        100
+    ");
+}
+
+#[test]
+fn a_figure_that_grows_leaves_the_others_where_they_are() {
+    let mut app = app(false);
+    let place = |app: &App| {
+        let screen = screen(&drawn(app, (160, 40), &theme(Colours::None, false)));
+        let line = screen.lines().find(|line| line.contains("memory")).unwrap().to_owned();
+        ["valid", "rate", "gradient", "tok/s", "memory", "left"].map(|word| line.find(word).unwrap())
+    };
+    let before = place(&app);
+    let small = Point {
+        step: 91,
+        loss: Some(9.56e-4),
+        norm: Some(12.5),
+        tokens: 45_900,
+        seconds: 90.1,
+        memory_mib: 84,
+        ..Point::default()
+    };
+    take(
+        &mut app,
+        Msg::Steps { run: "2026-11-22-a2".into(), anew: false, points: vec![Point { rate: Some(3e-4), ..small }] },
+    );
+    assert_eq!(place(&app), before);
 }
 
 #[test]
 fn a_curve_is_told_from_another_without_its_colour() {
     let app = app(true);
-    for (ascii, signs) in [(false, ["A ⠒⠒⠒", "B ⠒⠂⠒", "◆", "▲"]), (true, ["A ***", "B +++", "o", "^"])] {
+    for (ascii, signs) in [(false, ["A ⠒⠒⠒", "B ⠒⠂⠒", "◆", "▲"]), (true, ["A ***", "B +++", "o", "^"])]
+    {
         let screen = screen(&drawn(&app, (120, 36), &theme(Colours::None, ascii)));
         for sign in signs {
             assert!(screen.contains(sign), "without {sign:?}:\n{screen}");
@@ -162,7 +202,9 @@ fn the_crosshair_reads_every_curve_at_its_step() {
     assert_eq!(app.train.chart.cross, Some(60));
     let screen = screen(&drawn(&app, (120, 36), &theme(Colours::None, false)));
     let loss = |rate: f64| 0.5 + 2.6 * (-60.0 / rate).exp();
-    for words in ["step 60".to_owned(), format!("valid {:.3} at 60", loss(60.0)), format!("valid {:.3} at 60", loss(20.0))] {
+    for words in
+        ["step 60".to_owned(), format!("valid {:.3} at 60", loss(60.0)), format!("valid {:.3} at 60", loss(20.0))]
+    {
         assert!(screen.contains(&words), "without {words:?}:\n{screen}");
     }
     assert!(screen.contains('┆'), "{screen}");
@@ -177,7 +219,10 @@ fn a_scale_has_round_ends_that_hold_still() {
     for (low, high) in [(1.0, 1.0), (0.0, 0.0), (1e-9, 1e-8), (-3.0, 7.0), (1e6, 3e9)] {
         for log in [false, true] {
             let words = format!("{:?}", scale(low, high, log));
-            assert!(!words.contains("NaN") && !words.contains("inf") && !words.contains("ticks: []"), "{low} {high}: {words}");
+            assert!(
+                !words.contains("NaN") && !words.contains("inf") && !words.contains("ticks: []"),
+                "{low} {high}: {words}"
+            );
         }
     }
 }
@@ -241,7 +286,10 @@ fn differing_settings_stand_side_by_side() {
     give(&mut app, Command::TrainCompare);
     let one = |key: &str, a: &str, b: &str| Difference { key: key.into(), a: a.into(), b: b.into() };
     let (a, b) = ("2026-11-22-a1".to_owned(), "2026-11-22-a2".to_owned());
-    take(&mut app, Msg::Differ { a, b, differences: vec![one("train.rank", "8", "16"), one("prompt.system", "-", "簡潔に")] });
+    take(
+        &mut app,
+        Msg::Differ { a, b, differences: vec![one("train.rank", "8", "16"), one("prompt.system", "-", "簡潔に")] },
+    );
     for size in [(60, 16), (80, 24), (200, 50)] {
         let screen = screen(&drawn(&app, size, &theme(Colours::None, false)));
         let line = screen.lines().find(|line| line.contains("train.rank")).unwrap_or_else(|| panic!("{screen}"));
