@@ -147,8 +147,10 @@ impl Theme {
         if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
             return Self::read(Path::new(name), text, colours);
         }
-        let file = crate::config::file().and_then(|file| Some(file.parent()?.join(name))).unwrap_or_else(|| name.into());
-        let text = std::fs::read_to_string(&file).map_err(|cause| SettingsError::Unreadable { file: file.clone(), cause })?;
+        let file =
+            crate::config::file().and_then(|file| Some(file.parent()?.join(name))).unwrap_or_else(|| name.into());
+        let text =
+            std::fs::read_to_string(&file).map_err(|cause| SettingsError::Unreadable { file: file.clone(), cause })?;
         Self::read(&file, &text, colours)
     }
 

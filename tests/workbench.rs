@@ -28,7 +28,8 @@ impl Desk {
         fs::write(desk.path("togi.toml"), "[project]\nname = \"机\"\n").unwrap();
         let line = |index: usize| {
             let question = format!("質問{index} where is parcel {index}?");
-            json!({ "instruction": question, "output": format!("draft {index} 返品は{index}日以内") }).to_string() + "\n"
+            json!({ "instruction": question, "output": format!("draft {index} 返品は{index}日以内") }).to_string()
+                + "\n"
         };
         fs::write(desk.path("rows.jsonl"), (1..=pairs).map(line).collect::<String>()).unwrap();
         desk.run(&["import", "rows.jsonl"]);
@@ -74,7 +75,9 @@ fn an_annotator_walks_fifty_records() {
     let desk = Desk::new(50);
     let mut screen = desk.open();
     for record in 1..=50 {
-        screen.wait(&format!("record {record}"), |text| text.contains("instruction") && text.contains(&format!("│ {record} ")));
+        screen.wait(&format!("record {record}"), |text| {
+            text.contains("instruction") && text.contains(&format!("│ {record} "))
+        });
         match record % 10 {
             // One in ten is rejected with a reason, two are corrected, one is left for later, the others are good.
             1 => screen.keys("xtoo short\r"),
@@ -229,7 +232,11 @@ fn a_dropped_connection_loses_nothing_that_was_typed() {
         screen.wait_for("writing");
         screen.keys(&format!("{END} typed"));
         screen.wait_for("typed");
-        if signal == Signal::HUP { screen.hang_up() } else { screen.signal(signal) }
+        if signal == Signal::HUP {
+            screen.hang_up()
+        } else {
+            screen.signal(signal)
+        }
         screen.ended();
         assert_eq!(desk.record(1)["gold"], "draft 1 返品は1日以内 typed", "{signal:?}");
     }
@@ -399,7 +406,7 @@ fn a_run_outlives_the_terminal_and_the_next_workbench_goes_on_watching() {
     togi(&["runs", "--stop", "latest"]);
     let begun = Instant::now();
     while runs()["state"] == "running" {
-        assert!(begun.elapsed() < Duration::from_secs(60));
+        assert!(begun.elapsed() < Duration::from_mins(1));
         thread::sleep(Duration::from_millis(100));
     }
     assert_eq!(runs()["state"], "stopped");

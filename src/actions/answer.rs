@@ -145,7 +145,8 @@ impl Answerer {
         }
         for (cell, ready) in ready.iter().enumerate() {
             let adapter = ready.folder.as_ref().and_then(|folder| loaded.adapters.get(folder)).map(Adapter::identity);
-            let checkpoint = ready.folder.as_ref().and_then(|folder| Some(folder.file_name()?.to_string_lossy().into_owned()));
+            let checkpoint =
+                ready.folder.as_ref().and_then(|folder| Some(folder.file_name()?.to_string_lossy().into_owned()));
             if !see(Told::Begins { cell, adapter, checkpoint, prompt_tokens: ready.prompt.tokens.len() }) {
                 return Ok(());
             }
@@ -186,17 +187,14 @@ impl Answerer {
     fn load(&mut self, context: &mut Context, tell: &mut dyn FnMut(hub::Progress)) -> Result<&mut Loaded, ActionError> {
         let (opened, base, prompt) = context.open(tell)?;
         let base = (base.path, base.identity);
-        let loaded = match self.loaded.take().filter(|loaded| loaded.base == base) {
-            Some(mut loaded) => {
-                if loaded.prompt != prompt {
-                    loaded.opened.clear();
-                }
-                loaded
+        let loaded = if let Some(mut loaded) = self.loaded.take().filter(|loaded| loaded.base == base) {
+            if loaded.prompt != prompt {
+                loaded.opened.clear();
             }
-            None => {
-                let decoder = opened.load()?;
-                Loaded { base, prompt: prompt.clone(), decoder, opened: HashMap::new(), adapters: HashMap::new() }
-            }
+            loaded
+        } else {
+            let decoder = opened.load()?;
+            Loaded { base, prompt: prompt.clone(), decoder, opened: HashMap::new(), adapters: HashMap::new() }
         };
         let loaded = self.loaded.insert(loaded);
         loaded.prompt = prompt;

@@ -11,9 +11,9 @@
 //! that was written on, another prompt.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ use crate::data::lint::Finding;
 use crate::store::{Record, State, Store};
 
 /// How long a companion waits for a next request.
-const IDLE: Duration = Duration::from_secs(600);
+const IDLE: Duration = Duration::from_mins(10);
 
 /// How answers are generated.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -230,7 +230,8 @@ impl<W: Write> Server<W> {
     fn carry_out(&mut self, Request { number, ask }: Request) -> Result<(), ActionError> {
         let kind = ask.kind();
         let newest = Arc::clone(&self.newest);
-        let wanted = move || kind == 3 || newest.get(kind).is_some_and(|newest| newest.load(Ordering::SeqCst) <= number);
+        let wanted =
+            move || kind == 3 || newest.get(kind).is_some_and(|newest| newest.load(Ordering::SeqCst) <= number);
         if !wanted() {
             return Ok(());
         }
@@ -255,13 +256,7 @@ impl<W: Write> Server<W> {
         self.output.write_all(&line).and_then(|()| self.output.flush()).map_err(|error| gone(&error))
     }
 
-    fn answer(
-        &mut self,
-        number: u64,
-        cells: &[Cell],
-        how: How,
-        wanted: &dyn Fn() -> bool,
-    ) -> Result<(), ActionError> {
+    fn answer(&mut self, number: u64, cells: &[Cell], how: How, wanted: &dyn Fn() -> bool) -> Result<(), ActionError> {
         // The project's prompt or model may have become another since.
         self.context = Context::find(self.context.project.root(), None)?;
         let sampling = Sampling { temperature: how.temperature as f32, seed: how.seed, ..Sampling::default() };

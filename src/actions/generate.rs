@@ -110,7 +110,8 @@ pub fn compare(
     if *choice == Choice::default() {
         return Err(ActionError::Refused("name the tuned model: --run RUN (or --adapter DIR)".into()));
     }
-    let cell = |choice: Choice| Cell { question: Question::Typed(prompt.to_owned()), choice, template: None, stream: 0 };
+    let cell =
+        |choice: Choice| Cell { question: Question::Typed(prompt.to_owned()), choice, template: None, stream: 0 };
     let cells = [cell(Choice::default()), cell(choice.clone())];
     let mut both = Compared {
         prompt: prompt.to_owned(),

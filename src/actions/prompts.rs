@@ -144,7 +144,8 @@ pub fn set_examples(context: &mut Context, store: &Store, ids: &[i64]) -> Result
         let mut line = fields.clone();
         line.insert("output".into(), answer.into());
         line.insert("id".into(), id.to_string().into());
-        lines.push_str(&format!("{}\n", serde_json::Value::Object(line)));
+        lines.push_str(&serde_json::Value::Object(line).to_string());
+        lines.push('\n');
     }
     let file = context.project.prompts_dir().join(EXAMPLES);
     write(&file, &lines)?;

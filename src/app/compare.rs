@@ -255,7 +255,7 @@ impl Compare {
     }
 }
 
-/// Spreads a number's bits (the finaliser of SplitMix64, Steele et al. 2014).
+/// Spreads a number's bits (the finaliser of `SplitMix64`, Steele et al. 2014).
 fn mixed(number: u64) -> u64 {
     let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -305,8 +305,8 @@ impl App {
         use Command as C;
         match command {
             C::CompareRun | C::PresentAgain => self.ask(true, now, effects),
-            C::CompareNext | C::BlindSkip | C::PresentNext => self.to_question(1, now, effects),
-            C::CompareBefore | C::BlindBefore | C::PresentBefore => self.to_question(-1, now, effects),
+            C::CompareNext | C::BlindSkip | C::PresentNext => self.step_question(1, now, effects),
+            C::CompareBefore | C::BlindBefore | C::PresentBefore => self.step_question(-1, now, effects),
             C::CompareType => {
                 let text = self.compare.typed.clone().unwrap_or_default();
                 self.overlay = Some(Overlay::ask(Purpose::Prompt, "ask both".into(), &text, Vec::new()));
@@ -380,7 +380,7 @@ impl App {
         self.ask(false, now, effects);
     }
 
-    fn to_question(&mut self, by: isize, now: Duration, effects: &mut Vec<Effect>) {
+    fn step_question(&mut self, by: isize, now: Duration, effects: &mut Vec<Effect>) {
         let last = self.compare.questions.len().saturating_sub(1);
         let at = self.compare.at.saturating_add_signed(by).min(last);
         if at == self.compare.at && self.compare.typed.is_none() {
@@ -418,7 +418,8 @@ impl App {
             if presenter.playing.is_some() {
                 return;
             }
-            let (question, systems) = (key.0.clone(), self.compare.sides.clone().map(|system| system.name().to_owned()));
+            let (question, systems) =
+                (key.0.clone(), self.compare.sides.clone().map(|system| system.name().to_owned()));
             presenter.recording = Some((Recording { question, systems, events: Vec::new() }, now));
         } else if let Some(kept) = self.compare.kept.get(&key).filter(|_| !anew) {
             self.compare.answers = kept.clone();
@@ -432,12 +433,7 @@ impl App {
     }
 
     /// What a companion answers to the pane.
-    pub(super) fn compare_granted(
-        &mut self,
-        granted: &Granted,
-        now: Duration,
-        effects: &mut Vec<Effect>,
-    ) -> bool {
+    pub(super) fn compare_granted(&mut self, granted: &Granted, now: Duration, effects: &mut Vec<Effect>) -> bool {
         let answers = &mut self.compare.answers;
         match granted.clone() {
             Granted::Begins { cell, adapter, checkpoint, prompt_tokens } => {
@@ -532,7 +528,7 @@ impl App {
         let answers = [left.text.clone(), right.text.clone()];
         effects.push(Effect::Store(Ask::Judge(Box::new(Judged { record, question, systems, answers, pick, seconds }))));
         if self.compare.at + 1 < self.compare.questions.len() {
-            self.to_question(1, now, effects);
+            self.step_question(1, now, effects);
         } else {
             self.leave_mode(now, effects);
         }
@@ -587,4 +583,3 @@ impl App {
         Some(self.compare.answers[1].text.clone()).filter(|text| !text.is_empty())
     }
 }
-

@@ -17,7 +17,7 @@ impl Field {
     pub fn new(text: &str) -> Self {
         let mut field = Self { area: blank(text.split('\n').map(str::to_owned).collect()), one_line: false };
         field.area.set_wrap_mode(WrapMode::WordOrGlyph);
-        field.to_end();
+        field.go_to_end();
         field
     }
 
@@ -25,7 +25,7 @@ impl Field {
     #[must_use]
     pub fn line(text: &str) -> Self {
         let mut field = Self { area: blank(vec![text.replace(['\n', '\r'], " ")]), one_line: true };
-        field.to_end();
+        field.go_to_end();
         field
     }
 
@@ -47,7 +47,11 @@ impl Field {
         let text: String = text.replace("\r\n", "\n").replace('\r', "\n").nfc().collect();
         let text = if self.one_line { text.replace('\n', " ") } else { text };
         // Inserting over a selection needs a text; deleting it does not.
-        if text.is_empty() { self.area.cut() } else { self.area.insert_str(text) };
+        if text.is_empty() {
+            self.area.cut()
+        } else {
+            self.area.insert_str(text)
+        };
     }
 
     /// Takes a key that is no command; whether the text is another one now.
@@ -87,7 +91,7 @@ impl Field {
         &self.area
     }
 
-    fn to_end(&mut self) {
+    fn go_to_end(&mut self) {
         self.area.move_cursor(CursorMove::Bottom);
         self.area.move_cursor(CursorMove::End);
     }

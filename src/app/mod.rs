@@ -10,8 +10,8 @@ pub mod field;
 pub mod overlay;
 pub mod prompt;
 pub mod record;
-pub mod wish;
 pub mod train;
+pub mod wish;
 
 use std::time::Duration;
 
@@ -22,12 +22,12 @@ use crate::keymap::{self, Command, Key, Keymap, Meaning, Scope};
 pub use crate::store::{Conflict, Content, Flag, Origin, Record, Split, State, Status};
 
 pub use compare::Compare;
+use compare::Mode;
 pub use data::{Data, Row};
 pub use overlay::Overlay;
 pub use prompt::Prompt;
-use compare::Mode;
-use wish::{Granted, Wish};
 pub use train::Train;
+use wish::{Granted, Wish};
 
 /// How long a toast stays.
 const TOAST: Duration = Duration::from_secs(4);
@@ -570,7 +570,9 @@ impl App {
                 effects.push(Effect::Quit);
             }
             command if self.overlay.is_some() => self.overlay_command(command, now, effects),
-            command if matches!(command.scope(), Scope::Train | Scope::NewRun) => self.train_command(command, now, effects),
+            command if matches!(command.scope(), Scope::Train | Scope::NewRun) => {
+                self.train_command(command, now, effects)
+            }
             command => match self.pane {
                 Pane::Compare => self.compare_command(command, now, effects),
                 Pane::Prompt => self.prompt_command(command, now, effects),
@@ -585,7 +587,7 @@ impl App {
             Pane::Compare => self.compare_copied(),
             Pane::Prompt => Some(self.prompt.text()).filter(|text| !text.is_empty()),
             Pane::Train => self.train.copied(),
-            _ => self.data.copied(),
+            Pane::Data => self.data.copied(),
         }
     }
 
@@ -638,7 +640,8 @@ impl App {
 pub(crate) fn asked_text(open: &Opened) -> String {
     let state = &open.record.state;
     let answer = record::answer(state);
-    let asked = record::parts(state).into_iter().filter(|part| part.place != answer && part.place != record::Place::Draft);
+    let asked =
+        record::parts(state).into_iter().filter(|part| part.place != answer && part.place != record::Place::Draft);
     asked.map(|part| part.text).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
 }
 

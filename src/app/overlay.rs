@@ -76,7 +76,7 @@ pub enum Choice {
 #[derive(Clone, Debug)]
 pub enum Overlay {
     /// All commands, searched while typing.
-    Help { field: Field, scopes: Vec<Scope>, fitting: Vec<Command>, at: usize, below: Option<Box<Overlay>> },
+    Help { field: Box<Field>, scopes: Vec<Scope>, fitting: Vec<Command>, at: usize, below: Option<Box<Overlay>> },
     /// A line.
     Ask(Box<Asked>),
     /// One of several.
@@ -102,7 +102,7 @@ impl Overlay {
             Some(Self::Help { below, .. }) => below,
             below => below.map(Box::new),
         };
-        Self::Help { field: Field::line(""), fitting: commands(&scopes, ""), scopes, at: 0, below }
+        Self::Help { field: Box::new(Field::line("")), fitting: commands(&scopes, ""), scopes, at: 0, below }
     }
 
     /// A line asked for.
@@ -202,7 +202,8 @@ fn commands(scopes: &[Scope], needle: &str) -> Vec<Command> {
     // What belongs to a list or a question is of no use from here.
     let all: Vec<Command> = Command::ALL.to_vec();
     if needle.trim().is_empty() {
-        let (mut here, there): (Vec<Command>, Vec<Command>) = all.into_iter().partition(|c| scopes.contains(&c.scope()));
+        let (mut here, there): (Vec<Command>, Vec<Command>) =
+            all.into_iter().partition(|c| scopes.contains(&c.scope()));
         here.extend(there);
         return here;
     }
@@ -324,7 +325,7 @@ impl App {
             }
             Overlay::Pick { choice: Choice::Variable, at, .. } => self.variable_chosen(at, now),
             Overlay::Pick { choice: Choice::Side(side), at, .. } => self.side_chosen(side, at, now, effects),
-            Overlay::Confirm { act, records, .. } => self.do_now(act, records, now, effects),
+            Overlay::Confirm { act, records, .. } => self.do_now(&act, records, now, effects),
             Overlay::Near { near, at, .. } => {
                 if let Some((id, _)) = near.get(at) {
                     self.go_to(*id, now, effects);
@@ -357,7 +358,7 @@ impl App {
                 self.note("yours stands; theirs is in the history", now);
             }
             Command::ConflictEdit => {
-                self.data.reopen_with(conflict.record, ours, effects);
+                self.data.reopen_with(conflict.record, &ours, effects);
                 self.note("theirs is on the screen, yours in the editor: save what shall stand", now);
             }
             _ => {

@@ -75,6 +75,7 @@ pub enum Right {
 
 /// The pane.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 pub struct Prompt {
     /// The versions there are.
     pub versions: Vec<Version>,
@@ -220,9 +221,11 @@ impl App {
     pub(super) fn prompts(&mut self, versions: Vec<Version>, examples: Vec<i64>) {
         let prompt = &mut self.prompt;
         prompt.examples = examples;
-        let used = versions.iter().find(|version| version.used).or(versions.first()).map(|version| version.name.clone());
+        let used =
+            versions.iter().find(|version| version.used).or(versions.first()).map(|version| version.name.clone());
         prompt.versions = versions;
-        let known = prompt.versions.iter().find(|version| version.name == prompt.name).map(|version| version.text.clone());
+        let known =
+            prompt.versions.iter().find(|version| version.name == prompt.name).map(|version| version.text.clone());
         match (known, used) {
             // What is being written stays.
             (Some(text), _) if prompt.ready => prompt.saved = text,
@@ -259,7 +262,8 @@ impl App {
                 self.prompt.keep(effects);
             }
             C::EditorSave | C::EditorAccept | C::PromptSave => {
-                effects.push(Effect::Store(Ask::PromptSave { name: self.prompt.name.clone(), text: self.prompt.text() }));
+                effects
+                    .push(Effect::Store(Ask::PromptSave { name: self.prompt.name.clone(), text: self.prompt.text() }));
                 self.prompt.unkept = false;
                 self.prompt.writing &= command == C::EditorSave;
             }
@@ -320,7 +324,8 @@ impl App {
             C::PromptRepeat => {
                 self.prompt.repeats = (self.prompt.repeats + 1) % 4;
                 let times = self.prompt.repeats.max(1);
-                let words = if times == 1 { "once, the likeliest".into() } else { format!("{times} times, temperature 0.8") };
+                let words =
+                    if times == 1 { "once, the likeliest".into() } else { format!("{times} times, temperature 0.8") };
                 self.note(format!("each is asked {words}"), now);
             }
             C::PromptTry => self.try_out(now, effects),
@@ -396,7 +401,8 @@ impl App {
         }
         let mut templates = vec![(self.prompt.name.clone(), self.prompt.text())];
         for name in &self.prompt.beside {
-            let version = self.prompt.versions.iter().find(|version| version.name == *name && *name != self.prompt.name);
+            let version =
+                self.prompt.versions.iter().find(|version| version.name == *name && *name != self.prompt.name);
             templates.extend(version.map(|version| (version.name.clone(), version.text.clone())));
         }
         let tuned = self.compare.sides[1].clone();

@@ -1,5 +1,7 @@
 //! A record as the parts that a person reads and edits one by one.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use crate::store::{Content, State};
@@ -81,7 +83,8 @@ pub fn parts(state: &State) -> Vec<Part> {
                 let mut text = turn.content.clone().unwrap_or_default();
                 for (name, value) in &turn.more {
                     if name.ends_with("calls") || name.ends_with("call") {
-                        text.push_str(&format!("\n{name}: {value}"));
+                        // Writing to a text cannot fail.
+                        let _ = write!(text, "\n{name}: {value}");
                     }
                 }
                 let weight = if turn.weight == Some(0) { " (not learned)" } else { "" };

@@ -225,7 +225,7 @@ fn time_away_is_not_counted() {
     let mut hand = Hand::new(2);
     hand.now += Duration::from_secs(20);
     hand.press("J");
-    hand.now += Duration::from_secs(3600);
+    hand.now += Duration::from_hours(1);
     let effects = hand.press("a");
     let seconds = Hand::asked(&effects).into_iter().find_map(|ask| match ask {
         Ask::Act { seconds, .. } => *seconds,
@@ -273,8 +273,10 @@ fn a_selection_is_previewed_and_done_as_one() {
     hand.press("a");
     hand.give(Msg::Preview { act: Act::Accept, records: vec![1, 2], would: 2, refused: 0 });
     let effects = hand.press("y");
-    assert!(Hand::asked(&effects).iter().any(|ask| matches!(ask, Ask::Act { act: Act::Accept, records, seconds: None }
-        if *records == [1, 2])));
+    assert!(
+        Hand::asked(&effects).iter().any(|ask| matches!(ask, Ask::Act { act: Act::Accept, records, seconds: None }
+        if *records == [1, 2]))
+    );
     assert!(hand.app.data.selected.is_empty());
 }
 
@@ -292,8 +294,11 @@ fn a_filter_searches_while_one_types_and_leaving_puts_the_old_one_back() {
     assert_eq!(queries, ["status:inbox,draft f", "status:inbox,draft fl"]);
     hand.press("down");
     let effects = hand.press("enter");
-    assert!(Hand::asked(&effects).iter().any(|ask| matches!(ask, Ask::Find { query, .. }
-        if query == "status:inbox,draft flag:any")), "{effects:?}");
+    assert!(
+        Hand::asked(&effects).iter().any(|ask| matches!(ask, Ask::Find { query, .. }
+        if query == "status:inbox,draft flag:any")),
+        "{effects:?}"
+    );
     let effects = hand.press("/ x esc");
     assert!(Hand::asked(&effects).iter().any(|ask| matches!(ask, Ask::Find { query, .. }
         if query == "status:inbox,draft flag:any")));
@@ -318,17 +323,13 @@ fn a_conflict_shows_both_texts_and_nothing_is_lost() {
     hand.press("e ! ctrl-s");
     let ours = super::record::put(&state(1), &Place::Gold, "mine");
     let theirs = super::record::put(&state(1), &Place::Gold, "theirs");
-    let conflict = Conflict {
-        record: 1,
-        base: 10,
-        head: 99,
-        by: "aiko".into(),
-        ours: Some(ours.clone()),
-        theirs: Some(theirs),
-    };
+    let conflict =
+        Conflict { record: 1, base: 10, head: 99, by: "aiko".into(), ours: Some(ours.clone()), theirs: Some(theirs) };
     hand.give(Msg::Conflict(Box::new(conflict.clone())));
     let effects = hand.press("m");
-    assert!(Hand::asked(&effects).iter().any(|ask| matches!(ask, Ask::Save { base: 99, after, .. } if **after == ours)));
+    assert!(
+        Hand::asked(&effects).iter().any(|ask| matches!(ask, Ask::Save { base: 99, after, .. } if **after == ours))
+    );
     hand.give(Msg::Conflict(Box::new(conflict)));
     let effects = hand.press("t");
     assert!(!Hand::asked(&effects).iter().any(|ask| matches!(ask, Ask::Save { .. })));
@@ -434,7 +435,10 @@ fn answered(hand: &mut Hand, number: u64, texts: [&str; 2]) {
         let granted = Granted::Begins { cell, adapter: None, checkpoint: None, prompt_tokens: 9 };
         hand.give(Msg::Granted { number, granted });
         hand.give(Msg::Granted { number, granted: Granted::Text { cell, text: text.into() } });
-        hand.give(Msg::Granted { number, granted: Granted::Done { cell, tokens: 3, stop: "end".into(), seconds: 0.1 } });
+        hand.give(Msg::Granted {
+            number,
+            granted: Granted::Done { cell, tokens: 3, stop: "end".into(), seconds: 0.1 },
+        });
     }
     hand.give(Msg::Granted { number, granted: Granted::Ended });
 }
@@ -510,5 +514,8 @@ fn rehearsed_answers_play_at_the_speed_they_were_written_without_a_model() {
     assert_eq!(hand.app.compare.answers[0].text, "one");
     hand.now = began + Duration::from_secs(2);
     hand.give(Msg::Wake);
-    assert_eq!((hand.app.compare.answers[0].text.as_str(), hand.app.compare.answers[1].text.as_str()), ("one two", "2"));
+    assert_eq!(
+        (hand.app.compare.answers[0].text.as_str(), hand.app.compare.answers[1].text.as_str()),
+        ("one two", "2")
+    );
 }

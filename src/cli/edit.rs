@@ -80,23 +80,17 @@ impl Edit {
             let how = editor::How { base: self.base, accept: self.accept, seconds: self.seconds };
             return match editor::edit(&mut store, record.id, &how)? {
                 Some(outcome) => told(&outcome, "changed", self.json),
-                None => unchanged(),
+                None => Ok(unchanged()),
             };
         };
         // What was read and accepted as it stands is a change too.
         match after.or_else(|| self.accept.then(|| record.state.clone())) {
             Some(after) => self.save(&mut store, &record, after, seen),
-            None => unchanged(),
+            None => Ok(unchanged()),
         }
     }
 
-    fn save(
-        &self,
-        store: &mut Store,
-        record: &Record,
-        after: State,
-        seen: i64,
-    ) -> Result<ExitCode> {
+    fn save(&self, store: &mut Store, record: &Record, after: State, seen: i64) -> Result<ExitCode> {
         let gold = after.status == Status::Gold;
         let base = self.base.unwrap_or(seen);
         let outcome = records::save(store, record.id, base, after, self.accept, self.seconds)?;
@@ -142,7 +136,7 @@ impl Edit {
     }
 }
 
-fn unchanged() -> Result<ExitCode> {
+fn unchanged() -> ExitCode {
     say!("nothing was changed");
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }

@@ -36,11 +36,11 @@ impl Judgements {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
         let judgements = open(place)?.judgements()?;
         if self.json {
-            judgements.iter().try_for_each(|judgement| output::json(judgement))?;
+            judgements.iter().try_for_each(output::json)?;
             return Ok(ExitCode::SUCCESS);
         }
         if self.pairs {
-            judge::pairs(&judgements).iter().try_for_each(|pair| output::json(pair))?;
+            judge::pairs(&judgements).iter().try_for_each(output::json)?;
             return Ok(ExitCode::SUCCESS);
         }
         let mut out = String::new();

@@ -36,8 +36,8 @@ mod split;
 mod stats;
 mod train;
 mod undo;
-mod worker;
 mod workbench;
+mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

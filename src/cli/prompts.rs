@@ -61,7 +61,7 @@ impl Prompts {
         }
         let versions = prompts::versions(&context)?;
         if self.json {
-            versions.iter().try_for_each(|version| output::json(version))?;
+            versions.iter().try_for_each(output::json)?;
             return Ok(ExitCode::SUCCESS);
         }
         let mut out = String::new();

@@ -36,7 +36,10 @@ pub fn run(place: &Place) -> Result<ExitCode> {
 
 /// Asks what to do where there is no project; `None` where the person wants none.
 fn offer(folder: &Path) -> Result<Option<Context>, ActionError> {
-    say!("There is no togi project in {} or above it.", folder.canonicalize().unwrap_or_else(|_| folder.into()).display());
+    say!(
+        "There is no togi project in {} or above it.",
+        folder.canonicalize().unwrap_or_else(|_| folder.into()).display()
+    );
     say!("  1  make this folder one");
     say!("  2  try togi on the demo's project, in {}", demo::DESK);
     let Some(answer) = line("1, 2, or enter to leave: ") else { return Ok(None) };

@@ -11,8 +11,8 @@ use color_eyre::eyre::Result;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::{Place, STOPPED};
-use crate::actions::{Context, companion};
 use crate::actions::train::{self, Control, Job, Outcome};
+use crate::actions::{Context, companion};
 use crate::config::Config;
 
 /// Carry out a job's directory, from its newest checkpoint on; its words go to worker.log

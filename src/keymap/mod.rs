@@ -245,7 +245,8 @@ impl Keymap {
     /// The commands and their keys as a commented `keymap.toml`.
     #[must_use]
     pub fn documented(&self) -> String {
-        let mut out = String::from("# Keys of the workbench. Uncomment a line and change it; [] takes a command's keys away.\n");
+        let mut out =
+            String::from("# Keys of the workbench. Uncomment a line and change it; [] takes a command's keys away.\n");
         let mut scope = None;
         for command in Command::ALL {
             if scope != Some(command.scope()) {
@@ -343,11 +344,10 @@ mod tests {
     #[test]
     fn the_documented_file_is_the_table() {
         let keymap = Keymap::default();
-        let text: String = keymap
-            .documented()
-            .lines()
-            .map(|line| format!("{}\n", line.strip_prefix('#').filter(|line| line.starts_with('"')).unwrap_or(line)))
-            .collect();
+        let lines = keymap.documented();
+        let lines =
+            lines.lines().map(|line| line.strip_prefix('#').filter(|line| line.starts_with('"')).unwrap_or(line));
+        let text = lines.collect::<Vec<_>>().join("\n");
         let read = Keymap::read(Path::new("keymap.toml"), &text).unwrap();
         assert!(Command::ALL.iter().all(|command| read.keys(*command) == keymap.keys(*command)));
     }

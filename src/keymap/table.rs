@@ -57,7 +57,10 @@ impl Scope {
 
     /// Whether it is a pane, or a way of using one, where [`Scope::Normal`] holds too.
     const fn is_pane(self) -> bool {
-        matches!(self, Self::Data | Self::Prompt | Self::Train | Self::NewRun | Self::Compare | Self::Blind | Self::Presenter)
+        matches!(
+            self,
+            Self::Data | Self::Prompt | Self::Train | Self::NewRun | Self::Compare | Self::Blind | Self::Presenter
+        )
     }
 
     /// A place where commands of both scopes can be given at once.

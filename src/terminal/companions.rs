@@ -171,7 +171,7 @@ fn message(reply: Reply) -> Msg {
             Granted::Found(found.collect())
         }
         Tell::Linted { findings, records, notes } => {
-            let notes: String = notes.iter().map(|note| format!(" ({note})")).collect();
+            let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
             let count = |number: usize| crate::text::count(number as u64);
             Granted::Linted(format!("{} findings in {} records{notes}", count(findings), count(records)))
         }

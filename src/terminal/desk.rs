@@ -9,8 +9,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::actions::records::{self, Marks, Query, State, Status, Store, stats};
 use crate::actions::judge::{self, Judgement};
+use crate::actions::records::{self, Marks, Query, State, Status, Store, stats};
 use crate::actions::rehearsal::{self, Rehearsed};
 use crate::actions::{ActionError, Context, answer, prompts, runs};
 use crate::app::compare::{Judged, Recording};

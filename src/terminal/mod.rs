@@ -176,7 +176,8 @@ impl Bench {
         let companions = Companions::new(context.project.root(), Arc::new(move |msg| drop(told.send(msg))));
         let runs = Runs::start(&context, tell.clone())?;
         let desk = Desk::start(desk::context(context.project.root())?, Arc::new(move |msg| drop(tell.send(msg))))?;
-        let mut bench = Self { context, app, look, screen, gathered, guard, desk, companions, runs, events: None, started };
+        let mut bench =
+            Self { context, app, look, screen, gathered, guard, desk, companions, runs, events: None, started };
         bench.draw()?;
         for effect in effects {
             bench.carry_out(effect)?;
@@ -358,7 +359,8 @@ impl Bench {
         // The reader of keys would take the editor's.
         self.events = None;
         self.guard.lend();
-        let edited = self.context.store().map_err(ActionError::from).and_then(|mut store| editor::edit(&mut store, record, &editor::How::default()));
+        let how = editor::How::default();
+        let edited = self.context.store().and_then(|mut store| editor::edit(&mut store, record, &how));
         self.guard.retake()?;
         self.screen.clear()?;
         self.events = Some(EventStream::new());

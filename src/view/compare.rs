@@ -191,18 +191,18 @@ fn facts(side: usize, answer: &Answer) -> (String, Role) {
 /// The words of an answer that are not in gold.
 fn differing(answer: &str, gold: &str, theme: &Theme) -> Vec<(Range<usize>, Style)> {
     let (_, new) = diff::words(gold.trim(), answer.trim_end());
-    new.into_iter().map(|range| (range, theme.style(Role::Removed).remove_modifier(ratatui::style::Modifier::CROSSED_OUT).underlined())).collect()
+    new.into_iter()
+        .map(|range| {
+            (range, theme.style(Role::Removed).remove_modifier(ratatui::style::Modifier::CROSSED_OUT).underlined())
+        })
+        .collect()
 }
 
 /// For an audience: the question, large margins, two answers.
 fn present(frame: &mut Frame<'_>, area: Rect, compare: &Compare, playing: bool, theme: &Theme) {
     let side = area.width / 12;
-    let inner = Rect {
-        x: area.x + side,
-        width: area.width - 2 * side,
-        y: area.y + 1,
-        height: area.height.saturating_sub(2),
-    };
+    let inner =
+        Rect { x: area.x + side, width: area.width - 2 * side, y: area.y + 1, height: area.height.saturating_sub(2) };
     let cells = usize::from(inner.width);
     let Some(question) = compare.question() else { return };
     let asked = asked(compare, &question, cells, theme);

@@ -53,7 +53,9 @@ mod tests {
     #[test]
     fn what_differs_is_told_in_whole_letters() {
         let (gone, new) = letters("返品は7日以内", "返品は10日以内です");
-        let cut = |text: &str, at: &[Range<usize>]| at.iter().map(|at| text[at.clone()].to_owned()).collect::<Vec<_>>();
+        let cut = |text: &str, at: &[Range<usize>]| {
+            at.iter().map(|at| text.get(at.clone()).unwrap().to_owned()).collect::<Vec<_>>()
+        };
         assert_eq!(cut("返品は7日以内", &gone), ["7"]);
         assert_eq!(cut("返品は10日以内です", &new), ["10", "です"]);
         let (gone, new) = letters("cafe\u{301}", "cafe");

@@ -182,10 +182,7 @@ pub fn hints(frame: &mut Frame<'_>, body: Rect, app: &App, theme: &Theme) {
     let lines: Vec<Line<'_>> = hints
         .iter()
         .map(|(key, command)| {
-            Line::from(vec![
-                Span::styled(text::fit(&spell(*key), 8), theme.style(Role::Key)),
-                Span::raw(command.doc()),
-            ])
+            Line::from(vec![Span::styled(text::fit(&spell(*key), 8), theme.style(Role::Key)), Span::raw(command.doc())])
         })
         .collect();
     paint::lines(frame, inner, &lines, 0);

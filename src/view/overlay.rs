@@ -101,15 +101,7 @@ fn list(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>, at: usize, them
     }
 }
 
-fn help(
-    frame: &mut Frame<'_>,
-    area: Rect,
-    scopes: &[Scope],
-    fitting: &[Command],
-    at: usize,
-    app: &App,
-    theme: &Theme,
-) {
+fn help(frame: &mut Frame<'_>, area: Rect, scopes: &[Scope], fitting: &[Command], at: usize, app: &App, theme: &Theme) {
     let cells = usize::from(area.width);
     let lines = fitting.iter().map(|command| {
         let keys: Vec<String> = app.keymap.keys(*command).iter().map(|keys| crate::keymap::spell_all(keys)).collect();
@@ -154,7 +146,8 @@ fn both(frame: &mut Frame<'_>, body: Rect, conflict: &Conflict, theme: &Theme) {
     let title = format!("{} was changed by {} while you wrote", conflict.record, conflict.by);
     let inner = paint::boxed(frame, paint::middle(body, 120, body.height - 1), &title, theme);
     let none = "(taken away)";
-    let differing = conflict.ours.as_ref().zip(conflict.theirs.as_ref()).and_then(|(ours, theirs)| differs(ours, theirs));
+    let differing =
+        conflict.ours.as_ref().zip(conflict.theirs.as_ref()).and_then(|(ours, theirs)| differs(ours, theirs));
     let (name, ours, theirs) = differing.unwrap_or_else(|| {
         let answer = |state: &Option<State>| {
             state.as_ref().map_or(none.to_owned(), |state| state.content.answer().unwrap_or_default().to_owned())

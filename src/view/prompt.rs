@@ -171,7 +171,10 @@ fn tokens(frame: &mut Frame<'_>, area: Rect, prompt: &Prompt, theme: &Theme) {
     let right = if total == 0 {
         Vec::new()
     } else if over > 0 {
-        vec![Span::styled(format!("{} beyond the window of {}", count(over), count(prompt.window)), theme.style(Role::Bad))]
+        vec![Span::styled(
+            format!("{} beyond the window of {}", count(over), count(prompt.window)),
+            theme.style(Role::Bad),
+        )]
     } else {
         vec![Span::styled(format!("window {}", count(prompt.window)), theme.style(Role::Dim))]
     };
@@ -203,9 +206,8 @@ fn tokens(frame: &mut Frame<'_>, area: Rect, prompt: &Prompt, theme: &Theme) {
         let visible = token.text.replace('\n', if theme.ascii { "\\n\n" } else { "⏎\n" }).replace('\t', "\\t");
         shown.push_str(&visible);
         let role = match (token.special, token.supervised) {
-            (true, true) => Role::Special,
+            (true, _) => Role::Special,
             (false, true) => Role::Supervised,
-            (true, false) => Role::Special,
             (false, false) => Role::Masked,
         };
         let mut style = theme.style(role);

@@ -45,11 +45,17 @@ fn looks(buffer: &Buffer, plain: ratatui::style::Style) -> String {
             let Some(cell) = buffer.cell((x, y)) else { continue };
             let mut style = cell.style();
             style.underline_color = None;
-            let same = (style.fg, style.bg) == (plain.fg.or(Some(ratatui::style::Color::Reset)), Some(ratatui::style::Color::Reset));
+            let same = (style.fg, style.bg)
+                == (plain.fg.or(Some(ratatui::style::Color::Reset)), Some(ratatui::style::Color::Reset));
             let word = if same && style.add_modifier.is_empty() {
                 continue;
             } else {
-                format!("{:?}/{:?} {:?}", style.fg.unwrap_or_default(), style.bg.unwrap_or_default(), style.add_modifier)
+                format!(
+                    "{:?}/{:?} {:?}",
+                    style.fg.unwrap_or_default(),
+                    style.bg.unwrap_or_default(),
+                    style.add_modifier
+                )
             };
             match runs.last_mut() {
                 Some((_, end, last)) if *end == x && *last == word => *end = x + 1,
@@ -144,7 +150,8 @@ fn workbench(words: &Words, size: (u16, u16)) -> App {
         reason: "the answer ends as a model's often does".into(),
         detail: "{}".into(),
     };
-    let opened = Opened { record: record(2, words, Status::Draft), flags: vec![flag], taken: None, conflicts: Vec::new() };
+    let opened =
+        Opened { record: record(2, words, Status::Draft), flags: vec![flag], taken: None, conflicts: Vec::new() };
     app.update(Msg::Opened(Box::new(opened)), now);
     app
 }
@@ -168,7 +175,8 @@ fn editing(words: &Words, size: (u16, u16)) -> App {
             _ => None,
         })
         .unwrap();
-    let found = Found { check: "length".into(), severity: "info".into(), reason: "shorter than others".into(), span: None };
+    let found =
+        Found { check: "length".into(), severity: "info".into(), reason: "shorter than others".into(), span: None };
     app.update(Msg::Granted { number, granted: Granted::Found(vec![found]) }, now);
     app
 }
@@ -201,7 +209,9 @@ fn prompting(words: &Words, size: (u16, u16)) -> App {
         tokens.push(Token { index, id: 9, text: text.into(), start: 0, end: 0, special, supervised, part: None });
     };
     push("<|im_start|>", true, false);
-    pieces.iter().for_each(|piece| push(piece, false, false));
+    for piece in pieces {
+        push(piece, false, false);
+    }
     push("\n", false, false);
     words.gold.split_inclusive([' ', '、']).for_each(|piece| push(piece, false, true));
     push("<|im_end|>", true, true);
@@ -260,9 +270,10 @@ fn looks_with_many_colours_few_and_none() {
             let theme = theme(colours);
             let buffer = drawn(&make(&JAPANESE, SIZES[0]), &theme, SIZES[0]);
             if colours == Colours::None {
-                let coloured = buffer.content.iter().filter(|cell| {
-                    cell.fg != ratatui::style::Color::Reset || cell.bg != ratatui::style::Color::Reset
-                });
+                let coloured = buffer
+                    .content
+                    .iter()
+                    .filter(|cell| cell.fg != ratatui::style::Color::Reset || cell.bg != ratatui::style::Color::Reset);
                 assert_eq!(coloured.count(), 0, "{scene} has colours without colours");
             }
             insta::assert_snapshot!(format!("{scene}-looks-{depth}"), looks(&buffer, theme.style(Role::Text)));
@@ -282,7 +293,9 @@ fn a_frame_depends_on_state_and_size_only() {
 #[test]
 fn every_size_from_tiny_up_draws_something_that_fits() {
     for (_, make) in SCENES {
-        for (columns, rows) in [(1, 1), (3, 2), (20, 5), (59, 16), (60, 15), (60, 16), (71, 17), (80, 24), (99, 40), (300, 90)] {
+        for (columns, rows) in
+            [(1, 1), (3, 2), (20, 5), (59, 16), (60, 15), (60, 16), (71, 17), (80, 24), (99, 40), (300, 90)]
+        {
             let size = (columns, rows);
             let mut app = make(&JAPANESE, size);
             for overlay in [Command::Help, Command::Category, Command::Split] {

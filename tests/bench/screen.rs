@@ -32,7 +32,10 @@ fn project(records: usize, model: Option<&str>) -> TempDir {
     let model = model.map(|path| format!("[model]\npath = {path:?}\n")).unwrap_or_default();
     fs::write(dir.path().join("togi.toml"), format!("[project]\nname = \"bench\"\n{model}")).unwrap();
     let line = |index: usize| {
-        let question = format!("Where is parcel {index}? It was sent on the {}th, and 返品 is not what I want to do.", index % 28 + 1);
+        let question = format!(
+            "Where is parcel {index}? It was sent on the {}th, and 返品 is not what I want to do.",
+            index % 28 + 1
+        );
         json!({ "instruction": question, "output": format!("Parcel {index} is on its way.") }).to_string() + "\n"
     };
     fs::write(dir.path().join("rows.jsonl"), (1..=records).map(line).collect::<String>()).unwrap();
@@ -100,7 +103,12 @@ fn measure(dir: &Path, what: &str, first: usize, last: usize) {
         })
         .collect();
     starts.sort_unstable();
-    println!("  {:<34} p50 {:6.1} ms   worst {:6.1} ms", "first frame", percentile(&starts, 0.5), percentile(&starts, 1.0));
+    println!(
+        "  {:<34} p50 {:6.1} ms   worst {:6.1} ms",
+        "first frame",
+        percentile(&starts, 0.5),
+        percentile(&starts, 1.0)
+    );
     let mut screen = Screen::open(dir, 160, 40);
     screen.wait_for("instruction");
     screen.settle();
@@ -152,7 +160,11 @@ fn curve(dir: &Path) {
     }
     updates.sort_unstable();
     if let Some(median) = updates.get(updates.len() / 2) {
-        println!("  {:<34} median {median} bytes of {} updates in 60 s", "the pane of the runs, watched", updates.len());
+        println!(
+            "  {:<34} median {median} bytes of {} updates in 60 s",
+            "the pane of the runs, watched",
+            updates.len()
+        );
     }
 }
 

@@ -56,7 +56,7 @@ impl Screen {
         let written = Arc::new(AtomicUsize::new(0));
         let (into, all, count) = (Arc::clone(&parser), Arc::clone(&raw), Arc::clone(&written));
         thread::spawn(move || {
-            let mut bytes = [0; 65536];
+            let mut bytes = vec![0; 65536];
             while let Ok(read) = reader.read(&mut bytes) {
                 if read == 0 {
                     break;

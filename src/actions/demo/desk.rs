@@ -40,7 +40,11 @@ fn fill(context: &Context) -> Result<(), ActionError> {
     let train = pairs(TRAIN)?;
     let (done, waiting) = train.split_at(train.len().saturating_sub(WAITING));
     add(&mut store, "the demo's gold pairs", done.iter().map(|pair| gold(pair, Split::Train)).collect())?;
-    add(&mut store, "the demo's validation pairs", pairs(VALID)?.iter().map(|pair| gold(pair, Split::Valid)).collect())?;
+    add(
+        &mut store,
+        "the demo's validation pairs",
+        pairs(VALID)?.iter().map(|pair| gold(pair, Split::Valid)).collect(),
+    )?;
     add(&mut store, "the demo's test pairs", pairs(TEST)?.iter().map(|pair| gold(pair, Split::Test)).collect())?;
     let drafts = waiting.iter().enumerate().map(|(index, pair)| draft(pair, index));
     add(&mut store, "the demo's drafts", drafts.collect())
@@ -54,7 +58,9 @@ fn pairs(lines: &str) -> Result<Vec<Pair>, ActionError> {
 fn new(pair: &Pair, origin: Origin, status: Status, draft: Option<String>, gold: Option<String>) -> New {
     let text = |text: &str| Value::String(text.to_owned());
     let fields: Map<String, Value> =
-        [("instruction".to_owned(), text(&pair.instruction)), ("input".to_owned(), text(&pair.input))].into_iter().collect();
+        [("instruction".to_owned(), text(&pair.instruction)), ("input".to_owned(), text(&pair.input))]
+            .into_iter()
+            .collect();
     let japanese = !pair.instruction.is_ascii();
     let category = Some(if japanese { "日本語" } else { "English" }.to_owned());
     let state = State { category, ..State::new(Content::Pair { fields, draft, gold }, status) };
@@ -73,7 +79,14 @@ fn draft(pair: &Pair, index: usize) -> New {
     let japanese = !pair.instruction.is_ascii();
     match index % 4 {
         0 => drop(lines.pop()),
-        1 => lines.push(if japanese { "他にもあればお知らせください。" } else { "Let me know if you need anything else!" }.into()),
+        1 => lines.push(
+            if japanese {
+                "他にもあればお知らせください。"
+            } else {
+                "Let me know if you need anything else!"
+            }
+            .into(),
+        ),
         2 => {
             if let Some(first) = lines.first_mut() {
                 *first = first.replace("by ", "before ").replace('月', "/").replace('日', "");

@@ -16,14 +16,10 @@ impl App {
     pub(in crate::app) fn data_command(&mut self, command: Command, now: Duration, effects: &mut Vec<Effect>) {
         use Command as C;
         let last = self.data.ids.len().saturating_sub(1);
-        let page = self.data.page();
         match command {
-            C::ListDown => self.move_to(self.data.at.saturating_add(1).min(last), now, effects),
-            C::ListUp => self.move_to(self.data.at.saturating_sub(1), now, effects),
-            C::ListPageDown => self.move_to((self.data.at + page).min(last), now, effects),
-            C::ListPageUp => self.move_to(self.data.at.saturating_sub(page), now, effects),
-            C::ListTop => self.move_to(0, now, effects),
-            C::ListBottom => self.move_to(last, now, effects),
+            C::ListDown | C::ListUp | C::ListPageDown | C::ListPageUp | C::ListTop | C::ListBottom => {
+                self.list_command(command, now, effects);
+            }
             C::ScrollDown | C::EditorScrollDown => self.data.scroll += SCROLL,
             C::ScrollUp | C::EditorScrollUp => self.data.scroll -= SCROLL,
             C::PartNext => self.data.choose(1),
@@ -91,16 +87,7 @@ impl App {
                     effects.push(Effect::Store(Ask::Lend(id)));
                 }
             }
-            C::NextFlagged => {
-                let flagged = |at: &usize| {
-                    let row = self.data.ids.get(*at).and_then(|id| self.data.rows.get(id));
-                    row.is_some_and(|row| !row.flags.is_empty())
-                };
-                match (self.data.at + 1..self.data.ids.len()).chain(0..self.data.at).find(flagged) {
-                    Some(at) => self.move_to(at, now, effects),
-                    None => self.note("nothing else here has a finding; L looks at all records", now),
-                }
-            }
+            C::NextFlagged => self.next_flagged(now, effects),
             C::NextMine => effects.push(Effect::Store(Ask::NextMine)),
             C::Neighbours => {
                 if let Some(id) = self.data.current() {
@@ -125,6 +112,42 @@ impl App {
                     self.overlay = Some(Overlay::Pick { choice: Choice::Drafter, title, items, at });
                 }
             }
+            command => self.editor_command(command, now, effects),
+        }
+    }
+
+    fn next_flagged(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let flagged = |at: &usize| {
+            let row = self.data.ids.get(*at).and_then(|id| self.data.rows.get(id));
+            row.is_some_and(|row| !row.flags.is_empty())
+        };
+        match (self.data.at + 1..self.data.ids.len()).chain(0..self.data.at).find(flagged) {
+            Some(at) => self.move_to(at, now, effects),
+            None => self.note("nothing else here has a finding; L looks at all records", now),
+        }
+    }
+
+    /// A command that moves the list's cursor.
+    fn list_command(&mut self, command: Command, now: Duration, effects: &mut Vec<Effect>) {
+        use Command as C;
+        let last = self.data.ids.len().saturating_sub(1);
+        let page = self.data.page();
+        let at = self.data.at;
+        let to = match command {
+            C::ListDown => at + 1,
+            C::ListUp => at.saturating_sub(1),
+            C::ListPageDown => at + page,
+            C::ListPageUp => at.saturating_sub(page),
+            C::ListTop => 0,
+            _ => last,
+        };
+        self.move_to(to.min(last), now, effects);
+    }
+
+    /// A command of the editor.
+    fn editor_command(&mut self, command: Command, now: Duration, effects: &mut Vec<Effect>) {
+        use Command as C;
+        match command {
             C::EditorDone => self.data.close(now, effects),
             C::EditorSave => {
                 if self.data.editor.as_ref().is_some_and(Editor::is_saved) {
@@ -212,12 +235,11 @@ impl App {
 
     /// Puts the cursor on a record; where the list does not have it, the filter goes.
     pub(in crate::app) fn go_to(&mut self, id: i64, now: Duration, effects: &mut Vec<Effect>) {
-        match self.data.ids.binary_search(&id) {
-            Ok(at) => self.move_to(at, now, effects),
-            Err(_) => {
-                self.data.wanted = Some(id);
-                self.data.find(String::new(), effects);
-            }
+        if let Ok(at) = self.data.ids.binary_search(&id) {
+            self.move_to(at, now, effects);
+        } else {
+            self.data.wanted = Some(id);
+            self.data.find(String::new(), effects);
         }
     }
 
@@ -226,20 +248,20 @@ impl App {
         if records.is_empty() {
             self.note("there is no record here", now);
         } else if self.data.selected.is_empty() {
-            self.do_now(act, records, now, effects);
+            self.do_now(&act, records, now, effects);
         } else {
             effects.push(Effect::Store(Ask::Preview { act, records }));
         }
     }
 
-    pub(in crate::app) fn do_now(&mut self, act: Act, records: Vec<i64>, now: Duration, effects: &mut Vec<Effect>) {
+    pub(in crate::app) fn do_now(&mut self, act: &Act, records: Vec<i64>, now: Duration, effects: &mut Vec<Effect>) {
         let single = self.data.selected.is_empty();
         // Time goes with a decision on the record that was read.
         let seconds = (single && act.goes_on()).then(|| self.data.watch.take(now));
         self.data.saving += 1;
         effects.push(Effect::Store(Ask::Act { act: act.clone(), records, seconds }));
         if single {
-            self.decided(&act, now, effects);
+            self.decided(act, now, effects);
         }
         self.data.selected.clear();
     }
@@ -413,7 +435,9 @@ impl App {
                 self.note(words, now);
             }
             Granted::Near(near) => {
-                let Some((_, record)) = self.data.near.take().filter(|(asked, _)| *asked == number) else { return false };
+                let Some((_, record)) = self.data.near.take().filter(|(asked, _)| *asked == number) else {
+                    return false;
+                };
                 let unknown = near.iter().map(|(id, _)| *id).filter(|id| !self.data.rows.contains_key(id)).collect();
                 effects.push(Effect::Store(Ask::Rows(unknown)));
                 self.overlay = Some(Overlay::Near { record, near, at: 0 });

@@ -14,7 +14,7 @@ use crate::store::{Origin, Split, State, Status};
 /// What is listed when the workbench opens.
 pub const WAITING: &str = "status:inbox,draft";
 /// Time without a key after which the person counts as gone.
-pub const IDLE: Duration = Duration::from_secs(120);
+pub const IDLE: Duration = Duration::from_mins(2);
 /// Time without a letter after which what is written is saved.
 const PAUSE: Duration = Duration::from_millis(1_200);
 /// Time without a letter after which what is written is looked at.
@@ -299,7 +299,8 @@ impl Data {
         let near = self.at.saturating_sub(self.page())..(self.at + self.page()).min(self.ids.len());
         // Asked for in good time, but not at every step.
         if self.ids.get(near).is_some_and(|near| near.iter().any(|id| unknown(&id))) {
-            let missing: Vec<i64> = self.ids.get(from..to).unwrap_or_default().iter().filter(unknown).copied().collect();
+            let missing: Vec<i64> =
+                self.ids.get(from..to).unwrap_or_default().iter().filter(unknown).copied().collect();
             self.asked.extend(&missing);
             effects.push(Effect::Store(Ask::Rows(missing)));
         }
@@ -430,11 +431,11 @@ impl Data {
     }
 
     /// Opens the editor with a text that met a newer one.
-    pub(in crate::app) fn reopen_with(&mut self, id: i64, ours: State, effects: &mut Vec<Effect>) {
+    pub(in crate::app) fn reopen_with(&mut self, id: i64, ours: &State, effects: &mut Vec<Effect>) {
         let Some(open) = self.open.as_ref().filter(|open| open.record.id == id) else { return };
-        let place = self.part.clone().unwrap_or_else(|| record::answer(&ours));
+        let place = self.part.clone().unwrap_or_else(|| record::answer(ours));
         let (base, before) = (open.record.revision, open.record.state.clone());
-        let (Some(theirs), Some(text)) = (record::text_of(&before, &place), record::text_of(&ours, &place)) else {
+        let (Some(theirs), Some(text)) = (record::text_of(&before, &place), record::text_of(ours, &place)) else {
             return;
         };
         self.claim(id, effects);
