@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // it prints, and what it cannot have ends it
 
+#[allow(dead_code)] // it uses a part
 #[path = "../common/screen.rs"]
 mod screen;
 
@@ -149,7 +150,7 @@ fn curve(dir: &Path) {
     let mut updates = Vec::new();
     let mut before = screen.written();
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(60) {
+    while begun.elapsed() < Duration::from_mins(1) {
         thread::sleep(Duration::from_millis(20));
         let now = screen.written();
         if now != before {
