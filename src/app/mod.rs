@@ -571,7 +571,7 @@ impl App {
             }
             command if self.overlay.is_some() => self.overlay_command(command, now, effects),
             command if matches!(command.scope(), Scope::Train | Scope::NewRun) => {
-                self.train_command(command, now, effects)
+                self.train_command(command, now, effects);
             }
             command => match self.pane {
                 Pane::Compare => self.compare_command(command, now, effects),
