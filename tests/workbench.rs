@@ -233,9 +233,9 @@ fn a_dropped_connection_loses_nothing_that_was_typed() {
         screen.keys(&format!("{END} typed"));
         screen.wait_for("typed");
         if signal == Signal::HUP {
-            screen.hang_up()
+            screen.hang_up();
         } else {
-            screen.signal(signal)
+            screen.signal(signal);
         }
         screen.ended();
         assert_eq!(desk.record(1)["gold"], "draft 1 返品は1日以内 typed", "{signal:?}");
