@@ -84,17 +84,6 @@ pub enum GenerateError {
     Sample { request: usize, error: SampleError },
 }
 
-/// Base and tuned beside each other.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Comparison {
-    pub base: Answer,
-    pub tuned: Answer,
-    /// The greatest difference between the two rows' logits at the first token; 0 when the adapter changes nothing.
-    pub difference: f32,
-    /// The adapter's fingerprint.
-    pub identity: String,
-}
-
 /// Generates with one decoder and its tokenizer.
 pub struct Generator<'d> {
     inference: Inference<'d>,
@@ -158,29 +147,6 @@ impl<'d> Generator<'d> {
         see: &mut dyn FnMut(Event<'_>) -> bool,
     ) -> Result<Vec<Answer>, GenerateError> {
         self.drive(requests, see, &mut |_, _| ())
-    }
-
-    /// Answers one prompt with the base model and with `adapter`, as two rows of one batch; request 0 of the events is
-    /// the base. The adapter in `request` is not looked at.
-    ///
-    /// # Errors
-    /// As [`Generator::run`].
-    pub fn compare(
-        &mut self,
-        request: &Request<'_>,
-        adapter: &Adapter,
-        see: &mut dyn FnMut(Event<'_>) -> bool,
-    ) -> Result<Comparison, GenerateError> {
-        let rows = [Request { adapter: None, ..*request }, Request { adapter: Some(adapter), ..*request }];
-        let mut difference = 0.0;
-        let answers = self.side_by_side(&rows, &mut |event| {
-            if let Event::Apart { difference: found, .. } = event {
-                difference = found;
-            }
-            see(event)
-        })?;
-        let [base, tuned] = <[Answer; 2]>::try_from(answers).unwrap_or_else(|_| [cancelled(), cancelled()]);
-        Ok(Comparison { base, tuned, difference, identity: adapter.identity() })
     }
 
     /// As [`Generator::run`], telling of each request but the first how far its logits at the first token of the answer are

@@ -1,7 +1,7 @@
-//! Answers of a loaded model: one prompt, many records, or base and tuned beside each other.
+//! Answers of a loaded model: one prompt or many records.
 
 use crate::model::decoder::Decoder;
-use crate::model::generate::{Answer, Comparison, Event, GenerateError, Generator, Request};
+use crate::model::generate::{Answer, Event, GenerateError, Generator, Request};
 use crate::model::lora::Adapter;
 use crate::model::sample::Sampling;
 use crate::prompt::{Mode, Record, RenderError};
@@ -59,26 +59,6 @@ impl Answering<'_> {
         let mut answers = Generator::new(self.decoder, self.opened.renderer.tokenizer())
             .run(&[request], &mut |event| if let Event::Text { text, .. } = event { see(text) } else { true })?;
         Ok(answers.remove(0))
-    }
-
-    /// Answers one record with base and tuned as two rows of one batch, telling `see` each piece of text and whether it
-    /// is the tuned model's.
-    ///
-    /// # Errors
-    /// As [`Answering::one`].
-    pub fn compare(
-        &self,
-        record: &Record,
-        adapter: &Adapter,
-        limits: &Limits,
-        see: &mut dyn FnMut(bool, &str) -> bool,
-    ) -> Result<Comparison, AnswerError> {
-        let prompt = self.opened.renderer.render(record, Mode::Generate)?;
-        let ends = self.opened.ends();
-        let request = Self::request(&prompt.tokens, &ends, None, limits);
-        Ok(Generator::new(self.decoder, self.opened.renderer.tokenizer()).compare(&request, adapter, &mut |event| {
-            if let Event::Text { request, text } = event { see(request == 1, text) } else { true }
-        })?)
     }
 
     /// Answers many records together, in their order, telling `see` how many are done; it stops when `see` returns

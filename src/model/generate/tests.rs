@@ -71,19 +71,36 @@ fn a_comparison_is_two_answers_each_as_given_alone() {
     let base = quiet(&mut generator, &[request]);
     let tuned = quiet(&mut generator, &[greedy(&prompt, Some(&adapter), &sampling)]);
     let mut streamed = [String::new(), String::new()];
+    let mut apart = Vec::new();
+    let rows = [request, Request { adapter: Some(&adapter), ..request }];
     let compared = generator
-        .compare(&request, &adapter, &mut |event| {
-            if let Event::Text { request, text } = event {
-                streamed[request].push_str(text);
+        .side_by_side(&rows, &mut |event| {
+            match event {
+                // It is known before the second answer's first text.
+                Event::Text { request, text } => {
+                    assert!(request == 0 || apart.len() == 1);
+                    streamed[request].push_str(text);
+                }
+                Event::Apart { request, difference } => apart.push((request, difference)),
+                _ => {}
             }
             true
         })
         .unwrap();
-    assert_eq!([&compared.base, &compared.tuned], [&base[0], &tuned[0]]);
+    assert_eq!([&compared[0], &compared[1]], [&base[0], &tuned[0]]);
     assert_eq!(streamed, [base[0].text.clone(), tuned[0].text.clone()]);
-    assert!(compared.difference > 0.0 && base != tuned && compared.identity == adapter.identity());
-    let same = generator.compare(&request, &nothing, &mut |_| true).unwrap();
-    assert!(same.difference == 0.0 && same.base == same.tuned);
+    assert!(apart[0].0 == 1 && apart[0].1 > 0.0 && base != tuned);
+    let mut same = Vec::new();
+    let rows = [request, Request { adapter: Some(&nothing), ..request }];
+    let answers = generator
+        .side_by_side(&rows, &mut |event| {
+            if let Event::Apart { difference, .. } = event {
+                same.push(difference);
+            }
+            true
+        })
+        .unwrap();
+    assert!(same == [0.0] && answers[0] == answers[1]);
 }
 
 #[test]
