@@ -1,6 +1,6 @@
 //! What can be done in the workbench and with which keys.
 //!
-//! One table ([`commands`]) names every command, its keys, what it does and where it can be given. Help, palette, footer and the
+//! One table ([`Command`]) names every command, its keys, what it does and where it can be given. Help, palette, footer and the
 //! hints after a first key are read from it, and so is a key that is pressed. `keymap.toml` beside the settings gives commands
 //! other keys:
 //!
