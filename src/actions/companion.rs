@@ -257,12 +257,11 @@ impl<W: Write> Server<W> {
     }
 
     fn answer(&mut self, number: u64, cells: &[Cell], how: How, wanted: &dyn Fn() -> bool) -> Result<(), ActionError> {
-        // The project's prompt or model may have become another since.
-        self.context = Context::find(self.context.project.root(), None)?;
         let sampling = Sampling { temperature: how.temperature as f32, seed: how.seed, ..Sampling::default() };
         let limits = Limits { max_tokens: how.max_tokens, sampling, ..Limits::default() };
         let mut answerer = std::mem::take(&mut self.answerer);
         let mut gone = None;
+        // The project's prompt or model may have become another since.
         let mut context = Context::find(self.context.project.root(), None)?;
         // The store is this process's own, so that a long answer holds nobody up.
         let store = context.store()?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::model::weights::hub;
-use crate::prompt::{Mode, Prompt, Record, Rendered, display};
+use crate::prompt::{Mode, Record, Rendered, display};
 use crate::worker::model::Opened;
 use crate::worker::training::LONGEST;
 
@@ -68,10 +68,10 @@ pub fn one(
     tell: &mut dyn FnMut(hub::Progress),
 ) -> Result<Shown, ActionError> {
     let settings = context.settings(&[])?;
-    let (mut opened, base, prompt) = context.open(tell)?;
-    if template.is_some() {
-        opened = Opened::open(Path::new(&base.path), Prompt { template, ..prompt })?;
-    }
+    let base = context.base(tell)?;
+    let mut prompt = context.prompt()?;
+    prompt.template = template.or(prompt.template);
+    let opened = Opened::open(Path::new(&base.path), prompt)?;
     let mode = if record.answer().is_some() || matches!(record.kind, crate::prompt::Kind::Text { .. }) {
         Mode::Train { supervise_prompt: settings.supervise_prompt }
     } else {
