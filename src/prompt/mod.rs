@@ -5,6 +5,7 @@
 //!
 //! - [`record`]: what is rendered, and the simple files that hold it.
 //! - [`template`]: Jinja templates as Python runs them.
+//! - [`question`]: what is asked, as messages.
 //! - [`render`]: text, tokens, spans and loss mask.
 //! - [`mod@preflight`]: what a set of records would train on, and what stands against it, before step 0.
 //! - [`display`]: a rendering token by token, for people.
@@ -15,11 +16,13 @@ use serde::{Deserialize, Serialize};
 
 pub mod display;
 pub mod preflight;
+pub mod question;
 pub mod record;
 pub mod render;
 pub mod template;
 
 pub use preflight::{Preflight, preflight};
+pub use question::Questions;
 pub use record::{Kind, Message, Record};
 pub use render::{Mode, RenderError, Rendered, Renderer, Special};
 

@@ -33,7 +33,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::record::{HEADS, Kind, Message, Record, user_text};
+use super::question::Questions;
+use super::record::{HEADS, Kind, Message, Record};
 use super::template::{Output, Template, TemplateError};
 use super::{Prompt, Style};
 use crate::model::tokenizer::{Tokenizer, TokenizerError};
@@ -155,8 +156,7 @@ impl From<TokenizerError> for RenderError {
 pub struct Renderer {
     tokenizer: Arc<Tokenizer>,
     special: Special,
-    prompt: Prompt,
-    fields: Option<Template>,
+    questions: Questions,
     chat: Option<Template>,
     end: (u32, String),
 }
@@ -198,18 +198,13 @@ impl Renderer {
         special: Special,
         prompt: Prompt,
     ) -> Result<Self, RenderError> {
-        let fields = prompt.template.as_deref().map(Template::fields).transpose()?;
         let source = prompt.chat_template.as_deref().or(chat_template).filter(|_| prompt.style != Style::Plain);
         let chat = source.map(Template::chat).transpose()?;
         if prompt.style == Style::Chat && chat.is_none() {
             return Err(RenderError::NoChatTemplate);
         }
-        if let Some(example) =
-            prompt.examples.iter().find(|e| e.answer().is_none() || !matches!(e.kind, Kind::Pair { .. }))
-        {
-            return Err(RenderError::Example { id: example.id.clone() });
-        }
-        let mut renderer = Self { tokenizer, end: special.eos.clone(), special, prompt, fields, chat };
+        let questions = Questions::new(prompt)?;
+        let mut renderer = Self { tokenizer, end: special.eos.clone(), special, questions, chat };
         if let Some(end) = renderer.find_end()? {
             renderer.end = end;
         }
@@ -303,42 +298,16 @@ impl Renderer {
 
     /// Text before the answer, without the beginning of sequence.
     fn pair_prompt(&self, fields: &Map<String, Value>) -> Result<String, RenderError> {
-        let system = fields.get("system").and_then(Value::as_str).or(self.prompt.system.as_deref());
+        let asked = &self.questions;
         if let Some(chat) = &self.chat {
-            let mut messages: Vec<Message> = system.map(|s| Message::new("system", s)).into_iter().collect();
-            for (fields, answer) in self.examples() {
-                messages.push(Message::new("user", self.question(fields)?));
-                messages.push(Message::new("assistant", answer));
-            }
-            messages.push(Message::new("user", self.question(fields)?));
-            return Ok(self.write_chat(chat, &messages, None, true)?.text);
+            return Ok(self.write_chat(chat, &asked.pair(fields)?, None, true)?.text);
         }
-        let seam = if self.fields.is_some() { "" } else { "\n" };
-        let mut text = system.map(|s| format!("{s}\n")).unwrap_or_default();
-        for (fields, answer) in self.examples() {
-            let _ = write!(text, "{}{seam}{answer}\n\n", self.question(fields)?);
+        let seam = if asked.fields.is_some() { "" } else { "\n" };
+        let mut text = asked.system(fields).map(|s| format!("{s}\n")).unwrap_or_default();
+        for (fields, answer) in asked.examples() {
+            let _ = write!(text, "{}{seam}{answer}\n\n", asked.question(fields)?);
         }
-        Ok(text + &self.question(fields)? + seam)
-    }
-
-    fn examples(&self) -> impl Iterator<Item = (&Map<String, Value>, &str)> {
-        self.prompt.examples.iter().filter_map(|example| match &example.kind {
-            Kind::Pair { fields, answer: Some(answer) } => Some((fields, answer.as_str())),
-            _ => None,
-        })
-    }
-
-    /// What a pair asks: the project's template, or the default.
-    fn question(&self, fields: &Map<String, Value>) -> Result<String, RenderError> {
-        let names = || fields.keys().cloned().collect::<Vec<_>>();
-        let Some(template) = &self.fields else {
-            return user_text(fields).ok_or_else(|| RenderError::NoPrompt { fields: names() });
-        };
-        template.render(fields).map(|output| output.text).map_err(|error| {
-            let missing: Vec<String> =
-                template.variables().into_iter().filter(|name| !fields.contains_key(name)).collect();
-            if missing.is_empty() { error.into() } else { RenderError::MissingField { missing, fields: names() } }
-        })
+        Ok(text + &asked.question(fields)? + seam)
     }
 
     fn write_chat(

@@ -17,6 +17,7 @@
 mod act;
 mod author;
 mod claim;
+mod evaluation;
 mod flag;
 mod judgement;
 mod open;
@@ -40,6 +41,7 @@ pub use author::account;
 
 pub use act::{Act, Adder, Cause, Change, Conflict, Done, New};
 pub use claim::Claimed;
+pub use evaluation::{Generation, Mark, RowLikelihood, StoredSystem, TestSet, Work};
 pub use flag::Flag;
 pub use judgement::Judgement;
 pub use quarantine::Refused;

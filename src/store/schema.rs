@@ -8,7 +8,7 @@ pub(super) const APPLICATION_ID: i32 = 0x746f_6769;
 /// All migrations of this togi.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
-const STEPS: &[M<'static>] = &[M::up(RECORDS), M::up(JUDGEMENTS)];
+const STEPS: &[M<'static>] = &[M::up(RECORDS), M::up(JUDGEMENTS), M::up(EVALUATIONS)];
 
 /// - `act`: what somebody did, at one stroke. `reverts` names the act that an undo or a redo takes back; `reverted` is set on
 ///   that one.
@@ -140,5 +140,80 @@ CREATE TABLE judgement (
     pick         TEXT NOT NULL CHECK (pick IN ('left', 'right', 'tie', 'bad')),
     blind        INTEGER NOT NULL,
     seconds      REAL
+) STRICT;
+";
+
+/// - `test`, `test_row`: test sets, frozen by their content.
+/// - `system`: whoever answers, known by the hash of all that decides its answers.
+/// - `generation`, `likelihood`: what a system answered on a row, and how likely it found the right answer.
+/// - `work`: how long the device was busy answering. `mark`: what people said about an answer.
+const EVALUATIONS: &str = "
+CREATE TABLE test (
+    id     INTEGER PRIMARY KEY AUTOINCREMENT,
+    name   TEXT NOT NULL,
+    hash   TEXT NOT NULL UNIQUE,            -- BLAKE3 of its rows
+    at     INTEGER NOT NULL,
+    author TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE test_row (
+    test  INTEGER NOT NULL REFERENCES test(id),
+    place INTEGER NOT NULL,                 -- from 0
+    row   TEXT NOT NULL,                    -- JSON
+    PRIMARY KEY (test, place)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE system (
+    id    INTEGER PRIMARY KEY AUTOINCREMENT,
+    hash  TEXT NOT NULL UNIQUE,
+    name  TEXT NOT NULL,
+    about TEXT NOT NULL                     -- JSON
+) STRICT;
+
+CREATE TABLE generation (
+    test          INTEGER NOT NULL REFERENCES test(id),
+    system        INTEGER NOT NULL REFERENCES system(id),
+    place         INTEGER NOT NULL,
+    answer        TEXT NOT NULL,
+    stop          TEXT NOT NULL,
+    prompt_tokens INTEGER,
+    tokens        INTEGER,
+    seconds       REAL,                     -- where the row was asked alone
+    cost          REAL,
+    at            INTEGER NOT NULL,
+    PRIMARY KEY (test, system, place)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE likelihood (
+    test   INTEGER NOT NULL REFERENCES test(id),
+    system INTEGER NOT NULL REFERENCES system(id),
+    place  INTEGER NOT NULL,
+    nats   REAL NOT NULL,
+    tokens INTEGER NOT NULL,
+    bytes  INTEGER NOT NULL,
+    PRIMARY KEY (test, system, place)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE work (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    test          INTEGER NOT NULL REFERENCES test(id),
+    system        INTEGER NOT NULL REFERENCES system(id),
+    seconds       REAL NOT NULL,
+    rows          INTEGER NOT NULL,
+    prompt_tokens INTEGER NOT NULL,
+    tokens        INTEGER NOT NULL,
+    at            INTEGER NOT NULL
+) STRICT;
+CREATE INDEX work_of ON work(test, system);
+
+CREATE TABLE mark (
+    test     INTEGER NOT NULL REFERENCES test(id),
+    system   INTEGER NOT NULL REFERENCES system(id),
+    place    INTEGER NOT NULL,
+    category TEXT NOT NULL,
+    present  INTEGER NOT NULL,
+    author   TEXT NOT NULL,
+    at       INTEGER NOT NULL,
+    UNIQUE (test, system, place, category, author)
 ) STRICT;
 ";

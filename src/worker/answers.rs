@@ -73,6 +73,25 @@ impl Answering<'_> {
         limits: &Limits,
         see: &mut dyn FnMut(usize) -> bool,
     ) -> Result<Vec<Answer>, AnswerError> {
+        let mut done = 0;
+        self.each(records, adapter, limits, &mut |_, _, _| {
+            done += 1;
+            see(done)
+        })
+    }
+
+    /// As [`Answering::many`], telling `see` each answer as soon as it is there: its record's place, the tokens of its prompt,
+    /// and the answer.
+    ///
+    /// # Errors
+    /// As [`Answering::one`], naming the record.
+    pub fn each(
+        &self,
+        records: &[Record],
+        adapter: Option<&Adapter>,
+        limits: &Limits,
+        see: &mut dyn FnMut(usize, usize, &Answer) -> bool,
+    ) -> Result<Vec<Answer>, AnswerError> {
         let render = |record: &Record| {
             let rendered = self.opened.renderer.render(record, Mode::Generate);
             rendered.map_err(|cause| AnswerError::Record { id: record.id.clone(), cause })
@@ -80,14 +99,10 @@ impl Answering<'_> {
         let prompts = records.iter().map(render).collect::<Result<Vec<_>, _>>()?;
         let ends = self.opened.ends();
         let requests: Vec<_> = prompts.iter().map(|p| Self::request(&p.tokens, &ends, adapter, limits)).collect();
-        let mut done = 0;
         let mut generator = Generator::new(self.decoder, self.opened.renderer.tokenizer());
-        Ok(generator.run(&requests, &mut |event| {
-            if let Event::Done { .. } = event {
-                done += 1;
-                return see(done);
-            }
-            true
+        Ok(generator.run(&requests, &mut |event| match event {
+            Event::Done { request, answer } => see(request, prompts.get(request).map_or(0, |p| p.tokens.len()), answer),
+            _ => true,
         })?)
     }
 

@@ -1,8 +1,8 @@
-//! A model measured on test records: answers scored against the gold ones, and the gold answers' likelihood.
+//! A model on test records: its answers, and how likely it finds the right ones. What is found is told record by record, so
+//! that it can be kept while the rest goes on.
 
-use crate::evaluate::likelihood::Likelihood;
-use crate::evaluate::{Scores, score};
 use crate::model::decoder::Decoder;
+use crate::model::generate::Answer;
 use crate::model::lora::Adapter;
 use crate::prompt::{Kind, Mode, Record};
 use crate::train::batch::{Packed, Row, micro_batches};
@@ -11,75 +11,55 @@ use crate::train::step::Engine;
 use super::answers::{AnswerError, Answering, Limits};
 use super::model::Opened;
 
-/// Tokens of one pass over gold answers.
+/// Tokens of one pass over right answers.
 const PASS: usize = 2048;
 
-/// What of the test records is being measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// How likely the gold answers are.
-    Likelihood,
-    /// The model's own answers.
-    Answers,
+/// How likely a right answer was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Found {
+    /// Negative log-likelihood of the supervised tokens, in nats.
+    pub nats: f64,
+    /// Supervised tokens.
+    pub tokens: usize,
+    /// Bytes of the answer, or of the text where the record is one.
+    pub bytes: usize,
 }
 
-/// What one system did on the test records.
-#[derive(Clone, Debug)]
-pub struct Measured {
-    /// Absent where the records ask nothing (raw text).
-    pub scores: Option<Scores>,
-    pub likelihood: Likelihood,
-    /// The answers, in the order of the records.
-    pub answers: Vec<String>,
-    /// Tokens generated, and the seconds that took, prompts included.
-    pub generated: usize,
-    pub seconds: f64,
-}
-
-/// Answers and scores `records` with `adapter` or the base alone. `see` learns how many records of how many a stage has
-/// done, and may stop it by returning false: what is missing then counts as unanswered.
+/// Answers `records`, telling `see` each answer with its record's place and the tokens of its prompt as soon as it is there; it
+/// stops when `see` returns false. Records that ask nothing (raw texts) are an error.
 ///
 /// # Errors
 /// When a record cannot be rendered or read.
-pub fn measure(
+pub fn answers(
     opened: &Opened,
     decoder: &Decoder,
     adapter: Option<&Adapter>,
     records: &[Record],
     limits: &Limits,
-    window: usize,
-    see: &mut dyn FnMut(Stage, usize, usize) -> bool,
-) -> Result<Measured, AnswerError> {
-    let likelihood = likelihood(opened, decoder, adapter, records, window, see)?;
-    let asking: Vec<Record> = records.iter().filter(|r| !matches!(r.kind, Kind::Text { .. })).cloned().collect();
-    if asking.is_empty() {
-        return Ok(Measured { scores: None, likelihood, answers: Vec::new(), generated: 0, seconds: 0.0 });
-    }
-    let started = std::time::Instant::now();
-    let mut answered = |done| see(Stage::Answers, done, asking.len());
-    let answers = Answering { opened, decoder }.many(&asking, adapter, limits, &mut answered)?;
-    let seconds = started.elapsed().as_secs_f64();
-    let generated = answers.iter().map(|a| a.tokens.len()).sum();
-    let answers: Vec<String> = answers.into_iter().map(|a| a.text.trim().to_owned()).collect();
-    let pairs: Vec<(&str, Vec<String>)> =
-        answers.iter().zip(&asking).map(|(answer, record)| (answer.as_str(), record.accepted())).collect();
-    let scores = Some(score(&pairs));
-    Ok(Measured { scores, likelihood, answers, generated, seconds })
+    see: &mut dyn FnMut(usize, usize, &Answer) -> bool,
+) -> Result<(), AnswerError> {
+    Answering { opened, decoder }.each(records, adapter, limits, see).map(drop)
 }
 
-/// The gold texts' likelihood, in nats over supervised tokens and bytes. Records without an answer are passed over; a
-/// text longer than `window` tokens is read in windows of that length.
-fn likelihood(
+/// Finds how likely the right answers of `records` are, telling `see` those that a pass has found, each with its record's place;
+/// it stops when `see` returns false. Records without an answer are told with no tokens; a text longer than `window` tokens is
+/// read in windows of that length.
+///
+/// # Errors
+/// When a record cannot be rendered.
+pub fn likelihoods(
     opened: &Opened,
     decoder: &Decoder,
     adapter: Option<&Adapter>,
     records: &[Record],
     window: usize,
-    see: &mut dyn FnMut(Stage, usize, usize) -> bool,
-) -> Result<Likelihood, AnswerError> {
+    see: &mut dyn FnMut(&[(usize, Found)]) -> bool,
+) -> Result<(), AnswerError> {
     let mut rows = Vec::new();
-    let mut bytes = 0;
-    for record in records {
+    let mut found = vec![Found::default(); records.len()];
+    let mut waiting = vec![0usize; records.len()];
+    let mut owners = Vec::new();
+    for (place, record) in records.iter().enumerate() {
         let text = matches!(record.kind, Kind::Text { .. });
         if !text && record.answer().is_none() {
             continue;
@@ -88,25 +68,43 @@ fn likelihood(
             .renderer
             .render(record, Mode::Train { supervise_prompt: false })
             .map_err(|cause| AnswerError::Record { id: record.id.clone(), cause })?;
-        bytes += match &record.kind {
+        found[place].bytes = match &record.kind {
             Kind::Text { text } => text.len(),
             _ => record.answer().map_or(0, str::len),
         };
         let window = if text { window } else { usize::MAX };
+        let before = rows.len();
         rows.extend(Row::windows(&rendered.tokens, &rendered.loss_mask, window));
+        waiting[place] = rows.len() - before;
+        owners.resize(rows.len(), place);
+    }
+    let silent: Vec<(usize, Found)> =
+        (0..records.len()).filter(|&place| waiting[place] == 0).map(|place| (place, found[place])).collect();
+    if !silent.is_empty() && !see(&silent) {
+        return Ok(());
     }
     let mut engine = Engine::new();
-    let mut sum = Likelihood { nats: 0.0, tokens: 0, bytes };
     let rows: Vec<&Row> = rows.iter().collect();
-    let mut done = 0;
+    let mut first = 0;
     for part in micro_batches(&rows, PASS) {
         let packed = Packed::new(&part, true);
-        sum.nats += engine.evaluate(decoder, adapter, &packed).sum(&packed);
-        sum.tokens += packed.predicting.len();
-        done += part.len();
-        if !see(Stage::Likelihood, done, rows.len()) {
+        let losses = engine.evaluate(decoder, adapter, &packed);
+        for ((&owner, &loss), &weight) in packed.owners.iter().zip(&losses.each).zip(&packed.weights) {
+            let of = &mut found[owners[first + owner as usize]];
+            of.nats += f64::from(loss) * f64::from(weight);
+            of.tokens += 1;
+        }
+        let mut done = Vec::new();
+        for &place in &owners[first..first + part.len()] {
+            waiting[place] -= 1;
+            if waiting[place] == 0 {
+                done.push((place, found[place]));
+            }
+        }
+        first += part.len();
+        if !done.is_empty() && !see(&done) {
             break;
         }
     }
-    Ok(sum)
+    Ok(())
 }

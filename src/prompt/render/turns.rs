@@ -17,12 +17,7 @@ impl Renderer {
         generate: bool,
     ) -> Result<Vec<Segment>, RenderError> {
         let chat = self.chat.as_ref().ok_or(RenderError::NoChatTemplate)?;
-        let mut all = messages.to_vec();
-        if let Some(system) = self.prompt.system.as_ref()
-            && !all.first().is_some_and(|m| m.role == "system" || m.role == "developer")
-        {
-            all.insert(0, Message::new("system", system.clone()));
-        }
+        let mut all = self.questions.chat(messages);
         let shift = all.len() - messages.len();
         if generate && all.last().is_some_and(|m| m.role == "assistant") {
             all.pop();
