@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A range of proportions, 0 to 1.
+/// A range of numbers; of proportions, 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// Lower end.
@@ -12,10 +12,10 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Whether `share` lies within.
+    /// Whether a number lies within.
     #[must_use]
-    pub fn contains(&self, share: f64) -> bool {
-        (self.low..=self.high).contains(&share)
+    pub fn contains(&self, value: f64) -> bool {
+        (self.low..=self.high).contains(&value)
     }
 }
 

@@ -8,6 +8,7 @@
 //! - [`likelihood`]: perplexity and bits per byte.
 //! - [`curve`]: a loss curve smoothed, and what it says in plain words.
 //! - [`interval`]: how sure a proportion is.
+//! - [`significance`]: how sure any other figure is, and whether two systems differ by more than chance.
 //! - [`nearest`]: what looking up the most similar training pair would score.
 //!
 //! [`score`] puts together what `togi eval` prints of one set of answers, [`Report`] that of base and tuned side by side.
@@ -22,6 +23,7 @@ pub mod interval;
 pub mod json;
 pub mod likelihood;
 pub mod nearest;
+pub mod significance;
 
 pub use fields::FieldScore;
 pub use interval::Interval;
