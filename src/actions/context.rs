@@ -6,7 +6,7 @@ use crate::config::{self, Config};
 use crate::data::export::ExportError;
 use crate::data::import::ImportError;
 use crate::job::{Job, JobError};
-use crate::model::weights::{SourceError, hub};
+use crate::model::weights::{Source, SourceError, hub};
 use crate::project::{ModelRef, Project, ProjectError};
 use crate::prompt::record::{ReadError, Rows, read};
 use crate::prompt::{Prompt, Record, Style};
@@ -89,7 +89,35 @@ impl Context {
     /// # Errors
     /// When the project names no model, or the Hub does not give it.
     pub fn base(&mut self, tell: &mut dyn FnMut(hub::Progress)) -> Result<BaseModel, ActionError> {
-        let given = self.model.clone();
+        self.locate(self.model.clone(), tell)
+    }
+
+    /// The base model with its fingerprint; `model` stands in for the project's own where it is given.
+    ///
+    /// # Errors
+    /// As [`Context::base`], and when the model cannot be read.
+    pub fn base_of(
+        &mut self,
+        model: Option<&str>,
+        tell: &mut dyn FnMut(hub::Progress),
+    ) -> Result<BaseModel, ActionError> {
+        let given = model.map(ModelRef::parse).or_else(|| self.model.clone());
+        let mut base = self.locate(given, tell)?;
+        Source::open(Path::new(&base.path))?.identity().clone_into(&mut base.identity);
+        Ok(base)
+    }
+
+    /// Whether a model was named in place of the project's own.
+    #[must_use]
+    pub fn has_own_model(&self) -> bool {
+        self.model.is_some()
+    }
+
+    fn locate(
+        &mut self,
+        given: Option<ModelRef>,
+        tell: &mut dyn FnMut(hub::Progress),
+    ) -> Result<BaseModel, ActionError> {
         let asked = given.clone().or_else(|| self.project.model().cloned()).ok_or_else(|| {
             let file = self.project.settings_path();
             ActionError::Refused(format!("{} names no model: set path or hub under [model]", file.display()))

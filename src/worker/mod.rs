@@ -15,6 +15,6 @@ pub use crate::model::lora::Adapter;
 pub use crate::model::sample::Sampling;
 pub use crate::train::explained::EXPLAINED;
 pub use crate::train::metrics::{Metrics, Sample, Summary};
-pub use crate::train::plan::BaseModel;
+pub use crate::train::plan::{BaseModel, Plan};
 pub use crate::train::settings::{Method, Settings, SettingsError, TooLong};
 pub use crate::train::trainer::Event;

@@ -1,0 +1,390 @@
+//! Systems: whoever answers a test set. A model, an adapter or checkpoint or none, and a prompt with its examples; or an endpoint
+//! with a prompt of its own.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::super::adapters::Choice;
+use super::super::context::{ActionError, Context, read_template, records};
+use crate::data::view::rendered;
+use crate::model::peft;
+use crate::prompt::{Kind, Prompt, Record};
+use crate::store::{Query, Store, StoreError};
+use crate::worker::{BaseModel, Sampling};
+
+/// A system as a person names it: `WHO[,KEY=VALUE…]`.
+///
+/// `WHO` is `base`, a run (`a1`, `latest`, `a1@120`), `adapter=DIR` or `endpoint=NAME`; the keys are `prompt=VERSION|FILE`,
+/// `examples=N|FILE`, `model=PATH|HUB_ID` and `name=TEXT`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spec {
+    /// What it is to be called in reports.
+    pub name: Option<String>,
+    /// The tuned model; the base where neither run nor adapter is named.
+    pub choice: Choice,
+    /// An endpoint of `togi.toml` in place of a model on this machine.
+    pub endpoint: Option<String>,
+    /// A version of the project's prompts, or a template's file.
+    pub prompt: Option<String>,
+    /// Examples before every question.
+    pub examples: Option<Examples>,
+    /// Another base than the project's.
+    pub model: Option<String>,
+}
+
+/// Examples before every question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Examples {
+    /// This many, drawn from the records that are trained on.
+    Count(usize),
+    /// Those of a file.
+    File(PathBuf),
+}
+
+/// A specification that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{text:?} is no system: {reason}; write base, a run's name, adapter=DIR or endpoint=NAME, and after commas prompt=, examples=, \
+     model= or name="
+)]
+pub struct SpecError {
+    text: String,
+    reason: String,
+}
+
+impl FromStr for Spec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let wrong = |reason: String| SpecError { text: text.to_owned(), reason };
+        let mut spec = Self::default();
+        for (place, part) in text.split(',').map(str::trim).enumerate() {
+            match part.split_once('=') {
+                None if part.is_empty() => return Err(wrong("a part of it is empty".into())),
+                None if place > 0 => return Err(wrong(format!("{part:?} has no value"))),
+                None if part == "base" => {}
+                None => spec.choice.run = Some(part.to_owned()),
+                Some((key, "")) => return Err(wrong(format!("{key} has no value"))),
+                Some(("adapter", dir)) => spec.choice.adapter = Some(dir.into()),
+                Some(("run", run)) => spec.choice.run = Some(run.to_owned()),
+                Some(("endpoint", name)) => spec.endpoint = Some(name.to_owned()),
+                Some(("prompt", prompt)) => spec.prompt = Some(prompt.to_owned()),
+                Some(("examples", examples)) => {
+                    spec.examples = Some(match examples.parse() {
+                        Ok(count) => Examples::Count(count),
+                        Err(_) => Examples::File(examples.into()),
+                    });
+                }
+                Some(("model", model)) => spec.model = Some(model.to_owned()),
+                Some(("name", name)) => spec.name = Some(name.to_owned()),
+                Some((key, _)) => return Err(wrong(format!("there is no key {key}"))),
+            }
+        }
+        let tuned = spec.choice != Choice::default();
+        if spec.endpoint.is_some() && (tuned || spec.model.is_some()) {
+            return Err(wrong("an endpoint has a model of its own".into()));
+        }
+        if spec.choice.run.is_some() && spec.choice.adapter.is_some() {
+            return Err(wrong("it names a run and an adapter".into()));
+        }
+        Ok(spec)
+    }
+}
+
+impl Spec {
+    /// What it is called in reports where it has no name of its own.
+    fn usual_name(&self) -> String {
+        let mut name = match (&self.endpoint, &self.choice.run, &self.choice.adapter) {
+            (Some(endpoint), ..) => endpoint.clone(),
+            (_, Some(run), _) => run.clone(),
+            (_, _, Some(dir)) => format!("adapter {}", dir.file_name().unwrap_or_default().to_string_lossy()),
+            _ => "base".to_owned(),
+        };
+        if let Some(model) = &self.model {
+            name.push_str(" of ");
+            name.push_str(Path::new(model).file_stem().map_or(model.as_str().into(), |stem| stem.to_string_lossy()).as_ref());
+        }
+        if let Some(prompt) = &self.prompt {
+            name.push_str(", prompt ");
+            name.push_str(&Path::new(prompt).file_stem().unwrap_or_default().to_string_lossy());
+        }
+        match &self.examples {
+            Some(Examples::Count(1)) => name.push_str(" + 1 example"),
+            Some(Examples::Count(count)) => {
+                name.push_str(" + ");
+                name.push_str(&count.to_string());
+                name.push_str(" examples");
+            }
+            Some(Examples::File(file)) => {
+                name.push_str(" + ");
+                name.push_str(&file.file_name().unwrap_or_default().to_string_lossy());
+            }
+            None => {}
+        }
+        name
+    }
+}
+
+/// How answers are written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Writing {
+    /// Tokens of an answer at most.
+    pub max_tokens: usize,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+}
+
+/// A system with all that decides its answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct System {
+    /// What it is called in reports.
+    pub name: String,
+    /// The model on this machine; none for an endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseModel>,
+    /// The adapter's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
+    /// BLAKE3 of the adapter's files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
+    /// The run the adapter is of, in full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// The checkpoint's folder name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
+    /// An endpoint's name in `togi.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// What of the endpoint's settings decides its answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<serde_json::Value>,
+    /// The prompt, with its examples.
+    pub prompt: Prompt,
+    /// How answers are written.
+    pub writing: Writing,
+}
+
+impl System {
+    /// The hash of all that decides its answers: not of names and places.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let key = json!({
+            "base": self.base.as_ref().map(|base| &base.identity),
+            "adapter": self.adapter,
+            "service": self.service,
+            "prompt": self.prompt,
+            "writing": self.writing,
+        });
+        blake3::hash(key.to_string().as_bytes()).to_hex().to_string()
+    }
+
+    /// Whether an adapter answers.
+    #[must_use]
+    pub fn is_tuned(&self) -> bool {
+        self.adapter.is_some()
+    }
+
+    /// Whether it is a model as it came, asked better than by the project's bare prompt: with examples or by another template.
+    #[must_use]
+    pub fn is_prompted(&self) -> bool {
+        !self.is_tuned() && self.endpoint.is_none() && !self.prompt.examples.is_empty()
+    }
+}
+
+impl fmt::Display for System {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.base, &self.endpoint) {
+            (Some(base), _) => write!(f, "{}", base.name)?,
+            (None, Some(endpoint)) => write!(f, "endpoint {endpoint}")?,
+            _ => {}
+        }
+        if let Some(run) = &self.run {
+            write!(f, ", run {run}")?;
+        }
+        if let Some(checkpoint) = &self.checkpoint {
+            write!(f, ", {checkpoint}")?;
+        }
+        match self.prompt.examples.len() {
+            0 => Ok(()),
+            1 => write!(f, ", 1 example"),
+            count => write!(f, ", {count} examples"),
+        }
+    }
+}
+
+/// Records to draw examples from, none of them of the test set.
+pub struct Pool {
+    records: Vec<Record>,
+}
+
+impl Pool {
+    /// The records that `run` was trained on, or else the project's gold ones that are not kept for a test; without those that
+    /// ask what a row of `test` asks.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn find(context: &Context, store: &Store, run: Option<&str>, test: &[Record]) -> Result<Self, ActionError> {
+        let mut records = match run {
+            Some(run) => {
+                let name = run.split_once('@').map_or(run, |(name, _)| name);
+                context.run(name)?.inputs::<Record>("train")?
+            }
+            None => {
+                let query = Query::parse("status:gold split:train,none").map_err(StoreError::from)?;
+                store.records(&query)?.iter().map(rendered).collect()
+            }
+        };
+        let asked: std::collections::HashSet<String> = test.iter().map(asks).collect();
+        records.retain(|record| {
+            matches!(record.kind, Kind::Pair { .. }) && record.answer().is_some() && !asked.contains(&asks(record))
+        });
+        Ok(Self { records })
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The first `count` in an order that a fixed seed shuffles, so that fewer are the beginning of more.
+    #[must_use]
+    pub fn draw(&self, count: usize) -> Vec<Record> {
+        let mut order: Vec<usize> = (0..self.records.len()).collect();
+        order.shuffle(&mut ChaCha8Rng::seed_from_u64(0));
+        order.iter().take(count).filter_map(|&at| self.records.get(at).cloned()).collect()
+    }
+}
+
+/// What a record asks, without its answer and its name.
+fn asks(record: &Record) -> String {
+    match &record.kind {
+        Kind::Pair { fields, .. } => serde_json::to_string(fields).unwrap_or_default(),
+        Kind::Chat { messages, .. } => {
+            let end = messages.len() - usize::from(messages.last().is_some_and(|m| m.role == "assistant"));
+            serde_json::to_string(messages.get(..end).unwrap_or_default()).unwrap_or_default()
+        }
+        Kind::Text { text } => text.clone(),
+    }
+}
+
+/// Finds what a specification names.
+///
+/// # Errors
+/// When a run, an adapter, a template or examples cannot be read, or there are fewer examples than asked for.
+pub fn resolve(
+    context: &mut Context,
+    spec: &Spec,
+    pool: &dyn Fn(&Context) -> Result<Pool, ActionError>,
+    writing: &Writing,
+    tell: &mut dyn FnMut(super::super::context::Download),
+) -> Result<System, ActionError> {
+    let mut prompt = context.prompt()?;
+    let mut base = None;
+    let (mut run, mut checkpoint, mut adapter, mut folder) = (None, None, None, None);
+    if spec.endpoint.is_none() {
+        if let Some(found) = spec.choice.folder(context)? {
+            let found = found.canonicalize().unwrap_or(found);
+            adapter = Some(fingerprint(&found)?);
+            if let Some(name) = &spec.choice.run {
+                let job = context.run(name.split_once('@').map_or(name, |(name, _)| name))?;
+                let plan: crate::worker::Plan = job.plan()?;
+                // What a run has learned, it has learned under its own prompt and on its own base.
+                prompt = plan.prompt;
+                base = Some(plan.base);
+                run = Some(job.name());
+                checkpoint = found.file_name().map(|name| name.to_string_lossy().into_owned());
+            }
+            folder = Some(found);
+        }
+        if base.is_none() || spec.model.is_some() || context.has_own_model() {
+            base = Some(context.base_of(spec.model.as_deref(), tell)?);
+        }
+    }
+    if let Some(version) = &spec.prompt {
+        prompt.template = Some(template(context, version)?);
+    }
+    match &spec.examples {
+        Some(Examples::File(file)) => prompt.examples = records(file)?,
+        Some(Examples::Count(0)) => prompt.examples.clear(),
+        Some(Examples::Count(count)) => {
+            let drawn = pool(context)?.draw(*count);
+            if drawn.len() < *count {
+                return Err(ActionError::Refused(format!(
+                    "{count} examples are asked for and there are {} records to draw them from: name a run whose records are \
+                     to be used, accept gold records, or give a file (examples=FILE)",
+                    drawn.len()
+                )));
+            }
+            prompt.examples = drawn;
+        }
+        None => {}
+    }
+    let service = spec.endpoint.as_deref().map(|name| super::service::about(context, name)).transpose()?;
+    let name = spec.name.clone().unwrap_or_else(|| spec.usual_name());
+    let endpoint = spec.endpoint.clone();
+    Ok(System { name, base, folder, adapter, run, checkpoint, endpoint, service, prompt, writing: writing.clone() })
+}
+
+/// A template by the name of its version or as a file.
+fn template(context: &Context, name: &str) -> Result<String, ActionError> {
+    let version = context.project.prompts_dir().join(format!("{name}.jinja"));
+    read_template(if version.is_file() { &version } else { Path::new(name) })
+}
+
+/// A hash of the adapter's two files, by which it is known without a model at hand.
+fn fingerprint(folder: &Path) -> Result<String, ActionError> {
+    let mut hasher = blake3::Hasher::new();
+    for name in [peft::CONFIG, peft::WEIGHTS] {
+        let path = folder.join(name);
+        let bytes = std::fs::read(&path);
+        hasher.update(&bytes.map_err(|cause| ActionError::File { action: "read the adapter", path, cause })?);
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_specification_says_who_and_how_it_is_asked() {
+        let spec: Spec = "base,examples=4,prompt=short".parse().unwrap();
+        assert_eq!((spec.examples.as_ref(), spec.prompt.as_deref()), (Some(&Examples::Count(4)), Some("short")));
+        assert_eq!(spec.usual_name(), "base, prompt short + 4 examples");
+        let spec: Spec = "a1@120, name = mine".replace(" = ", "=").parse().unwrap();
+        assert_eq!((spec.choice.run.as_deref(), spec.name.as_deref()), (Some("a1@120"), Some("mine")));
+        assert_eq!("endpoint=gpt".parse::<Spec>().unwrap().usual_name(), "gpt");
+        for (wrong, why) in [
+            ("base,4", "no value"),
+            ("base,shots=4", "no key shots"),
+            ("base,,", "empty"),
+            ("a1,endpoint=x", "a model of its own"),
+            ("a1,adapter=d", "a run and an adapter"),
+            ("base,prompt=", "prompt has no value"),
+        ] {
+            let error = wrong.parse::<Spec>().unwrap_err().to_string();
+            assert!(error.contains(why), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn fewer_examples_are_the_beginning_of_more() {
+        let record = |n: usize| {
+            Record::from_json(&json!({ "prompt": format!("p{n}"), "completion": "c" }), n).unwrap()
+        };
+        let pool = Pool { records: (0..50).map(record).collect() };
+        let (few, many) = (pool.draw(3), pool.draw(8));
+        assert_eq!(few.as_slice(), many.get(..3).unwrap());
+        assert!(many.iter().map(asks).collect::<std::collections::HashSet<_>>().len() == 8);
+    }
+}
