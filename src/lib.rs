@@ -17,6 +17,7 @@
 //! - [`job`]: a job's directory: frozen plan, frozen inputs, append-only logs, lock, control.
 //! - [`worker`]: the process that carries out a job.
 //! - [`evaluate`]: metrics, pure functions from texts to numbers.
+//! - [`endpoint`]: a client for OpenAI-compatible endpoints: many prompts to answers, seconds, tokens and money.
 //! - [`mod@bench`]: the machine's limits, counted work, measured rates.
 //! - [`keymap`], [`theme`]: the table of commands and keys; what things look like.
 //! - [`app`]: the workbench's state: a message and the time go in, effects come out. No clock, no file, nothing drawn.
@@ -49,6 +50,7 @@ pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod data;
+pub mod endpoint;
 pub mod evaluate;
 pub mod job;
 pub mod keymap;
