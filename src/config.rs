@@ -216,6 +216,8 @@ pub enum Keys {
     Only(&'static [&'static str]),
     /// Any; somebody else checks them.
     Any,
+    /// It is a list of tables, `[[name]]`, with any keys.
+    List,
 }
 
 /// A TOML file that remembers its name and its lines, so that whatever is wrong in it can be pointed at.
@@ -264,6 +266,10 @@ impl TomlFile {
         self.check_keys(root, "", &names)?;
         for (name, keys) in known {
             let Some(item) = root.get(name) else { continue };
+            if *keys == Keys::List {
+                self.list(name)?;
+                continue;
+            }
             let Some(table) = item.as_table_like() else {
                 return Err(SettingsError::NotATable { file: self.file.clone(), table: (*name).to_owned() });
             };
@@ -369,6 +375,23 @@ impl TomlFile {
         match root.remove(name) {
             Some(toml::Value::Table(table)) => Ok(table),
             _ => Ok(toml::Table::new()),
+        }
+    }
+
+    /// Returns a list of tables, `[[name]]`, as plain values; an empty one where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// Where the name stands for something else.
+    pub fn list(&self, name: &str) -> Result<Vec<toml::Table>, SettingsError> {
+        let not_a_list = || self.wrong("", name, &format!("must be a list of tables, each begun by [[{name}]]"));
+        let root: toml::Table = toml::from_str(self.document.raw()).map_err(|_| not_a_list())?;
+        match root.get(name) {
+            None => Ok(Vec::new()),
+            Some(toml::Value::Array(items)) => {
+                items.iter().map(|item| item.as_table().cloned().ok_or_else(not_a_list)).collect()
+            }
+            Some(_) => Err(not_a_list()),
         }
     }
 

@@ -13,7 +13,7 @@ pub mod doctor;
 pub mod generate;
 pub mod init;
 pub mod judge;
-pub mod measure;
+pub mod evaluation;
 pub mod models;
 pub mod prompts;
 pub mod records;

@@ -1,44 +1,72 @@
-//! `togi eval`: base and tuned measured on test records.
+//! `togi eval`: systems measured and compared on test records.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use color_eyre::eyre::Result;
+use color_eyre::eyre::{Context as _, Result};
 
 use super::output::{self, say};
 use super::{BaseModel, Place, Tuned, progress};
-use crate::actions::measure::{self, Evaluated, Interval, Request, Stage};
+use crate::actions::evaluation::report::Report;
+use crate::actions::evaluation::{self, EXAMPLES, Evaluated, Figures, Interval, Request, Sampling, Spec, Stage, Writing};
 use crate::text;
 
-/// Measure base and tuned model on test records
+/// Measure the base, the base with examples, and the tuned model on test records, and say whether they differ
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   togi eval --run latest --data test.jsonl
-  togi eval --adapter ./my-adapter --data test.jsonl --rows 50 --skip-base --answers answers.jsonl
-  togi eval --data test.jsonl            # the base model alone")]
+  togi eval --data test.jsonl --system base --system base,examples=8 --system base,prompt=short --system latest
+  togi eval --data test.jsonl --system latest --system endpoint=big --html report.html
+  togi eval --data test.jsonl --stored --json       # report again what was answered; nobody is asked
+
+Without --system, with --run: the base, the base with examples from what the run was trained on, and the run.
+A system is WHO[,KEY=VALUE…]: base, a run (a1, a1@120, latest), adapter=DIR or endpoint=NAME of togi.toml; with
+prompt=VERSION|FILE, examples=N|FILE, model=PATH|HUB_ID, name=TEXT. Answers are kept in the project: a stopped evaluation
+goes on where it was.")]
 pub struct Eval {
-    /// Test records, JSON lines with the right answers
+    /// Test records, JSON lines with the right answers [default: the project's gold records of the split test]
     #[arg(long, value_name = "FILE")]
-    data: PathBuf,
+    data: Option<PathBuf>,
     #[command(flatten)]
     tuned: Tuned,
     #[command(flatten)]
     base: BaseModel,
+    /// A system to be measured; may be given again
+    #[arg(long = "system", value_name = "SYSTEM", conflicts_with_all = ["Tuned", "skip_base"])]
+    systems: Vec<Spec>,
     /// Only the first N rows
     #[arg(long, value_name = "N")]
     rows: Option<usize>,
     /// Do not measure the base model
     #[arg(long, requires = "Tuned")]
     skip_base: bool,
+    /// Examples before every question of the base, as a system of its own; 0 for none
+    #[arg(long, value_name = "N", default_value_t = EXAMPLES)]
+    examples: usize,
     /// Tokens of an answer at most
     #[arg(long, value_name = "N", default_value_t = 96)]
     max_tokens: usize,
+    /// Randomness of the answers; 0 always takes the likeliest token
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    temperature: f32,
+    /// Seed of the randomness
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Ask nobody: report what is stored
+    #[arg(long)]
+    stored: bool,
     /// Write the answers here, one JSON object a line
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
+    /// Write the report here as Markdown
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Write the report here as one HTML page
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Print the figures as one JSON object
     #[arg(long)]
     json: bool,
@@ -46,81 +74,178 @@ pub struct Eval {
 
 impl Eval {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
+        let sampling = Sampling { temperature: self.temperature, seed: self.seed, ..Sampling::default() };
         let request = Request {
             data: self.data.clone(),
             choice: self.tuned.choice(),
             rows: self.rows,
+            systems: self.systems.clone(),
             skip_base: self.skip_base,
-            max_tokens: self.max_tokens,
-            answers: self.answers.clone(),
+            examples: self.examples,
+            writing: Writing { max_tokens: self.max_tokens, sampling },
+            stored: self.stored,
+            ..Request::default()
         };
         let mut context = place.context(&self.base)?;
         let spinner = progress::spinner("reading model and data");
         let bar = progress::bar(0, "");
-        let found = measure::evaluate(&mut context, &request, &mut progress::download(&spinner), &mut |p| {
+        let found = evaluation::evaluate(&mut context, &request, &mut progress::download(&spinner), &mut |p| {
             spinner.finish_and_clear();
             bar.set_length(p.rows as u64);
             bar.set_position(p.done as u64);
-            bar.set_message(match (p.stage, p.tuned) {
-                (Stage::Likelihood, false) => "likelihood under the base model",
-                (Stage::Likelihood, true) => "likelihood under the tuned model",
-                (Stage::Answers, false) => "answers of the base model",
-                (Stage::Answers, true) => "answers of the tuned model",
+            bar.set_message(match p.stage {
+                Stage::Likelihood => format!("likelihood under {}", p.system),
+                Stage::Answers => format!("answers of {}", p.system),
             });
             true
         });
         spinner.finish_and_clear();
         bar.finish_and_clear();
         let found = found?;
+        if let Some(path) = &self.answers {
+            evaluation::write_answers(&found, path)?;
+        }
+        if let Some(path) = &self.markdown {
+            write(path, &evaluation::markdown::page(&found.report))?;
+        }
+        if let Some(path) = &self.html {
+            write(path, &evaluation::html::page(&found.report)?)?;
+        }
         if self.json {
             output::json(&found)?;
         } else {
             output::print(&table(&found))?;
         }
-        let by = found.adapter.map(|identity| format!("adapter {identity}; ")).unwrap_or_default();
-        say!("{by}{} in all, {:.0} tokens a second generated", text::duration(found.seconds), found.generated_per_s);
+        for note in &found.report.notes {
+            say!("{note}");
+        }
+        if !self.stored {
+            let by = found.adapter.map(|identity| format!("adapter {identity}; ")).unwrap_or_default();
+            let seconds = text::duration(found.seconds);
+            say!("{by}{seconds} in all, {:.0} tokens a second generated", found.generated_per_s);
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// The figures as a table, with a column for each model that was measured.
+fn write(path: &Path, page: &str) -> Result<()> {
+    std::fs::write(path, page).wrap_err_with(|| format!("cannot write {}", path.display()))
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+/// The figures as a table, with a column for each system, and what the differences come to.
 fn table(found: &Evaluated) -> String {
-    let r = &found.report;
-    let percent = |share: f64| format!("{:.1} %", share * 100.0);
-    let interval = |i: Interval| format!("{:.1} to {:.1} %", i.low * 100.0, i.high * 100.0);
-    let number = |n: f64| if n < 1e5 { format!("{n:.4}") } else { format!("{n:.3e}") };
-    let mut rows = vec![(format!("{} rows", text::count(r.test_rows as u64)), None, None)];
-    if let Some(head) = rows.first_mut() {
-        head.1 = r.loss_base.or(r.exact_base).map(|_| "base".to_owned());
-        head.2 = r.loss_tuned.or(r.exact_tuned).map(|_| "tuned".to_owned());
-    }
-    let mut push = |name: &str, base: Option<String>, tuned: Option<String>| {
-        if base.is_some() || tuned.is_some() {
-            rows.push((name.to_owned(), base, tuned));
+    let report = &found.report;
+    let counted = text::count(report.counted as u64);
+    let head = std::iter::once(format!("{counted} rows"));
+    let mut rows: Vec<Vec<String>> = vec![head.chain(report.systems.iter().map(column_name)).collect()];
+    let mut push = |name: &str, of: &dyn Fn(&Figures) -> Option<String>| {
+        let cells: Vec<Option<String>> = report.systems.iter().map(of).collect();
+        if cells.iter().any(Option::is_some) {
+            rows.push(std::iter::once(name.to_owned()).chain(cells.into_iter().map(Option::unwrap_or_default)).collect());
         }
     };
-    push("exact answers", r.exact_base.map(percent), r.exact_tuned.map(percent));
-    push("  95 % interval", r.exact_base_interval.map(interval), r.exact_tuned_interval.map(interval));
-    push("answers that are JSON", r.json_base.map(percent), r.json_tuned.map(percent));
-    let fields: BTreeSet<&String> = r.fields_base.keys().chain(r.fields_tuned.keys()).collect();
-    for field in fields {
-        let f1 = |scores: &std::collections::BTreeMap<String, _>| {
-            scores.get(field).map(|s: &measure::FieldScore| percent(s.f1))
-        };
-        push(&format!("F1 of {field}"), f1(&r.fields_base), f1(&r.fields_tuned));
+    let interval = |i: Interval| format!("{:.1} to {:.1} %", i.low * 100.0, i.high * 100.0);
+    for metric in &report.metrics {
+        push(&metric.label(), &|f| f.scores.get(&metric.key).map(|e| percent(e.value)));
+        push("  95 % interval", &|f| f.scores.get(&metric.key).and_then(|e| e.interval).map(interval));
     }
-    push("loss (nats a token)", r.loss_base.map(number), r.loss_tuned.map(number));
-    push("perplexity", r.perplexity_base.map(number), r.perplexity_tuned.map(number));
-    push("bits a byte", r.bits_per_byte_base.map(number), r.bits_per_byte_tuned.map(number));
-    let (has_base, has_tuned) = (rows.iter().any(|r| r.1.is_some()), rows.iter().any(|r| r.2.is_some()));
-    let cells: Vec<Vec<String>> = rows
-        .into_iter()
-        .map(|(name, base, tuned)| {
-            let mut row = vec![name];
-            row.extend(has_base.then(|| base.unwrap_or_default()));
-            row.extend(has_tuned.then(|| tuned.unwrap_or_default()));
-            row
-        })
-        .collect();
-    output::table(&cells)
+    let s = &found.summary;
+    let fields: BTreeSet<&String> = s.fields_base.keys().chain(s.fields_tuned.keys()).collect();
+    let first_base = report.systems.iter().find(|f| !f.tuned).map(|f| f.name.clone());
+    for field in fields {
+        push(&format!("F1 of {field}"), &|f| {
+            let of = if f.tuned { &s.fields_tuned } else { &s.fields_base };
+            let shown = f.tuned || Some(&f.name) == first_base.as_ref();
+            of.get(field).filter(|_| shown).map(|score| percent(score.f1))
+        });
+    }
+    let number = |n: f64| if n < 1e5 { format!("{n:.4}") } else { format!("{n:.3e}") };
+    push("loss (nats a token)", &|f| f.loss.map(number));
+    push("perplexity", &|f| f.perplexity.map(number));
+    push("bits a byte", &|f| f.bits_per_byte.map(number));
+    push("tokens an answer", &|f| f.tokens.map(|n| format!("{n:.1}")));
+    push("answers cut", &|f| (f.cut > 0.0).then(|| percent(f.cut)));
+    push("tokens a second", &|f| f.tokens_per_s.map(|n| format!("{n:.0}")));
+    push("seconds an answer", &|f| f.seconds.map(|n| format!("{n:.2}")));
+    push("price of 1,000 answers", &|f| f.cost_per_1000.map(|n| format!("{n:.4}")));
+    let mut out = output::table(&rows);
+    categories(&mut out, report);
+    differences(&mut out, report);
+    out
+}
+
+/// A system's column: `tuned` says which ones have an adapter.
+fn column_name(figures: &Figures) -> String {
+    if figures.tuned { format!("{} (tuned)", figures.name) } else { figures.name.clone() }
+}
+
+fn categories(out: &mut String, report: &Report) {
+    let Some(metric) = report.metrics.first() else { return };
+    let names: BTreeSet<&String> = report.systems.iter().flat_map(|system| system.categories.keys()).collect();
+    if names.len() < 2 {
+        return;
+    }
+    let head = std::iter::once(metric.label()).chain(std::iter::once("rows".into()));
+    let mut rows: Vec<Vec<String>> = vec![head.chain(report.systems.iter().map(column_name)).collect()];
+    for name in names {
+        let of = |f: &Figures| f.categories.get(name).and_then(|scores| scores.get(&metric.key)).copied();
+        let count = report.systems.first().and_then(of).map_or(0, |e| e.rows);
+        let mut row = vec![format!("  {name}"), text::count(count as u64)];
+        row.extend(report.systems.iter().map(|f| of(f).map_or_else(String::new, |e| percent(e.value))));
+        rows.push(row);
+    }
+    out.push('\n');
+    out.push_str(&output::table(&rows));
+}
+
+fn differences(out: &mut String, report: &Report) {
+    if report.pairs.is_empty() {
+        return;
+    }
+    let p = |p: f64| if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") };
+    let head = ["from → to", "gained", "lost", "McNemar p", "after Holm", "better", "worse", "stayed wrong"];
+    let mut rows: Vec<Vec<String>> = vec![head.map(str::to_owned).into()];
+    for pair in &report.pairs {
+        let changes = &pair.changes;
+        rows.push(vec![
+            format!("{} → {}", pair.first, pair.second),
+            pair.mcnemar.gained.to_string(),
+            pair.mcnemar.lost.to_string(),
+            p(pair.mcnemar.p),
+            p(pair.p_holm),
+            changes.better.len().to_string(),
+            changes.worse.len().to_string(),
+            changes.stayed_wrong.len().to_string(),
+        ]);
+    }
+    out.push('\n');
+    out.push_str(&output::table(&rows));
+    if let Some(verdict) = &report.verdict {
+        out.push('\n');
+        out.push_str(&verdict.text);
+        out.push('\n');
+    }
+    worst(out, report);
+}
+
+/// The rows to look at first: those that got worse, then those that stayed wrong.
+fn worst(out: &mut String, report: &Report) {
+    let Some(pair) = report.told_pair() else { return };
+    let changes = &pair.changes;
+    for (title, list) in [("got worse", &changes.worse), ("stayed wrong", &changes.stayed_wrong)] {
+        if list.is_empty() {
+            continue;
+        }
+        out.push('\n');
+        out.push_str(&format!("{} → {}, {title}, the worst of {}:\n", pair.first, pair.second, list.len()));
+        for change in list.iter().take(3) {
+            let one = |text: &str| text::cut(&text.replace('\n', " "), 100).to_string();
+            out.push_str(&format!("  {}  right: {}\n", change.id, one(&change.gold)));
+            out.push_str(&format!("      before: {}\n       after: {}\n", one(&change.before), one(&change.after)));
+        }
+    }
 }

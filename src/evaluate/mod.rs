@@ -9,6 +9,7 @@
 //! - [`curve`]: a loss curve smoothed, and what it says in plain words.
 //! - [`interval`]: how sure a proportion is.
 //! - [`significance`]: how sure any other figure is, and whether two systems differ by more than chance.
+//! - [`report`]: several systems on one test set.
 //! - [`nearest`]: what looking up the most similar training pair would score.
 //!
 //! [`score`] puts together what `togi eval` prints of one set of answers, [`Report`] that of base and tuned side by side.
@@ -23,6 +24,7 @@ pub mod interval;
 pub mod json;
 pub mod likelihood;
 pub mod nearest;
+pub mod report;
 pub mod significance;
 
 pub use fields::FieldScore;

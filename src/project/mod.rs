@@ -24,12 +24,16 @@ pub const FILE: &str = "togi.toml";
 /// The layout of a project that this togi writes, and the newest it reads.
 pub const VERSION: i64 = 1;
 
-/// The tables of `togi.toml` and their keys. Those of `[train]` are checked by the trainer, which owns them.
+/// The tables of `togi.toml` and their keys. Those of `[train]`, `[endpoints]`, `[[errors]]` and `[cost]` are
+/// checked by those who read them.
 const KNOWN: &[(&str, Keys)] = &[
     ("project", Keys::Only(&["name", "version"])),
     ("model", Keys::Only(&["path", "hub", "revision"])),
     ("prompt", Keys::Only(&["template", "system", "examples", "style"])),
     ("train", Keys::Any),
+    ("endpoints", Keys::Any),
+    ("errors", Keys::List),
+    ("cost", Keys::Any),
 ];
 
 /// What can go wrong with a project.
@@ -115,6 +119,9 @@ pub struct Project {
     model: Option<ModelRef>,
     prompt: PromptSettings,
     train: toml::Table,
+    endpoints: toml::Table,
+    errors: Vec<toml::Table>,
+    cost: toml::Table,
 }
 
 impl Project {
@@ -188,7 +195,8 @@ impl Project {
             style: file.string("prompt", "style")?,
         };
         let train = file.table("train")?;
-        Ok(Self { root, name, model, prompt, train })
+        let (endpoints, cost, errors) = (file.table("endpoints")?, file.table("cost")?, file.list("errors")?);
+        Ok(Self { root, name, model, prompt, train, endpoints, errors, cost })
     }
 
     /// Opens the project that `start` lies in: the nearest folder at or above it with a `togi.toml`.
@@ -232,6 +240,24 @@ impl Project {
     #[must_use]
     pub fn train(&self) -> &toml::Table {
         &self.train
+    }
+
+    /// The `[endpoints.NAME]` tables as they stand, for the endpoint's client to check and read.
+    #[must_use]
+    pub fn endpoints(&self) -> &toml::Table {
+        &self.endpoints
+    }
+
+    /// The `[[errors]]` tables as they stand: the errors that hurt the project's customer.
+    #[must_use]
+    pub fn errors(&self) -> &[toml::Table] {
+        &self.errors
+    }
+
+    /// The `[cost]` table as it stands: what people, machines and endpoints cost.
+    #[must_use]
+    pub fn cost(&self) -> &toml::Table {
+        &self.cost
     }
 
     /// Path of `togi.toml`.

@@ -16,7 +16,7 @@ use super::assets::{CONFIG, MODEL, TEST, TOKENIZER, TRAIN, VALID};
 use super::pairs::{Pair, TEMPLATE, nearest};
 use crate::actions::adapters::Choice;
 use crate::actions::context::{ActionError, Context, records};
-use crate::actions::{measure, train};
+use crate::actions::{evaluation, train};
 
 /// The demo's own rate and epochs: a model of two million parameters learns faster than a large one.
 const SETTINGS: [(&str, f64); 3] = [("learning_rate", 4e-3), ("alpha", 32.0), ("dropout", 0.0)];
@@ -114,19 +114,17 @@ pub fn run(dir: &Path, control: &Control, see: &mut (dyn FnMut(Seen<'_>) + Send)
     unpack(dir)?;
     let mut context = Context::find(dir, None)?;
     let data = dir.join("data");
-    let answers = [dir.join("answers-base.jsonl"), dir.join("answers-tuned.jsonl")];
     let test: Vec<Record> = records(&data.join("test.jsonl"))?;
     let measured = |context: &mut Context, choice: Choice, tuned: bool, see: &mut dyn FnMut(Seen<'_>)| {
-        let request = measure::Request {
-            data: data.join("test.jsonl"),
+        let request = evaluation::Request {
+            data: Some(data.join("test.jsonl")),
             choice,
-            rows: None,
             skip_base: tuned,
-            max_tokens: 96,
-            answers: Some(answers[usize::from(tuned)].clone()),
+            examples: 0,
+            ..evaluation::Request::default()
         };
-        measure::evaluate(context, &request, &mut |_| (), &mut |p| {
-            if p.stage == measure::Stage::Answers {
+        evaluation::evaluate(context, &request, &mut |_| (), &mut |p| {
+            if p.stage == evaluation::Stage::Answers {
                 see(Seen::Answers(p.done, p.rows));
             }
             !control.is_stopping()
@@ -163,8 +161,8 @@ pub fn run(dir: &Path, control: &Control, see: &mut (dyn FnMut(Seen<'_>) + Send)
     let hits = found.count();
     Ok(Demonstrated {
         seconds: started.elapsed().as_secs_f64(),
-        exact_base: base.report.exact_base.unwrap_or(0.0),
-        exact_tuned: tuned.report.exact_tuned.unwrap_or(0.0),
+        exact_base: base.summary.exact_base.unwrap_or(0.0),
+        exact_tuned: tuned.summary.exact_tuned.unwrap_or(0.0),
         exact_nearest: hits as f64 / test.len().max(1) as f64,
         test_rows: test.len(),
         train_rows: facts.rows,
@@ -172,18 +170,17 @@ pub fn run(dir: &Path, control: &Control, see: &mut (dyn FnMut(Seen<'_>) + Send)
         valid_loss_before: valid.first().copied().unwrap_or(f64::NAN),
         valid_loss_after: valid.last().copied().unwrap_or(f64::NAN),
         training: summary,
-        examples: examples(&test, &answers),
+        examples: examples(&test, &base, &tuned),
     })
 }
 
 /// The first test record of each language, before and after.
-fn examples(test: &[Record], answers: &[std::path::PathBuf; 2]) -> Vec<BeforeAfter> {
-    let read = |path: &Path, key: &str| -> Vec<String> {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let rows = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        rows.map(|row| row.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned()).collect()
+fn examples(test: &[Record], base: &evaluation::Evaluated, tuned: &evaluation::Evaluated) -> Vec<BeforeAfter> {
+    let answers = |of: &evaluation::Evaluated| -> Vec<String> {
+        let all = of.answers.last().into_iter().flat_map(|(_, answers)| answers);
+        all.map(|answer| answer.clone().unwrap_or_default()).collect()
     };
-    let (before, after) = (read(&answers[0], "base"), read(&answers[1], "answer"));
+    let (before, after) = (answers(base), answers(tuned));
     test.iter()
         .zip(before.into_iter().zip(after))
         .take(2)

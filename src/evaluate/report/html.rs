@@ -1,0 +1,87 @@
+//! The report as one HTML page that needs nothing else: styles and plots are in it, and no script.
+
+use minijinja::{AutoEscape, Environment, Value, context};
+use serde::Serialize;
+
+use super::{Pair, Report, p_text, percent};
+
+const PAGE: &str = include_str!("../../../assets/report.html");
+/// Rows of each list that are shown; the JSON has them all.
+const SHOWN: usize = 50;
+/// Width of a plot from 0 to 100 %, in the units of its `viewBox`.
+const WIDE: f64 = 480.0;
+
+/// A system's place in a plot.
+#[derive(Serialize)]
+struct Bar {
+    name: String,
+    tuned: bool,
+    y: f64,
+    x: f64,
+    low: f64,
+    high: f64,
+    label: String,
+}
+
+/// A metric's plot: a dot and a whisker a system.
+#[derive(Serialize)]
+struct Plot {
+    title: String,
+    height: f64,
+    bars: Vec<Bar>,
+}
+
+/// The report as HTML.
+///
+/// # Errors
+/// When the page's own template fails, which the tests exclude for reports of every kind.
+pub fn page(report: &Report) -> Result<String, minijinja::Error> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.add_filter("percent", percent);
+    environment.add_filter("p", p_text);
+    environment.add_filter("fixed", |value: f64, digits: usize| format!("{value:.digits$}"));
+    environment.add_template("report", PAGE)?;
+    let plots: Vec<Plot> = report.metrics.iter().map(|metric| plot(report, &metric.key, metric.label())).collect();
+    let pair = report.told_pair();
+    let short = |pair: &Pair| {
+        let mut pair = pair.clone();
+        pair.changes.better.truncate(SHOWN);
+        pair.changes.worse.truncate(SHOWN);
+        pair.changes.stayed_wrong.truncate(SHOWN);
+        pair
+    };
+    let mut categories: Vec<&String> = report.systems.iter().flat_map(|system| system.categories.keys()).collect();
+    categories.sort();
+    categories.dedup();
+    let labels: Vec<String> = report.metrics.iter().map(super::Metric::label).collect();
+    environment.get_template("report")?.render(context! {
+        report => Value::from_serialize(report),
+        labels,
+        plots => Value::from_serialize(&plots),
+        categories,
+        shown => Value::from_serialize(pair.map(short)),
+        counts => pair.map(|pair| [pair.changes.better.len(), pair.changes.worse.len(), pair.changes.stayed_wrong.len()]),
+        hash => report.hash.chars().take(12).collect::<String>(),
+    })
+}
+
+fn plot(report: &Report, key: &str, title: String) -> Plot {
+    let mut bars = Vec::new();
+    for system in &report.systems {
+        let Some(estimate) = system.scores.get(key) else { continue };
+        let y = 18.0 + 28.0 * bars.len() as f64;
+        let interval = estimate.interval.unwrap_or(super::super::Interval { low: estimate.value, high: estimate.value });
+        let label = format!("{} % ({} to {})", percent(estimate.value), percent(interval.low), percent(interval.high));
+        bars.push(Bar {
+            name: system.name.clone(),
+            tuned: system.tuned,
+            y,
+            x: WIDE * estimate.value,
+            low: WIDE * interval.low,
+            high: WIDE * interval.high,
+            label,
+        });
+    }
+    Plot { title, height: 40.0 + 28.0 * bars.len() as f64, bars }
+}

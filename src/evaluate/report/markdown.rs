@@ -1,0 +1,170 @@
+//! The report as Markdown, for a pull request or a wiki.
+
+use std::fmt::Write as _;
+
+use super::{Change, Estimate, Figures, Report, Turned, p_text, percent};
+
+/// Rows of each list that are shown.
+const SHOWN: usize = 10;
+/// Characters of a text in a table.
+const CELL: usize = 160;
+
+/// The report as Markdown.
+#[must_use]
+pub fn page(report: &Report) -> String {
+    let mut out = format!("# Evaluation on {}\n\n", one_line(&report.test));
+    let hash: String = report.hash.chars().take(12).collect();
+    let _ = writeln!(out, "{} rows counted of {}; test set `{hash}`; 95 % intervals.\n", report.counted, report.rows);
+    if let Some(verdict) = &report.verdict {
+        let _ = writeln!(out, "**{}**\n", verdict.text);
+    }
+    for note in &report.notes {
+        let _ = writeln!(out, "- {note}");
+    }
+    let _ = writeln!(out, "\n## Systems\n");
+    table(&mut out, &heads(report, "metric"), &figures(report));
+    let _ = writeln!(out, "\n## Who they are\n");
+    for system in &report.systems {
+        let _ = writeln!(out, "- **{}**: {}", one_line(&system.name), one_line(&system.about));
+    }
+    categories(&mut out, report);
+    let _ = writeln!(out, "\n## Differences\n");
+    let rows: Vec<Vec<String>> = report
+        .pairs
+        .iter()
+        .map(|pair| {
+            vec![
+                format!("{} → {}", one_line(&pair.first), one_line(&pair.second)),
+                pair.mcnemar.gained.to_string(),
+                pair.mcnemar.lost.to_string(),
+                p_text(pair.mcnemar.p),
+                p_text(pair.p_holm),
+                format!("{}/{}/{}", pair.changes.better.len(), pair.changes.worse.len(), pair.changes.stayed_wrong.len()),
+            ]
+        })
+        .collect();
+    let heads = ["pair", "gained", "lost", "McNemar", "Holm", "better / worse / stayed wrong"];
+    table(&mut out, &heads.map(str::to_owned), &rows);
+    if let Some(pair) = report.told_pair() {
+        let _ = writeln!(out, "\n## Rows, {} → {}\n", one_line(&pair.first), one_line(&pair.second));
+        let lists = [
+            ("Got worse", &pair.changes.worse),
+            ("Stayed wrong", &pair.changes.stayed_wrong),
+            ("Got better", &pair.changes.better),
+        ];
+        for (title, list) in lists {
+            let _ = writeln!(out, "### {title}: {}\n", list.len());
+            if !list.is_empty() {
+                let rows: Vec<Vec<String>> = list.iter().take(SHOWN).map(row).collect();
+                table(&mut out, &["row", "asked", "right", "before", "after"].map(str::to_owned), &rows);
+                out.push('\n');
+            }
+        }
+    }
+    out
+}
+
+fn heads(report: &Report, first: &str) -> Vec<String> {
+    std::iter::once(first.to_owned()).chain(report.systems.iter().map(|system| one_line(&system.name))).collect()
+}
+
+/// The figures, one row a metric.
+fn figures(report: &Report) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    for metric in &report.metrics {
+        let mut row = vec![metric.label()];
+        row.extend(report.systems.iter().map(|system| system.scores.get(&metric.key).map_or_else(String::new, estimate)));
+        rows.push(row);
+    }
+    let mut more = |name: &str, of: &dyn Fn(&Figures) -> Option<String>| {
+        let cells: Vec<Option<String>> = report.systems.iter().map(of).collect();
+        if cells.iter().any(Option::is_some) {
+            let mut row = vec![name.to_owned()];
+            row.extend(cells.into_iter().map(Option::unwrap_or_default));
+            rows.push(row);
+        }
+    };
+    more("perplexity on right answers", &|f| f.perplexity.map(|p| format!("{p:.3}")));
+    more("bits a byte", &|f| f.bits_per_byte.map(|b| format!("{b:.3}")));
+    more("tokens an answer", &|f| f.tokens.map(|n| format!("{n:.1}")));
+    more("answers cut", &|f| Some(format!("{} %", percent(f.cut))));
+    more("tokens a second", &|f| f.tokens_per_s.map(|n| format!("{n:.0}")));
+    more("seconds an answer", &|f| f.seconds.map(|n| format!("{n:.2}")));
+    more("price of 1,000 answers", &|f| f.cost_per_1000.map(|n| format!("{n:.4}")));
+    rows
+}
+
+fn categories(out: &mut String, report: &Report) {
+    let Some(metric) = report.metrics.first() else { return };
+    let mut names: Vec<&String> = report.systems.iter().flat_map(|system| system.categories.keys()).collect();
+    names.sort();
+    names.dedup();
+    if names.len() < 2 {
+        return;
+    }
+    let _ = writeln!(out, "\n## By category: {}\n", metric.label());
+    let rows: Vec<Vec<String>> = names
+        .into_iter()
+        .map(|name| {
+            let mut row = vec![one_line(name)];
+            row.extend(report.systems.iter().map(|system| {
+                let found = system.categories.get(name).and_then(|scores| scores.get(&metric.key));
+                found.map_or_else(String::new, |e| format!("{} of {}", estimate(e), e.rows))
+            }));
+            row
+        })
+        .collect();
+    table(out, &heads(report, "category"), &rows);
+}
+
+fn estimate(estimate: &Estimate) -> String {
+    let value = percent(estimate.value);
+    match estimate.interval {
+        Some(interval) => format!("{value} % ({} to {})", percent(interval.low), percent(interval.high)),
+        None => format!("{value} %"),
+    }
+}
+
+fn row(change: &Change) -> Vec<String> {
+    let mark = match change.turned {
+        Turned::Fixed => " (right now)",
+        Turned::Broken => " (was right)",
+        _ => "",
+    };
+    [&format!("{}{mark}", change.id), &change.asks, &change.gold, &change.before, &change.after].map(|text| cell(text)).into()
+}
+
+fn table(out: &mut String, heads: &[String], rows: &[Vec<String>]) {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    out.push_str(&line(heads));
+    out.push_str(&line(&vec!["---".to_owned(); heads.len()]));
+    for row in rows {
+        out.push_str(&line(row));
+    }
+}
+
+/// A text as one cell: no line breaks, no bars, no markup, not too long.
+fn cell(text: &str) -> String {
+    let short: String = text.chars().take(CELL).collect();
+    let more = if text.chars().nth(CELL).is_some() { "…" } else { "" };
+    one_line(&format!("{short}{more}"))
+}
+
+/// A text on one line, with what Markdown and HTML would read as markup escaped.
+fn one_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' | '\t' => out.push(' '),
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '|' | '*' | '_' | '`' | '[' | ']' | '\\' | '#' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if c.is_control() => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
