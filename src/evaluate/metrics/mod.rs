@@ -246,4 +246,6 @@ fn nrefs(references: Option<usize>) -> String {
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod stored;
+#[cfg(test)]
 mod tests;
