@@ -1,8 +1,11 @@
 //! Metrics: pure functions from texts and numbers to numbers.
 //!
 //! They take what a model answered and what would have been right, and know no file, model, run or screen, so stored
-//! answers can be scored again at any time.
+//! answers can be scored again at any time. (One thing is opened: [`mecab`]'s dictionary, where Japanese is cut into words.)
 //!
+//! - [`metrics`]: the scores of texts (exact match, F1, edit distance, ROUGE, BLEU, chrF, JSON), of a row and of a corpus.
+//! - [`tokens`]: the ways a text is cut before it is scored.
+//! - [`mecab`]: words of Japanese by a dictionary.
 //! - [`json`]: an answer read the way Python's `json` module reads it.
 //! - [`fields`]: precision, recall and F1 of the fields of JSON answers.
 //! - [`likelihood`]: perplexity and bits per byte.
@@ -23,9 +26,12 @@ pub mod fields;
 pub mod interval;
 pub mod json;
 pub mod likelihood;
+pub mod mecab;
+pub mod metrics;
 pub mod nearest;
 pub mod report;
 pub mod significance;
+pub mod tokens;
 
 pub use fields::FieldScore;
 pub use interval::Interval;

@@ -3,7 +3,9 @@
 use super::super::context::ActionError;
 use super::system::System;
 use super::{Evaluated, Measured, Request, Summary, added, rate};
-use crate::evaluate::report::{self, Candidate, EXACT, Given, Metric, Question, Report, Test};
+use crate::evaluate::mecab::Mecab;
+use crate::evaluate::metrics::{self, Row, RowScores};
+use crate::evaluate::report::{self, Candidate, EXACT, Given, Metric, Pool, Question, Report, Sums, Test};
 use crate::evaluate::{Scores, exact_match, json, score};
 use crate::prompt::{Kind, Record};
 use crate::store::{Generation, Store};
@@ -23,7 +25,11 @@ pub(super) fn report(store: &Store, measured: &Measured, request: &Request) -> R
         questions: records.iter().map(question).collect(),
     };
     let asks = records.iter().any(|record| !matches!(record.kind, Kind::Text { .. }));
-    let metrics = if asks { metrics(records) } else { Vec::new() };
+    let task = Task::of(records);
+    // Words of Japanese need a dictionary; without one characters are counted, and the report says which it was.
+    let words = (task == Task::Japanese).then(|| Mecab::find(None).ok()).flatten();
+    let metrics = if asks { task.metrics(words.is_some()) } else { Vec::new() };
+    let scorer = Scorer { task, words, metrics: &metrics, right: records.iter().map(Record::accepted).collect() };
     let mut candidates = Vec::new();
     let mut summary = Summary { test_rows: records.len(), ..Summary::default() };
     let (mut adapter, mut generated_per_s) = (None, 0.0);
@@ -46,7 +52,7 @@ pub(super) fn report(store: &Store, measured: &Measured, request: &Request) -> R
                 plain_base = false;
             }
         }
-        candidates.push(candidate(system, records, &metrics, generations, &kept, rate(&work)));
+        candidates.push(candidate(system, &scorer, generations, &kept, rate(&work)));
     }
     let mut report: Report = if asks {
         report::build(&test, &metrics, &candidates, &request.resampling)
@@ -88,14 +94,96 @@ fn question(record: &Record) -> Question {
     Question { id: record.id.clone(), category: record.category.clone(), asks, gold }
 }
 
-/// The metrics that fit the right answers.
-fn metrics(records: &[Record]) -> Vec<Metric> {
-    let metric = |key: &str, name: &str, tokens: &str| Metric { key: key.into(), name: name.into(), tokens: tokens.into() };
-    let mut metrics = vec![metric(EXACT, "exact answers", "")];
-    if is_json(records) {
-        metrics.push(metric("json_valid", "answers that are JSON", ""));
+/// What kind of answers is asked for, which says what to measure.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Task {
+    Json,
+    Japanese,
+    Text,
+}
+
+impl Task {
+    fn of(records: &[Record]) -> Self {
+        let gold: Vec<String> = records.iter().filter_map(|record| record.accepted().into_iter().next()).collect();
+        let kana = |text: &&String| text.chars().any(|c| matches!(c, '\u{3041}'..='\u{30ff}' | '\u{4e00}'..='\u{9fff}'));
+        if is_json(records) {
+            Self::Json
+        } else if gold.iter().filter(kana).count() * 2 > gold.len() {
+            Self::Japanese
+        } else {
+            Self::Text
+        }
     }
-    metrics
+
+    /// The metrics, with the tokens that each counts.
+    fn metrics(self, words: bool) -> Vec<Metric> {
+        let metric = |key: &str, name: &str, tokens: &str, pool| Metric {
+            key: key.into(),
+            name: name.into(),
+            tokens: tokens.into(),
+            pool,
+        };
+        let mean = |key, name, tokens| metric(key, name, tokens, Pool::Mean);
+        let mut metrics = vec![mean(EXACT, "exact answers", "")];
+        match self {
+            Self::Json => {
+                metrics.push(mean("json_valid", "answers that are JSON", ""));
+                metrics.push(metric("field_f1", "F1 of fields", "micro", Pool::MicroF1));
+            }
+            Self::Japanese => {
+                let (rouge, bleu) = if words { ("mecab", "ja-mecab") } else { ("characters", "char") };
+                metrics.push(mean("em_aio", "exact, normalised", "AI王"));
+                metrics.push(mean("f1", "F1", "characters"));
+                metrics.push(mean("rouge_l", "ROUGE-L", rouge));
+                metrics.push(metric("bleu", "BLEU", bleu, Pool::CorpusBleu));
+            }
+            Self::Text => {
+                metrics.push(mean("em_squad", "exact, normalised", "SQuAD"));
+                metrics.push(mean("f1", "F1", "SQuAD words"));
+                metrics.push(mean("rouge_l", "ROUGE-L", "words, stemmed"));
+                metrics.push(metric("bleu", "BLEU", "13a", Pool::CorpusBleu));
+            }
+        }
+        metrics.push(mean("chrf", "chrF2", "characters"));
+        metrics.push(mean("indel", "likeness", "characters"));
+        metrics
+    }
+}
+
+/// One metric's score of a row, 0 to 1, and its counts where it pools.
+fn value(task: Task, key: &str, exact: bool, scores: &RowScores) -> (Option<f64>, Sums) {
+    let japanese = task == Task::Japanese;
+    let bleu = match &scores.bleu.ja_mecab {
+        Some(words) if japanese => words,
+        None if japanese => &scores.bleu.char,
+        _ => &scores.bleu.mteval13a,
+    };
+    let mut sums = Sums::default();
+    let score = match key {
+        EXACT => Some(f64::from(u8::from(exact))),
+        "json_valid" => scores.json_valid,
+        "field_f1" => {
+            if let Some(fields) = scores.json_f1 {
+                (sums[0], sums[1], sums[2]) = (fields.matched, fields.answered, fields.gold);
+            }
+            scores.json_f1.map(|fields| fields.f1)
+        }
+        "em_aio" => Some(scores.em.aio),
+        "em_squad" => Some(scores.em.squad),
+        "f1" => Some(if japanese { scores.f1_char[2] } else { scores.f1_squad[2] }),
+        "rouge_l" => {
+            let rouge = if japanese { scores.rouge.mecab.unwrap_or(scores.rouge.char) } else { scores.rouge.stem };
+            Some(rouge.rouge_l[2])
+        }
+        "bleu" => {
+            sums = bleu.sums();
+            Some(bleu.score / 100.0)
+        }
+        "chrf" => Some(scores.chrf2 / 100.0),
+        "indel" => Some(scores.indel_ratio),
+        _ => None,
+    };
+    (score, sums)
 }
 
 /// Whether the answers are to be JSON.
@@ -105,34 +193,48 @@ fn is_json(records: &[Record]) -> bool {
     !gold.is_empty() && objects.count() as f64 >= JSON_TASK * gold.len() as f64
 }
 
+/// What answers are scored by.
+struct Scorer<'a> {
+    task: Task,
+    words: Option<Mecab>,
+    metrics: &'a [Metric],
+    /// The right answers of each row.
+    right: Vec<Vec<String>>,
+}
+
 fn candidate(
     system: &System,
-    records: &[Record],
-    metrics: &[Metric],
+    scorer: &Scorer<'_>,
     generations: Vec<Generation>,
     likelihoods: &[crate::store::RowLikelihood],
     tokens_per_s: Option<f64>,
 ) -> Candidate {
-    let mut answers: Vec<Option<Given>> = vec![None; records.len()];
-    for generation in generations {
-        let (Some(record), Some(slot)) = (records.get(generation.place), answers.get_mut(generation.place)) else {
-            continue;
-        };
-        let right = record.accepted();
-        let value = |key: &str| match key {
-            EXACT => f64::from(u8::from(exact_match(&generation.answer, &right))),
-            _ => f64::from(u8::from(json::canonical(&generation.answer).is_some())),
-        };
-        *slot = Some(Given {
-            scores: metrics.iter().map(|metric| Some(value(&metric.key))).collect(),
-            text: generation.answer,
-            tokens: generation.tokens,
-            cut: generation.stop == "length" || generation.stop == "context",
-            seconds: generation.seconds,
-            cost: generation.cost,
-        });
+    let rows = scorer.right.len();
+    let mut answers: Vec<Option<Given>> = vec![None; rows];
+    let there: Vec<(Generation, &Vec<String>)> =
+        generations.into_iter().filter_map(|g| Some((scorer.right.get(g.place)?, g))).map(|(r, g)| (g, r)).collect();
+    let asked: Vec<Row<'_>> = there
+        .iter()
+        .map(|(g, right)| Row { hyp: &g.answer, refs: right.iter().map(String::as_str).collect(), lang: None })
+        .collect();
+    let scored = metrics::rows(&asked, scorer.words.as_ref());
+    for ((generation, right), scores) in there.iter().zip(&scored) {
+        let exact = exact_match(&generation.answer, right);
+        let of = |metric: &Metric| value(scorer.task, &metric.key, exact, scores);
+        let (scores, sums) = scorer.metrics.iter().map(of).unzip();
+        if let Some(slot) = answers.get_mut(generation.place) {
+            *slot = Some(Given {
+                text: generation.answer.clone(),
+                tokens: generation.tokens,
+                cut: generation.stop == "length" || generation.stop == "context",
+                seconds: generation.seconds,
+                cost: generation.cost,
+                scores,
+                sums,
+            });
+        }
     }
-    let mut found = vec![None; records.len()];
+    let mut found = vec![None; rows];
     for row in likelihoods {
         if let Some(slot) = found.get_mut(row.place) {
             *slot = Some((row.nats, row.tokens, row.bytes));

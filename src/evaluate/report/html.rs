@@ -1,6 +1,7 @@
 //! The report as one HTML page that needs nothing else: styles and plots are in it, and no script.
 
-use minijinja::{AutoEscape, Environment, Value, context};
+use minijinja::value::{Serde, Value};
+use minijinja::{AutoEscape, Environment, context};
 use serde::Serialize;
 
 use super::{Pair, Report, p_text, percent};
@@ -56,11 +57,11 @@ pub fn page(report: &Report) -> Result<String, minijinja::Error> {
     categories.dedup();
     let labels: Vec<String> = report.metrics.iter().map(super::Metric::label).collect();
     environment.get_template("report")?.render(context! {
-        report => Value::from_serialize(report),
-        labels,
-        plots => Value::from_serialize(&plots),
-        categories,
-        shown => Value::from_serialize(pair.map(short)),
+        report => Value::from(Serde(report)),
+        labels => Value::from(Serde(&labels)),
+        plots => Value::from(Serde(&plots)),
+        categories => Value::from(Serde(&categories)),
+        shown => Value::from(Serde(pair.map(short))),
         counts => pair.map(|pair| [pair.changes.better.len(), pair.changes.worse.len(), pair.changes.stayed_wrong.len()]),
         hash => report.hash.chars().take(12).collect::<String>(),
     })

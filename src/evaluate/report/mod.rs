@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::interval::wilson95;
 use super::likelihood::Likelihood;
+use super::metrics::{Bleu, FieldF1};
 use super::significance::{Comparison, Estimate, McNemar, Resampling, holm};
 
 pub mod changes;
@@ -51,6 +52,43 @@ pub struct Metric {
     /// The tokens it counts: `13a`, characters, …; empty where it counts none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub tokens: String,
+    /// How rows become one figure.
+    pub pool: Pool,
+}
+
+/// How rows become one figure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pool {
+    /// The mean of the rows' scores.
+    #[default]
+    Mean,
+    /// BLEU of the whole corpus, from the rows' counts.
+    CorpusBleu,
+    /// F1 of all rows' fields together (micro-averaged).
+    MicroF1,
+}
+
+/// Counts of a row that a pooled metric adds up.
+pub type Sums = [u64; 10];
+
+impl Pool {
+    /// The figure, 0 to 1, of summed counts.
+    fn of(self, sums: &Sums) -> f64 {
+        match self {
+            Self::Mean => 0.0,
+            Self::CorpusBleu => Bleu::of_sums(sums) / 100.0,
+            Self::MicroF1 => FieldF1::new(sums[0], sums[1], sums[2]).f1,
+        }
+    }
+
+    fn over(self, rows: &[Sums], chosen: &[usize]) -> f64 {
+        let mut sums = Sums::default();
+        for row in chosen.iter().filter_map(|&at| rows.get(at)) {
+            sums.iter_mut().zip(row).for_each(|(sum, count)| *sum += count);
+        }
+        self.of(&sums)
+    }
 }
 
 impl Metric {
@@ -76,6 +114,8 @@ pub struct Given {
     pub cost: Option<f64>,
     /// Its score in each metric, 0 to 1, in the metrics' order; none where the metric does not apply to the row.
     pub scores: Vec<Option<f64>>,
+    /// Its counts in each metric that pools rows, in the metrics' order; empty ones in the others.
+    pub sums: Vec<Sums>,
 }
 
 /// What a system did.
@@ -289,6 +329,12 @@ fn estimate(scores: &[f64], resampling: &Resampling) -> Option<Estimate> {
     Some(estimate)
 }
 
+/// The counts of a pooled metric on `places`.
+fn sums(candidate: &Candidate, metric: usize, places: &[usize]) -> Vec<Sums> {
+    let of = |place: usize| Some(*candidate.answers.get(place)?.as_ref()?.sums.get(metric)?);
+    places.iter().map(|&place| of(place).unwrap_or_default()).collect()
+}
+
 fn scores_of(
     metrics: &[Metric],
     candidate: &Candidate,
@@ -296,6 +342,11 @@ fn scores_of(
     resampling: &Resampling,
 ) -> BTreeMap<String, Estimate> {
     let each = metrics.iter().enumerate().filter_map(|(at, metric)| {
+        if metric.pool != Pool::Mean {
+            let rows = sums(candidate, at, places);
+            let found = resampling.statistic(rows.len(), |chosen| metric.pool.over(&rows, chosen))?;
+            return Some((metric.key.clone(), found));
+        }
         let scores: Vec<f64> = column(candidate, at, places).into_iter().flatten().collect();
         Some((metric.key.clone(), estimate(&scores, resampling)?))
     });
@@ -367,6 +418,12 @@ fn pair(
     let mcnemar = McNemar::of_rows(&right(first), &right(second)).unwrap_or_else(|_| McNemar::of(0, 0));
     let mut differences = BTreeMap::new();
     for (at, metric) in metrics.iter().enumerate() {
+        if metric.pool != Pool::Mean {
+            let (one, other) = (sums(first, at, places), sums(second, at, places));
+            let both = |chosen: &[usize]| (metric.pool.over(&one, chosen), metric.pool.over(&other, chosen));
+            differences.extend(resampling.compare(one.len(), both).map(|found| (metric.key.clone(), found)));
+            continue;
+        }
         let (one, other): (Vec<f64>, Vec<f64>) = column(first, at, places)
             .into_iter()
             .zip(column(second, at, places))
