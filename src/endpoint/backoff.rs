@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn waits_fill_the_range_up_to_a_bound_that_doubles_and_ends() {
-        let (base, most) = (Duration::from_millis(100), Duration::from_millis(1000));
+        let (base, most) = (Duration::from_millis(100), Duration::from_secs(1));
         for (attempt, bound) in [(1, 100), (2, 200), (3, 400), (4, 800), (5, 1000), (4_000_000_000, 1000)] {
             let bound = Duration::from_millis(bound);
             let drawn: Vec<_> = (0..200).map(|_| jittered(attempt, base, most)).collect();

@@ -8,7 +8,7 @@ use super::purse::Bill;
 /// Characters of a server's message that are shown.
 const SHOWN: usize = 300;
 /// Error codes that say the account has no money left, though their status (429) says to try again.
-/// OpenAI, "Error codes", 2025; DeepSeek and others use 402 instead.
+/// From the guide to error codes of the interface's inventor (2025); others use the status 402 instead.
 const NO_CREDIT: &[&str] = &["insufficient_quota", "billing_hard_limit_reached", "billing_not_active"];
 
 /// Why an attempt brought no answer.

@@ -105,6 +105,7 @@ impl<'a> Run<'a> {
                 let body = self.messages(launch.task.at).map(|messages| prompt::body(self.settings, messages));
                 under_way.push(async move { (launch, client.complete(&body.unwrap_or_default()).await) });
             }
+            self.tell(Event::Progress(self.progress()));
             if under_way.is_empty() && wake.is_none() {
                 break;
             }
@@ -114,8 +115,8 @@ impl<'a> Run<'a> {
                 Some((launch, attempt)) = under_way.next() => self.settle(launch, attempt, Instant::now()),
                 () = until(wake) => {}
             }
-            self.tell(Event::Progress(self.progress()));
         }
+        self.tell(Event::Progress(self.progress()));
         // Ends the connections: nobody waits for what is still under way.
         drop(under_way);
         self.purse.close();
@@ -178,7 +179,7 @@ impl<'a> Run<'a> {
             }
             let wait = self.pace.wait(guessed, now);
             if !wait.is_zero() {
-                return (launches, now.checked_add(wait).or_else(|| now.checked_add(Duration::from_secs(60))));
+                return (launches, now.checked_add(wait).or_else(|| now.checked_add(Duration::from_mins(1))));
             }
             match again {
                 Some((place, _)) => drop(self.later.swap_remove(place)),
