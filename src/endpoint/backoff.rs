@@ -1,9 +1,9 @@
 //! How long to wait before another attempt.
 //!
 //! Exponential back-off with full jitter: a uniform draw between nothing and a bound that doubles with each attempt
-//! (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015), so that requests that failed together do
-//! not come again together. What the endpoint asks for is kept: `retry-after-ms` first, else `Retry-After` (RFC 9110,
-//! section 10.2.3) in seconds or as a date.
+//! (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015), so that requests that failed together
+//! do not come again together. What the endpoint asks for is kept: `retry-after-ms` first, else `Retry-After` (RFC
+//! 9110, section 10.2.3) in seconds or as a date.
 
 use std::time::Duration;
 

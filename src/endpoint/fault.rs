@@ -76,14 +76,14 @@ impl Fault {
     }
 
     /// Whether every other request must meet the same, so that none needs to be sent: the key, the account, the address
-    /// or the model is wrong. `answered` says whether any request was answered; a 403 after that is about one prompt, as
-    /// some providers' filters answer.
+    /// or the model is wrong. `answered` says whether any request was answered; a 403 after that is about one prompt,
+    /// as some providers' filters answer.
     #[must_use]
     pub fn is_of_all(&self, answered: bool) -> bool {
         match self {
             Self::Status { status: 401 | 402 | 404, .. } | Self::Redirect { .. } => true,
             Self::Status { status: 403, .. } => !answered,
-            Self::Status { code, .. } => lacks_credit(code.as_deref()),
+            Self::Status { code, .. } => lacks_credit(code.as_deref()) || self.is_not_found(),
             _ => false,
         }
     }

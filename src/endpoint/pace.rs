@@ -48,8 +48,8 @@ pub(super) struct Pace {
 impl Pace {
     /// `requests_per_minute` and `tokens_per_minute` are the limits, `None` for none.
     ///
-    /// Requests are spaced evenly. Of the tokens a sixth, ten seconds' worth, may go at once and the rest follows evenly, so
-    /// that no minute has more than the limit, but for one request that is larger than that sixth.
+    /// Requests are spaced evenly. Of the tokens a sixth, ten seconds' worth, may go at once and the rest follows
+    /// evenly, so that no minute has more than the limit, but for one request that is larger than that sixth.
     pub(super) fn new(requests_per_minute: Option<f64>, tokens_per_minute: Option<f64>, now: Instant) -> Self {
         Self {
             requests: requests_per_minute.map(|limit| Bucket::new(limit / 60.0, 1.0, now)),

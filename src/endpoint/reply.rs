@@ -1,7 +1,7 @@
 //! Reads the body of a chat completion, whatever a server left out, added or wrote in its own way.
 //!
-//! By hand and not by the types of a client library: those are closed (an unknown `finish_reason`, a missing `created` or
-//! a `content` in parts is an error to them), and a server that is merely another one would lose every answer.
+//! By hand and not by the types of a client library: those are closed (an unknown `finish_reason`, a missing `created`
+//! or a `content` in parts is an error to them), and a server that is merely another one would lose every answer.
 
 use serde_json::Value;
 
@@ -173,7 +173,8 @@ fn told(body: &[u8], declared_html: bool, error: &serde_json::Error) -> String {
     format!("it is no JSON ({error}): {start}")
 }
 
-/// The names in a list of models: `{"data": [{"id": …}]}`, as others write it `{"models": [{"name": …}]}`, or the list alone.
+/// The names in a list of models: `{"data": [{"id": …}]}`, as others write it `{"models": [{"name": …}]}`, or the list
+/// alone.
 pub(super) fn models(body: &[u8], declared_html: bool) -> Result<Vec<String>, Fault> {
     let unreadable = |what| Fault::Unreadable { what, billed: false };
     let value: Value = serde_json::from_slice(body).map_err(|error| unreadable(told(body, declared_html, &error)))?;

@@ -1,8 +1,8 @@
 //! The loop that sends the prompts, waits, and hands over what comes.
 //!
-//! One task owns all of the state and decides alone what goes when: nothing is locked. Attempts are futures beside it that
-//! know nothing of each other. A prompt that waits for another attempt keeps its place among the requests at once, so that
-//! an endpoint in trouble gets fewer of them.
+//! One task owns all of the state and decides alone what goes when: nothing is locked. Attempts are futures beside it
+//! that know nothing of each other. A prompt that waits for another attempt keeps its place among the requests at once,
+//! so that an endpoint in trouble gets fewer of them.
 
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
@@ -260,7 +260,8 @@ impl<'a> Run<'a> {
         };
         let words = failure.fault.to_string();
         self.same = if self.same.0 == words { (words, self.same.1 + 1) } else { (words, 1) };
-        // A server in trouble may recover for the next prompt; one that cannot be reached, or that understands none, not.
+        // A server in trouble may recover for the next prompt; one that cannot be reached, or that understands none,
+        // not.
         let stays = !failure.fault.may_pass() || matches!(failure.fault, Fault::Connect { .. });
         if stays && self.same.1 >= SAME_FAILURES {
             self.ending = Some(Ending::Refused { fault: failure.fault.clone(), offered: Vec::new() });

@@ -34,26 +34,35 @@ async fn the_cap_is_reached_and_never_passed_though_many_requests_go_at_once() {
     let billed = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&billed);
     let server = server(move |request: &Request| {
-        let prompt = place(request).to_string().len() as u64 + 16 + 64;
+        let prompt = place(request).to_string().len() as u64 + 16 + 256;
         count.fetch_add(prompt + u64::from(MAX_TOKENS), Ordering::SeqCst);
         completion(prompt, MAX_TOKENS.into()).set_delay(Duration::from_millis(2))
     })
     .await;
-    let seen = run(priced(&server, 1000.0), &prompts(60));
+    let seen = run(priced(&server, 3000.0), &prompts(60));
     let billed = billed.load(Ordering::SeqCst);
-    // 91 a request for the first ten, one more where the place has two digits: 10 requests, the eleventh does not fit.
-    assert_eq!(billed, 910);
-    assert!((seen.summary.spent - 910.0).abs() < 1e-6, "{}", seen.summary.spent);
+    // 283 a request for the first ten, one more where the place has two digits: the eleventh does not fit.
+    assert_eq!(billed, 2830);
+    assert!((seen.summary.spent - 2830.0).abs() < 1e-6, "{}", seen.summary.spent);
     assert!(matches!(seen.summary.ending, Ending::SpendCap { .. }), "{:?}", seen.summary.ending);
     assert_eq!((seen.answers.len(), seen.summary.left, seen.failures.len()), (10, 50, 0));
     assert!(seen.summary.ending.to_string().contains("raise spend_cap"));
 }
 
 #[tokio::test]
+async fn a_schema_in_extra_counts_as_part_of_the_prompt() {
+    let server = server(completion(5, 1)).await;
+    let mut settings = priced(&server, 1000.0);
+    settings.extra.insert("response_format".to_owned(), "a".repeat(900).into());
+    let seen = run(settings, &prompts(2));
+    assert_eq!((asked(&server).await.len(), seen.summary.left), (0, 2));
+}
+
+#[tokio::test]
 async fn what_was_set_aside_and_not_used_pays_for_others() {
     let server = server(completion(5, 1)).await;
-    // A worst case is 91 or 92, and a request costs 6: 60 requests fit though the worst cases of 10 would not.
-    let seen = run(priced(&server, 60.0 * 6.0 + 92.0), &prompts(60));
+    // A worst case is 283 or 284, and a request costs 6: 60 requests fit though the worst cases of three would not.
+    let seen = run(priced(&server, 60.0 * 6.0 + 284.0), &prompts(60));
     assert_eq!((seen.answers.len(), seen.summary.ending), (60, Ending::Done));
     assert!((seen.summary.figures.cost.unwrap() - 360.0).abs() < 1e-6);
     assert!((seen.summary.figures.cost_per_thousand.unwrap() - 6000.0).abs() < 1e-6);
@@ -61,12 +70,12 @@ async fn what_was_set_aside_and_not_used_pays_for_others() {
 
 #[tokio::test]
 async fn attempts_that_may_have_been_billed_count_at_their_worst() {
-    let server = server(completion(5, 1).set_delay(Duration::from_secs(60))).await;
-    let settings = Settings { timeout_seconds: 0.02, retries: 20, concurrency: 1, ..priced(&server, 300.0) };
+    let server = server(completion(5, 1).set_delay(Duration::from_mins(1))).await;
+    let settings = Settings { timeout_seconds: 0.02, retries: 20, concurrency: 1, ..priced(&server, 900.0) };
     let seen = run(settings, &prompts(5));
-    // Three attempts of 91 each are 273; a fourth could pass 300.
+    // Three attempts of 283 each are 849; a fourth could pass 900.
     assert_eq!(asked(&server).await.len(), 3);
-    assert!((seen.summary.spent - 273.0).abs() < 1e-6 && (seen.summary.spent_unknown - 273.0).abs() < 1e-6);
+    assert!((seen.summary.spent - 849.0).abs() < 1e-6 && (seen.summary.spent_unknown - 849.0).abs() < 1e-6);
     assert_eq!(seen.summary.left, 5);
 }
 
@@ -89,12 +98,12 @@ async fn a_run_that_goes_on_keeps_to_the_cap_of_all() {
 async fn an_answer_without_usage_is_counted_at_its_worst_and_has_no_cost() {
     let bare = json!({"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]});
     let server = server(ResponseTemplate::new(200).set_body_json(bare)).await;
-    let seen = run(priced(&server, 100.0), &prompts(3));
+    let seen = run(priced(&server, 300.0), &prompts(3));
     let (_, answer) = &seen.answers[0];
     assert_eq!((answer.cost, answer.usage, seen.answers.len()), (None, None, 1));
     assert!(answer.notes.iter().any(|note| note.contains("did not count")), "{:?}", answer.notes);
     assert_eq!((seen.summary.figures.cost, seen.summary.figures.uncounted), (None, 1));
-    assert!((seen.summary.spent - 91.0).abs() < 1e-6);
+    assert!((seen.summary.spent - 283.0).abs() < 1e-6);
 }
 
 #[tokio::test]

@@ -124,7 +124,7 @@ async fn an_empty_account_is_not_asked_again_though_it_says_429() {
 
 #[tokio::test]
 async fn a_slow_answer_is_a_timeout_and_may_have_been_billed() {
-    let server = server(good("late").set_delay(Duration::from_secs(60))).await;
+    let server = server(good("late").set_delay(Duration::from_mins(1))).await;
     let priced = Settings { price_input: Some(1.0), price_output: Some(1.0), ..settings_of(&server) };
     let seen = run(Settings { timeout_seconds: 0.03, retries: 1, ..priced }, &prompts(1));
     let (_, failure) = &seen.failures[0];
@@ -140,7 +140,7 @@ fn rude(answer: impl Fn(&mut std::net::TcpStream) + Send + 'static) -> String {
     thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 65536]);
+            let _ = stream.read(&mut [0; 8192]);
             answer(&mut stream);
         }
     });
