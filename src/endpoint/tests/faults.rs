@@ -3,8 +3,9 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::endpoint::Ending;
@@ -27,6 +28,31 @@ async fn a_wait_that_the_endpoint_asks_for_is_kept_and_then_it_answers() {
     assert!(seen.retries[1].1 < 0.06, "{:?}", seen.retries);
     assert!(answer.waited_seconds >= 0.06 && answer.waited_seconds > answer.latency_seconds, "{answer:?}");
     assert_eq!((seen.summary.requests, seen.summary.retries, seen.summary.figures.retried), (3, 2, 1));
+}
+
+#[tokio::test]
+async fn a_wait_for_the_account_holds_all_prompts() {
+    let came = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&came);
+    let server = server(move |request: &Request| {
+        let mut came = log.lock().unwrap();
+        came.push((place(request), Instant::now()));
+        match place(request) {
+            0 if came.iter().filter(|(at, _)| *at == 0).count() == 1 => {
+                ResponseTemplate::new(429).insert_header("retry-after-ms", "70")
+            }
+            _ => good("yes").set_delay(Duration::from_millis(5)),
+        }
+    })
+    .await;
+    let seen = run(Settings { concurrency: 2, ..settings_of(&server) }, &prompts(4));
+    assert_eq!(seen.places(), [0, 1, 2, 3]);
+    let came = came.lock().unwrap();
+    let refused = came.iter().find(|(at, _)| *at == 0).unwrap().1;
+    // The second was under way when the first was refused.
+    for (at, when) in came.iter().filter(|(at, _)| *at > 1) {
+        assert!(*when - refused >= Duration::from_millis(70), "prompt {at} came early");
+    }
 }
 
 #[tokio::test]
