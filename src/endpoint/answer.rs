@@ -40,7 +40,8 @@ pub struct Answer {
     pub text: String,
     /// Why it ended.
     pub finish: Finish,
-    /// Whether the model declined in the field that the interface has for it. A refusal in plain text is not known here.
+    /// Whether the model declined in the field that the interface has for it. A refusal in plain text is not known
+    /// here.
     pub refused: bool,
     /// The tokens; `None` where the endpoint does not count them.
     pub usage: Option<Usage>,
@@ -161,8 +162,8 @@ impl Tally {
     }
 }
 
-/// The percentile `share` (0 to 1) of sorted numbers, on the line between the two nearest ranks (definition 7 of Hyndman
-/// and Fan, "Sample Quantiles in Statistical Packages", 1996); `None` of nothing.
+/// The percentile `share` (0 to 1) of sorted numbers, on the line between the two nearest ranks (definition 7 of
+/// Hyndman and Fan, "Sample Quantiles in Statistical Packages", 1996); `None` of nothing.
 fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
     let rank = share * sorted.len().checked_sub(1)? as f64;
     let below = *sorted.get(rank.floor() as usize)?;

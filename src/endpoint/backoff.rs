@@ -1,9 +1,9 @@
 //! How long to wait before another attempt.
 //!
 //! Exponential back-off with full jitter: a uniform draw between nothing and a bound that doubles with each attempt
-//! (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015), so that requests that failed together do
-//! not come again together. What the endpoint asks for is kept: `retry-after-ms` first, else `Retry-After` (RFC 9110,
-//! section 10.2.3) in seconds or as a date.
+//! (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015), so that requests that failed together
+//! do not come again together. What the endpoint asks for is kept: `retry-after-ms` first, else `Retry-After` (RFC
+//! 9110, section 10.2.3) in seconds or as a date.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn waits_fill_the_range_up_to_a_bound_that_doubles_and_ends() {
-        let (base, most) = (Duration::from_millis(100), Duration::from_millis(1000));
+        let (base, most) = (Duration::from_millis(100), Duration::from_secs(1));
         for (attempt, bound) in [(1, 100), (2, 200), (3, 400), (4, 800), (5, 1000), (4_000_000_000, 1000)] {
             let bound = Duration::from_millis(bound);
             let drawn: Vec<_> = (0..200).map(|_| jittered(attempt, base, most)).collect();

@@ -119,15 +119,16 @@ impl Client {
         Ok(Body { status: response.status().as_u16(), headers: response.headers().clone(), bytes, whole })
     }
 
-    /// Reads a body that came with a success; no fault holds any of the key, in case the server repeats what it was sent.
+    /// Reads a body that came with a success; no fault holds any of the key, in case the server repeats what it was
+    /// sent.
     fn understood<T>(&self, body: &Body, read: impl Fn(&[u8], bool) -> Result<T, Fault>) -> Result<T, Fault> {
         let once = |bytes: &[u8]| self.success(body, bytes).and_then(|()| read(bytes, body.is_html()));
         let first = match once(&body.bytes) {
             Ok(found) => return Ok(found),
             Err(fault) => fault,
         };
-        // From the whole body and not from the message, whose cut may go through the key. A key that is gone from a body may
-        // leave no JSON behind, where the key is a short word.
+        // From the whole body and not from the message, whose cut may go through the key. A key that is gone from a
+        // body may leave no JSON behind, where the key is a short word.
         let bytes = key::scrubbed(&String::from_utf8_lossy(&body.bytes), self.key.as_ref()).into_bytes();
         Err(self.without_key(once(&bytes).err().unwrap_or(first)))
     }

@@ -8,7 +8,7 @@ use super::purse::Bill;
 /// Characters of a server's message that are shown.
 const SHOWN: usize = 300;
 /// Error codes that say the account has no money left, though their status (429) says to try again.
-/// OpenAI, "Error codes", 2025; DeepSeek and others use 402 instead.
+/// From the guide to error codes of the interface's inventor (2025); others use the status 402 instead.
 const NO_CREDIT: &[&str] = &["insufficient_quota", "billing_hard_limit_reached", "billing_not_active"];
 
 /// Why an attempt brought no answer.
@@ -76,14 +76,14 @@ impl Fault {
     }
 
     /// Whether every other request must meet the same, so that none needs to be sent: the key, the account, the address
-    /// or the model is wrong. `answered` says whether any request was answered; a 403 after that is about one prompt, as
-    /// some providers' filters answer.
+    /// or the model is wrong. `answered` says whether any request was answered; a 403 after that is about one prompt,
+    /// as some providers' filters answer.
     #[must_use]
     pub fn is_of_all(&self, answered: bool) -> bool {
         match self {
             Self::Status { status: 401 | 402 | 404, .. } | Self::Redirect { .. } => true,
             Self::Status { status: 403, .. } => !answered,
-            Self::Status { code, .. } => lacks_credit(code.as_deref()),
+            Self::Status { code, .. } => lacks_credit(code.as_deref()) || self.is_not_found(),
             _ => false,
         }
     }

@@ -36,7 +36,8 @@ pub enum KeyError {
     },
     /// Others may read the file.
     #[error(
-        "the key file {} lets others in (mode {mode:04o}); run chmod 600 {0}, and change the key if others use this machine",
+        "the key file {} lets others in (mode {mode:04o}); run chmod 600 {0}, and change the key if others \
+         use this machine",
         file.display()
     )]
     Open {

@@ -1,13 +1,13 @@
 //! A client for any OpenAI-compatible chat endpoint: many prompts in, answers with their tokens, seconds and money out.
 //!
-//! It serves as the baseline on a frozen test set: what a ready-made model answers, how fast, and for how much. It owns how
-//! an endpoint is asked (its settings, the key, the pace, another attempt, the caps) and what a reply means. It knows no
-//! record, project or template: a caller passes messages and stores what is handed to it, and a run goes on where it
-//! stopped when the caller passes the prompts that have no answer yet.
+//! It serves as the baseline on a frozen test set: what a ready-made model answers, how fast, and for how much. It owns
+//! how an endpoint is asked (its settings, the key, the pace, another attempt, the caps) and what a reply means. It
+//! knows no record, project or template: a caller passes messages and stores what is handed to it, and a run goes on
+//! where it stopped when the caller passes the prompts that have no answer yet.
 //!
 //! - [`settings`](Settings): `[endpoints.NAME]` of a project, checked before anything is sent.
-//! - `address`, `key`: where to and with what key. The key is read when a run begins, sent in one header to one host, and
-//!   never shown; redirects are not followed.
+//! - `address`, `key`: where to and with what key. The key is read by [`Endpoint::open`], sent in one header to one
+//!   host, and never shown; redirects are not followed.
 //! - `prompt`, `reply`, `answer`: what is asked, how any server's body is read, what an answer is, figures of many.
 //! - `fault`, `backoff`: what can go wrong, whether to try again and when.
 //! - `pace`, `purse`: requests and tokens a minute; money and requests in all.
@@ -15,10 +15,10 @@
 //!
 //! # How a run goes
 //!
-//! [`Endpoint::answer_all`] blocks. The network lives on a thread of its own with a runtime of its own, so a caller needs
-//! none and may have one; what comes is handed over on the caller's thread, which may write to a database meanwhile. A
-//! fault of one prompt leaves the others alone; one that every prompt must meet (the key, the model, the address) ends the
-//! run at once and leaves the rest unsent.
+//! [`Endpoint::answer_all`] blocks. The network lives on a thread of its own with a runtime of its own, so a caller
+//! needs none and may have one; what comes is handed over on the caller's thread, which may write to a database
+//! meanwhile. A fault of one prompt leaves the others alone; one that every prompt must meet (the key, the model, the
+//! address) ends the run at once and leaves the rest unsent.
 
 use std::fmt;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -265,7 +265,7 @@ impl Endpoint {
         let mut warnings = Vec::new();
         if key.is_some() && base.scheme() == "http" && !address::is_loopback(&base) {
             warnings.push(format!(
-                "The key goes to {} in clear, and so do the prompts: anyone between here and there can read them; use https.",
+                "The key goes to {} in clear, and so do the prompts: anyone in between can read them; use https.",
                 base.host_str().unwrap_or_default()
             ));
         }
@@ -287,9 +287,9 @@ impl Endpoint {
 
     /// Asks every prompt and hands over what comes, in the order in which it comes, until `see` returns `false`.
     ///
-    /// `see` is called on this thread, at least every tenth of a second. After it returned `false` requests under way are
-    /// cut off; answers that had come already are still handed over, and what it then returns is not asked. `before` is
-    /// what earlier runs over the same test set have spent, [`Spent::default`] for none.
+    /// `see` is called on this thread, at least every tenth of a second. After it returned `false` requests under way
+    /// are cut off; answers that had come already are still handed over, and what it then returns is not asked.
+    /// `before` is what earlier runs over the same test set have spent, [`Spent::default`] for none.
     ///
     /// # Errors
     /// Where the thread or its runtime could not be made. What goes wrong with the endpoint stands in

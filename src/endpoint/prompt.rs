@@ -61,10 +61,15 @@ pub(super) fn body(settings: &Settings, messages: &[Message]) -> Value {
         body.insert("seed".to_owned(), seed.into());
     }
     body.insert("stream".to_owned(), false.into());
-    for (key, value) in &settings.extra {
-        body.insert(key.clone(), json(value));
+    if let Value::Object(extra) = extra(settings) {
+        body.extend(extra);
     }
     Value::Object(body)
+}
+
+/// The further fields of every body, as JSON.
+pub(super) fn extra(settings: &Settings) -> Value {
+    settings.extra.iter().map(|(key, value)| (key.clone(), json(value))).collect()
 }
 
 /// A TOML value as JSON; a date as the text it is written in.

@@ -1,7 +1,7 @@
 //! Reads the body of a chat completion, whatever a server left out, added or wrote in its own way.
 //!
-//! By hand and not by the types of a client library: those are closed (an unknown `finish_reason`, a missing `created` or
-//! a `content` in parts is an error to them), and a server that is merely not OpenAI would lose every answer.
+//! By hand and not by the types of a client library: those are closed (an unknown `finish_reason`, a missing `created`
+//! or a `content` in parts is an error to them), and a server that is merely another one would lose every answer.
 
 use serde_json::Value;
 
@@ -92,7 +92,8 @@ fn said(content: &Value, field: &str) -> Option<String> {
                 let kind = part.get("type").and_then(Value::as_str);
                 // A part of reasoning holds a text too, which is no part of the answer.
                 let is_answer = kind.is_none_or(|kind| matches!(kind, "text" | "output_text" | "refusal"));
-                part.as_str().or_else(|| part.get(field).and_then(Value::as_str).filter(|_| is_answer))
+                let bare = part.as_str().filter(|_| field == "text");
+                bare.or_else(|| part.get(field).and_then(Value::as_str).filter(|_| is_answer))
             });
             let texts: Vec<&str> = texts.collect();
             if texts.is_empty() { None } else { Some(texts.concat()) }
@@ -172,7 +173,8 @@ fn told(body: &[u8], declared_html: bool, error: &serde_json::Error) -> String {
     format!("it is no JSON ({error}): {start}")
 }
 
-/// The names in a list of models: `{"data": [{"id": …}]}`, as others write it `{"models": [{"name": …}]}`, or the list alone.
+/// The names in a list of models: `{"data": [{"id": …}]}`, as others write it `{"models": [{"name": …}]}`, or the list
+/// alone.
 pub(super) fn models(body: &[u8], declared_html: bool) -> Result<Vec<String>, Fault> {
     let unreadable = |what| Fault::Unreadable { what, billed: false };
     let value: Value = serde_json::from_slice(body).map_err(|error| unreadable(told(body, declared_html, &error)))?;

@@ -1,8 +1,8 @@
 //! The loop that sends the prompts, waits, and hands over what comes.
 //!
-//! One task owns all of the state and decides alone what goes when: nothing is locked. Attempts are futures beside it that
-//! know nothing of each other. A prompt that waits for another attempt keeps its place among the requests at once, so that
-//! an endpoint in trouble gets fewer of them.
+//! One task owns all of the state and decides alone what goes when: nothing is locked. Attempts are futures beside it
+//! that know nothing of each other. A prompt that waits for another attempt keeps its place among the requests at once,
+//! so that an endpoint in trouble gets fewer of them.
 
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
@@ -105,6 +105,7 @@ impl<'a> Run<'a> {
                 let body = self.messages(launch.task.at).map(|messages| prompt::body(self.settings, messages));
                 under_way.push(async move { (launch, client.complete(&body.unwrap_or_default()).await) });
             }
+            self.tell(Event::Progress(self.progress()));
             if under_way.is_empty() && wake.is_none() {
                 break;
             }
@@ -114,8 +115,8 @@ impl<'a> Run<'a> {
                 Some((launch, attempt)) = under_way.next() => self.settle(launch, attempt, Instant::now()),
                 () = until(wake) => {}
             }
-            self.tell(Event::Progress(self.progress()));
         }
+        self.tell(Event::Progress(self.progress()));
         // Ends the connections: nobody waits for what is still under way.
         drop(under_way);
         self.purse.close();
@@ -178,7 +179,7 @@ impl<'a> Run<'a> {
             }
             let wait = self.pace.wait(guessed, now);
             if !wait.is_zero() {
-                return (launches, now.checked_add(wait).or_else(|| now.checked_add(Duration::from_secs(60))));
+                return (launches, now.checked_add(wait).or_else(|| now.checked_add(Duration::from_mins(1))));
             }
             match again {
                 Some((place, _)) => drop(self.later.swap_remove(place)),
@@ -259,7 +260,8 @@ impl<'a> Run<'a> {
         };
         let words = failure.fault.to_string();
         self.same = if self.same.0 == words { (words, self.same.1 + 1) } else { (words, 1) };
-        // A server in trouble may recover for the next prompt; one that cannot be reached, or that understands none, not.
+        // A server in trouble may recover for the next prompt; one that cannot be reached, or that understands none,
+        // not.
         let stays = !failure.fault.may_pass() || matches!(failure.fault, Fault::Connect { .. });
         if stays && self.same.1 >= SAME_FAILURES {
             self.ending = Some(Ending::Refused { fault: failure.fault.clone(), offered: Vec::new() });

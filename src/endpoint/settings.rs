@@ -50,7 +50,7 @@ pub struct SettingsError {
 /// retry_after_max_seconds = 120.0          # an endpoint that asks for a longer wait than this ends the run
 /// price_input = 0.15                       # money per million tokens of prompt; default: unknown
 /// price_output = 0.60                      # money per million tokens of answer; default: unknown
-/// price_cached_input = 0.075               # money per million tokens of prompt read from the cache; default: price_input
+/// price_cached_input = 0.075               # the same, read from the endpoint's cache; default: price_input
 /// currency = "USD"                         # what the money is called
 /// spend_cap = 2.0                          # money that is never passed; needs both prices; default: no cap
 /// request_cap = 2000                       # requests sent at most, retries counted; default: no cap
