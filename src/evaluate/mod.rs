@@ -7,6 +7,7 @@
 //! - [`fields`]: precision, recall and F1 of the fields of JSON answers.
 //! - [`likelihood`]: perplexity and bits per byte.
 //! - [`curve`]: a loss curve smoothed, and what it says in plain words.
+//! - [`encs`]: what suggested replies save.
 //! - [`interval`]: how sure a proportion is.
 //! - [`significance`]: how sure any other figure is, and whether two systems differ by more than chance.
 //! - [`nearest`]: what looking up the most similar training pair would score.
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub mod curve;
+pub mod encs;
 pub mod fields;
 pub mod interval;
 pub mod json;
