@@ -7,6 +7,8 @@
 //! - [`fields`]: precision, recall and F1 of the fields of JSON answers.
 //! - [`likelihood`]: perplexity and bits per byte.
 //! - [`curve`]: a loss curve smoothed, and what it says in plain words.
+//! - [`agreement`]: how far annotators agree.
+//! - [`preference`]: which system people pick.
 //! - [`encs`]: what suggested replies save.
 //! - [`interval`]: how sure a proportion is.
 //! - [`significance`]: how sure any other figure is, and whether two systems differ by more than chance.
@@ -18,6 +20,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub mod agreement;
 pub mod curve;
 pub mod encs;
 pub mod fields;
@@ -25,6 +28,7 @@ pub mod interval;
 pub mod json;
 pub mod likelihood;
 pub mod nearest;
+pub mod preference;
 pub mod significance;
 
 pub use fields::FieldScore;
