@@ -9,6 +9,7 @@
 //! - [`curve`]: a loss curve smoothed, and what it says in plain words.
 //! - [`agreement`]: how far annotators agree.
 //! - [`preference`]: which system people pick.
+//! - [`errors`]: the errors that hurt, before and after, and what to do about them.
 //! - [`encs`]: what suggested replies save.
 //! - [`interval`]: how sure a proportion is.
 //! - [`significance`]: how sure any other figure is, and whether two systems differ by more than chance.
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub mod agreement;
 pub mod curve;
 pub mod encs;
+pub mod errors;
 pub mod fields;
 pub mod interval;
 pub mod json;
