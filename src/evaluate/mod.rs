@@ -9,6 +9,7 @@
 //! - [`curve`]: a loss curve smoothed, and what it says in plain words.
 //! - [`agreement`]: how far annotators agree.
 //! - [`preference`]: which system people pick.
+//! - [`cost`]: what a request costs on an own machine and at an endpoint.
 //! - [`errors`]: the errors that hurt, before and after, and what to do about them.
 //! - [`encs`]: what suggested replies save.
 //! - [`interval`]: how sure a proportion is.
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub mod agreement;
+pub mod cost;
 pub mod curve;
 pub mod encs;
 pub mod errors;
