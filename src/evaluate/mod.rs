@@ -10,6 +10,11 @@
 //! - [`fields`]: precision, recall and F1 of the fields of JSON answers.
 //! - [`likelihood`]: perplexity and bits per byte.
 //! - [`curve`]: a loss curve smoothed, and what it says in plain words.
+//! - [`agreement`]: how far annotators agree.
+//! - [`preference`]: which system people pick.
+//! - [`cost`]: what a request costs on an own machine and at an endpoint.
+//! - [`errors`]: the errors that hurt, before and after, and what to do about them.
+//! - [`encs`]: what suggested replies save.
 //! - [`interval`]: how sure a proportion is.
 //! - [`significance`]: how sure any other figure is, and whether two systems differ by more than chance.
 //! - [`report`]: several systems on one test set.
@@ -21,7 +26,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub mod agreement;
+pub mod cost;
 pub mod curve;
+pub mod encs;
+pub mod errors;
 pub mod fields;
 pub mod interval;
 pub mod json;
@@ -29,6 +38,7 @@ pub mod likelihood;
 pub mod mecab;
 pub mod metrics;
 pub mod nearest;
+pub mod preference;
 pub mod report;
 pub mod significance;
 pub mod tokens;
