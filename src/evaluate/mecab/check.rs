@@ -143,15 +143,13 @@ fn holds(trie: &[u8], tokens: usize, units: usize) -> bool {
         let Some((base, check)) = unit.split_first_chunk() else { return false };
         let Some(check) = check.first_chunk() else { return false };
         let (base, check) = (i32::from_le_bytes(*base), u32::from_le_bytes(*check) as usize);
-        match usize::try_from(base) {
-            // A state: its value lies at its base, what follows on a byte at most 256 further.
-            Ok(base) => base + 256 < units,
+        let Ok(state) = usize::try_from(base) else {
             // A value, at the place of the state it belongs to, so that no byte leads there.
-            Err(_) => {
-                let value = base.unsigned_abs() as usize - 1;
-                check == at && value & 0xff > 0 && (value >> 8) + (value & 0xff) <= tokens
-            }
-        }
+            let value = base.unsigned_abs() as usize - 1;
+            return check == at && value & 0xff > 0 && (value >> 8) + (value & 0xff) <= tokens;
+        };
+        // A state: its value lies at its base, what follows on a byte at most 256 further.
+        state + 256 < units
     })
 }
 

@@ -1,12 +1,12 @@
 //! Words of Japanese by `MeCab`'s ipadic dictionary, the tokens of sacreBLEU's `ja-mecab`.
 //!
 //! The dictionary is not part of togi (50 MB): it is a folder, given or found in the usual places, which is looked into once
-//! when it is opened and never again. The `awabi` crate walks it. As that crate trusts what it reads, [`check`] goes through
-//! the files first, and [`Mecab::words`] hands it only such text as it can take.
+//! when it is opened and never again. The `awabi` crate walks it. As that crate trusts what it reads, the files are gone
+//! through first, and [`Mecab::words`] hands it only such text as it can take.
 //!
 //! This is the one part of `evaluate` that opens files. The words are those of sacreBLEU 2.6.0 with mecab-python3 1.0.12,
-//! but for texts it cannot read to their end (those with a NUL character) and those of more than [`PIECE`] bytes, which are
-//! cut in pieces.
+//! but for texts it cannot read to their end (those with a NUL character) and those of more than 32,000 bytes, which
+//! are cut in pieces.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -30,7 +30,7 @@ pub use answer::{ExactMatch, aio, nfkc, squad};
 pub use bleu::Bleu;
 pub use corpus::{Chrf, Chrfs, CorpusScores, JsonTotals, corpus};
 pub use leaves::{FieldF1, JsonScores};
-pub use note::Note;
+pub use note::{Note, tokens_of};
 pub use rouge::Rouge;
 
 /// The version of sacreBLEU whose numbers are reproduced, which its signatures name. It says what a number can be compared

@@ -8,6 +8,7 @@ use super::grams::{Grams, WORD};
 use super::{Prf, lcs, prf};
 
 /// ROUGE over one kind of tokens. With several references each figure is that of the reference with the best F1 for it.
+#[allow(clippy::struct_field_names)] // the metrics' own names
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Rouge {
     /// Over tokens.

@@ -152,6 +152,16 @@ fn scores_say_which_tokens_they_rest_on() {
     assert_eq!(read(Some("de"), "Messer schärfen"), ("default", "13a"));
     let without = serde_json::to_value(row("研ぐ", &["研ぐ"], Some("ja"), None)).unwrap();
     assert!(without["rouge"].get("mecab").is_none() && without["bleu"].get("ja-mecab").is_none(), "{without}");
+    for (figure, tokens) in [
+        ("em_raw", "the whole text"),
+        ("rougeLsum_stem_f", "words of a-z and 0-9, stemmed"),
+        ("bleu_13a_lc", "13a in lower case"),
+        ("chrF2", "characters"),
+        ("chrF2++", "characters and words"),
+        ("json_f1", "JSON leaves, path and value"),
+    ] {
+        assert_eq!(tokens_of(figure), tokens, "{figure}");
+    }
     let Some(words) = dictionary() else { return };
     let with = serde_json::to_value(row("研ぐ", &["研ぐ"], Some("ja"), Some(words))).unwrap();
     assert_eq!((&with["tokens"]["rouge"], &with["tokens"]["bleu"]), (&"mecab".into(), &"ja-mecab".into()));

@@ -2,7 +2,7 @@
 //! is made with.
 //!
 //! The algorithm is M. F. Porter's "An algorithm for suffix stripping" (1980), whose step numbers and notation are kept: a
-//! word is [C](VC){m}[V] in runs of consonants and vowels, and m is its *measure*. NLTK departs from it in a list of
+//! word is `[C](VC){m}[V]` in runs of consonants and vowels, and m is its *measure*. NLTK departs from it in a list of
 //! irregular words, in leaving words of one or two letters alone, in `ies`, `ied`, final `y`, `bli`, `alli`, `fulli` and
 //! `logi`, and in what counts as a short syllable.
 
