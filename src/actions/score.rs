@@ -90,8 +90,8 @@ pub struct Scored {
 /// Scores the lines of a file.
 ///
 /// # Errors
-/// When the file cannot be read, a line of it is not what it should be (named with its number), or the dictionary that was
-/// named cannot be opened.
+/// When the file cannot be read, a line of it is not what it should be (named with its number), or the dictionary that
+/// was named cannot be opened.
 pub fn score(request: &Request) -> Result<Scored, ActionError> {
     let path = request.file.as_path();
     let bytes =

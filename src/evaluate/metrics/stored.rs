@@ -1,12 +1,12 @@
 //! Texts of our own with the numbers that the reference implementations give them.
 
-/// An answer, its references, and 26 numbers in the order of the figures: the Levenshtein distance and indel ratio, the F1 of
-/// ROUGE-1, -2, -L and -Lsum by default, stemmed, character and `MeCab` tokens, BLEU by 13a, 13a in lower case, intl, char,
-/// ja-mecab and none, chrF2 and chrF2++.
+/// An answer, its references, and 26 numbers in the order of the figures: the Levenshtein distance and indel ratio, the
+/// F1 of ROUGE-1, -2, -L and -Lsum by default, stemmed, character and `MeCab` tokens, BLEU by 13a, 13a in lower case,
+/// intl, char, ja-mecab and none, chrF2 and chrF2++.
 pub type Case = (&'static str, &'static [&'static str], &'static str);
 
-/// Made with sacrebleu 2.6.0, `rouge_score` 0.1.2 with nltk 3.10.4, Levenshtein 0.27.5, mecab-python3 1.0.12 with ipadic
-/// 1.0.0, Python 3.11; rounded to nine places.
+/// Made with sacrebleu 2.6.0, `rouge_score` 0.1.2 with nltk 3.10.4, Levenshtein 0.27.5, mecab-python3 1.0.12 with
+/// ipadic 1.0.0, Python 3.11; rounded to nine places.
 pub const CASES: [Case; 14] = [
     (
         "Soak the stone for ten minutes before you sharpen the knife.",
