@@ -128,6 +128,7 @@ fn every_verb_helps_with_an_example() {
         "lint",
         "dedupe",
         "split",
+        "score",
         "stats",
         "quarantine",
         "train",

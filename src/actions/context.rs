@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{self, Config};
 use crate::data::export::ExportError;
 use crate::data::import::ImportError;
+use crate::evaluate::mecab::MecabError;
 use crate::job::{Job, JobError};
 use crate::model::weights::{Source, SourceError, hub};
 use crate::project::{ModelRef, Project, ProjectError};
@@ -45,6 +46,8 @@ pub enum ActionError {
     Training(#[from] TrainingError),
     #[error(transparent)]
     Answer(#[from] AnswerError),
+    #[error(transparent)]
+    Mecab(#[from] MecabError),
     #[error("cannot {action} {}: {cause}", path.display())]
     File { action: &'static str, path: PathBuf, cause: std::io::Error },
     #[error("{0}")]

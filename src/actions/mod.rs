@@ -20,6 +20,7 @@ pub mod records;
 pub mod rehearsal;
 pub mod render;
 pub mod runs;
+pub mod score;
 pub mod train;
 
 pub use context::{ActionError, Context};

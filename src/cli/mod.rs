@@ -31,6 +31,7 @@ mod records;
 mod reject;
 mod render;
 mod runs;
+mod score;
 mod show;
 mod split;
 mod stats;
@@ -96,6 +97,7 @@ enum Verb {
     Generate(generate::Generate),
     Compare(compare::Compare),
     Eval(eval::Eval),
+    Score(score::Score),
     Render(render::Render),
     Prompts(prompts::Prompts),
     Export(export::Export),
@@ -133,6 +135,7 @@ impl Verb {
             Self::Generate(verb) => verb.run(place),
             Self::Compare(verb) => verb.run(place),
             Self::Eval(verb) => verb.run(place),
+            Self::Score(verb) => verb.run(),
             Self::Render(verb) => verb.run(place),
             Self::Prompts(verb) => verb.run(place),
             Self::Export(verb) => verb.run(place),

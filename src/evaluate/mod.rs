@@ -3,7 +3,8 @@
 //! They take what a model answered and what would have been right, and know no file, model, run or screen, so stored
 //! answers can be scored again at any time. (One thing is opened: [`mecab`]'s dictionary, where Japanese is cut into words.)
 //!
-//! - [`metrics`]: the scores of texts (exact match, F1, edit distance, ROUGE, BLEU, chrF, JSON), of a row and of a corpus.
+//! - [`metrics`]: the scores of texts (exact match, F1, edit distance, ROUGE, BLEU, chrF, JSON), of a row and of a
+//!   corpus.
 //! - [`tokens`]: the ways a text is cut before it is scored.
 //! - [`mecab`]: words of Japanese by a dictionary.
 //! - [`json`]: an answer read the way Python's `json` module reads it.

@@ -1,10 +1,10 @@
 //! A dictionary read through before it is trusted: after this no text leads its reader past the end of a file.
 //!
-//! Layout, all numbers little-endian: `sys.dic` and `unk.dic` have a header of 72 bytes (file size xor [`MAGIC`], version
-//! 102, type, words, left ids, right ids, bytes of the trie, of the tokens and of the features, 0, then the character set
-//! in 32 bytes), a double-array trie (`i32` base, `u32` check), tokens of 16 bytes and features that end with NUL.
-//! `matrix.bin` has both counts of ids as `u16` and a cost (`i16`) for each pair. `char.bin` has the count of categories,
-//! their names in 32 bytes each, and 65,535 entries of 4 bytes.
+//! Layout, all numbers little-endian: `sys.dic` and `unk.dic` have a header of 72 bytes (file size xor [`MAGIC`],
+//! version 102, type, words, left ids, right ids, bytes of the trie, of the tokens and of the features, 0, then the
+//! character set in 32 bytes), a double-array trie (`i32` base, `u32` check), tokens of 16 bytes and features that end
+//! with NUL. `matrix.bin` has both counts of ids as `u16` and a cost (`i16`) for each pair. `char.bin` has the count of
+//! categories, their names in 32 bytes each, and 65,535 entries of 4 bytes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -123,7 +123,8 @@ fn dictionary<'a>(file: &'a Bytes, folder: &Path, ids: (u16, u16)) -> Result<Tri
         let [l0, l1, r0, r1, _, _, _, _, f0, f1, f2, f3, ..] = token else {
             return Err(file.damaged("its last word is cut off"));
         };
-        // A word's left id is the right-hand one of the pair that is looked up, so each is held against the other count.
+        // A word's left id is the right-hand one of the pair that is looked up, so each is held against the other
+        // count.
         let left = u16::from_le_bytes([*l0, *l1]);
         let right = u16::from_le_bytes([*r0, *r1]);
         let feature = u32::from_le_bytes([*f0, *f1, *f2, *f3]) as usize;
@@ -137,21 +138,20 @@ fn dictionary<'a>(file: &'a Bytes, folder: &Path, ids: (u16, u16)) -> Result<Tri
     Ok(Trie { words: file.u32(12)?, units })
 }
 
-/// Whether every step in the trie stays within the file (`units` long from the trie on), and every value within `tokens`.
+/// Whether every step in the trie stays within the file (`units` long from the trie on), and every value within
+/// `tokens`.
 fn holds(trie: &[u8], tokens: usize, units: usize) -> bool {
     trie.chunks(UNIT).enumerate().all(|(at, unit)| {
         let Some((base, check)) = unit.split_first_chunk() else { return false };
         let Some(check) = check.first_chunk() else { return false };
         let (base, check) = (i32::from_le_bytes(*base), u32::from_le_bytes(*check) as usize);
-        match usize::try_from(base) {
-            // A state: its value lies at its base, what follows on a byte at most 256 further.
-            Ok(base) => base + 256 < units,
+        let Ok(state) = usize::try_from(base) else {
             // A value, at the place of the state it belongs to, so that no byte leads there.
-            Err(_) => {
-                let value = base.unsigned_abs() as usize - 1;
-                check == at && value & 0xff > 0 && (value >> 8) + (value & 0xff) <= tokens
-            }
-        }
+            let value = base.unsigned_abs() as usize - 1;
+            return check == at && value & 0xff > 0 && (value >> 8) + (value & 0xff) <= tokens;
+        };
+        // A state: its value lies at its base, what follows on a byte at most 256 further.
+        state + 256 < units
     })
 }
 

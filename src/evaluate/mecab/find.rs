@@ -19,8 +19,8 @@ const SYSTEM: [&str; 9] = [
     "/var/lib/mecab/dic/debian",
 ];
 
-/// The folder that the environment names, else the first of the usual ones that holds a dictionary. One that is named is
-/// returned whatever it holds.
+/// The folder that the environment names, else the first of the usual ones that holds a dictionary. One that is named
+/// is returned whatever it holds.
 pub fn folder() -> Option<PathBuf> {
     if let Some(named) = env::var_os(VARIABLE).filter(|named| !named.is_empty()) {
         return Some(named.into());

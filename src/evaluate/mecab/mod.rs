@@ -1,12 +1,12 @@
 //! Words of Japanese by `MeCab`'s ipadic dictionary, the tokens of sacreBLEU's `ja-mecab`.
 //!
-//! The dictionary is not part of togi (50 MB): it is a folder, given or found in the usual places, which is looked into once
-//! when it is opened and never again. The `awabi` crate walks it. As that crate trusts what it reads, [`check`] goes through
-//! the files first, and [`Mecab::words`] hands it only such text as it can take.
+//! The dictionary is not part of togi (50 MB): it is a folder, given or found in the usual places, which is looked into
+//! once when it is opened and never again. The `awabi` crate walks it. As that crate trusts what it reads, the files
+//! are gone through first, and [`Mecab::words`] hands it only such text as it can take.
 //!
-//! This is the one part of `evaluate` that opens files. The words are those of sacreBLEU 2.6.0 with mecab-python3 1.0.12,
-//! but for texts it cannot read to their end (those with a NUL character) and those of more than [`PIECE`] bytes, which are
-//! cut in pieces.
+//! This is the one part of `evaluate` that opens files. The words are those of sacreBLEU 2.6.0 with mecab-python3
+//! 1.0.12, but for texts it cannot read to their end (those with a NUL character) and those of more than 32,000 bytes,
+//! which are cut in pieces.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -27,8 +27,8 @@ const FILES: [&str; 4] = ["sys.dic", "unk.dic", "char.bin", "matrix.bin"];
 /// Words of the IPA dictionary, by which sacreBLEU knows it.
 const IPADIC_WORDS: u32 = 392_126;
 
-/// Bytes of text that are cut into words at once. Costs are summed in 32 bits, a byte is a word at least, and a word costs
-/// 65,535 at most (two 16-bit costs), so a path through these many bytes cannot overflow.
+/// Bytes of text that are cut into words at once. Costs are summed in 32 bits, a byte is a word at least, and a word
+/// costs 65,535 at most (two 16-bit costs), so a path through these many bytes cannot overflow.
 const PIECE: usize = 32_000;
 
 /// Why there are no Japanese words.
@@ -83,9 +83,9 @@ impl fmt::Debug for Mecab {
 }
 
 impl Mecab {
-    /// Opens the dictionary that is `named`, else the one that the variable [`VARIABLE`] names, else the first in the usual
-    /// places: where Debian's mecab-ipadic-utf8 and other systems' packages put it, and pip's `ipadic` beside the Python
-    /// that is on the path.
+    /// Opens the dictionary that is `named`, else the one that the variable [`VARIABLE`] names, else the first in the
+    /// usual places: where Debian's mecab-ipadic-utf8 and other systems' packages put it, and pip's `ipadic` beside the
+    /// Python that is on the path.
     ///
     /// # Errors
     /// [`MecabError::NotFound`] where none is named and none found; else what is wrong with the one that is.
@@ -184,8 +184,8 @@ fn is_in_table(c: char) -> bool {
     folded != 0xFFFF
 }
 
-/// Opens `folder` with `awabi`, which takes its place from a configuration file: one is written for the moment. As a path
-/// with white space cannot stand in it, a link does.
+/// Opens `folder` with `awabi`, which takes its place from a configuration file: one is written for the moment. As a
+/// path with white space cannot stand in it, a link does.
 fn tokenizer(folder: &Path) -> std::io::Result<Tokenizer> {
     let here = tempfile::TempDir::new()?;
     let folder = folder.canonicalize()?;

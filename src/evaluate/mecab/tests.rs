@@ -111,3 +111,14 @@ fn a_damaged_or_foreign_dictionary_is_refused_and_a_path_with_blanks_is_not() {
     });
     assert!(costs.unwrap_err().to_string().contains("not there"));
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+    #[test]
+    fn no_text_is_too_strange(text in r"(\PC|\pC|[あ-ん一-龠ｱ-ﾝ]{3}|[\x{18300}-\x{18400}]| |\n){0,60}") {
+        if let Some(mecab) = dictionary() {
+            let bare: String = text.chars().filter(|c| !white::is_space(*c)).collect();
+            proptest::prop_assert_eq!(mecab.words(&text).concat(), bare);
+        }
+    }
+}

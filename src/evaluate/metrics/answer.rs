@@ -50,8 +50,8 @@ fn folded(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { text.nfkc().collect::<String>().to_lowercase() }
 }
 
-/// The form of the `SQuAD` script (P. Rajpurkar et al., 2016): lower case, without ASCII punctuation, without the words a,
-/// an and the, runs of white space as single blanks.
+/// The form of the `SQuAD` script (P. Rajpurkar et al., 2016): lower case, without ASCII punctuation, without the words
+/// a, an and the, runs of white space as single blanks.
 #[must_use]
 pub fn squad(text: &str) -> String {
     let mut lower = text.to_lowercase();
@@ -70,8 +70,8 @@ pub fn squad(text: &str) -> String {
     white::words(&kept).collect::<Vec<_>>().join(" ")
 }
 
-/// The form of the Japanese quiz competition AI王 (AIO) and of JAQKET's official scoring: the wave dashes made one, NFKC,
-/// lower case, out of their quotation marks 「」 and 『』, without ・ = - and white space, without what stands in
+/// The form of the Japanese quiz competition AI王 (AIO) and of JAQKET's official scoring: the wave dashes made one,
+/// NFKC, lower case, out of their quotation marks 「」 and 『』, without ・ = - and white space, without what stands in
 /// parentheses.
 #[must_use]
 pub fn aio(text: &str) -> String {
@@ -172,15 +172,15 @@ pub fn levenshtein(answer: &str, references: &[&str]) -> usize {
     distances.min().unwrap_or_else(|| answer.chars().count())
 }
 
-/// 1 − the least number of insertions and deletions / the lengths of both, in code points: 1 for equal texts, 0 for texts
-/// with nothing in common. The best over the references.
+/// 1 − the least number of insertions and deletions / the lengths of both, in code points: 1 for equal texts, 0 for
+/// texts with nothing in common. The best over the references.
 pub fn indel_ratio(answer: &str, references: &[&str]) -> f64 {
     let ratio = |reference: &&str| rapidfuzz::distance::indel::normalized_similarity(answer.chars(), reference.chars());
     references.iter().map(ratio).fold(0.0, f64::max)
 }
 
-/// The indel ratio of the texts in [`aio`] form, to whole per cents (halves to even), as flexeval's `CharF1` has it; the
-/// best over the references.
+/// The indel ratio of the texts in [`aio`] form, to whole per cents (halves to even), as flexeval's `CharF1` has it;
+/// the best over the references.
 pub fn aio_fuzz(answer: &str, references: &[&str]) -> f64 {
     let own = aio(answer);
     let per_cent = |reference: &&str| (100.0 * indel_ratio(&own, &[&aio(reference)])).round_ties_even() / 100.0;

@@ -1,6 +1,6 @@
-//! chrF (M. Popović, "chrF: character n-gram F-score for automatic MT evaluation", 2015) and chrF++ ("chrF++: words helping
-//! character n-grams", 2017) as sacreBLEU 2.6.0 computes them: characters without white space, n-grams of 1 to 6, for chrF++
-//! also words, n-grams of 1 and 2; beta 2; no smoothing.
+//! chrF (M. Popović, "chrF: character n-gram F-score for automatic MT evaluation", 2015) and chrF++ ("chrF++: words
+//! helping character n-grams", 2017) as sacreBLEU 2.6.0 computes them: characters without white space, n-grams of 1 to
+//! 6, for chrF++ also words, n-grams of 1 and 2; beta 2; no smoothing.
 
 use super::VERSION;
 use super::grams::{CHARACTER, Grams, WORD};

@@ -7,8 +7,8 @@ pub const WORD: u32 = 32;
 /// Bits of a character in a gram of up to six: a code point takes 21.
 pub const CHARACTER: u32 = 21;
 
-/// The n-grams of one length in a text, each with how often it occurs. A gram is its tokens' numbers, side by side in 128
-/// bits; they are in order, so that two texts are compared by walking along both.
+/// The n-grams of one length in a text, each with how often it occurs. A gram is its tokens' numbers, side by side in
+/// 128 bits; they are in order, so that two texts are compared by walking along both.
 #[derive(Clone, Debug, Default)]
 pub struct Grams(Vec<(u128, u64)>);
 

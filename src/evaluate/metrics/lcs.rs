@@ -1,9 +1,11 @@
 //! The longest common subsequence, 64 cells of its table at a time.
 //!
-//! A row of the table, for the tokens of one text so far against all of the other, rises by 0 or 1 from cell to cell. A row
-//! is kept as those steps, a bit each, 0 where it rises; the next one comes from it by an addition (H. Hyyrö, "Bit-parallel
-//! LCS-length computation revisited", 2004). So a value is a count of zero bits, and a table of two texts of a thousand
-//! characters takes 125 kB and some microseconds.
+//! A row of the table, for the tokens of one text so far against all of the other, rises by 0 or 1 from cell to cell. A
+//! row is kept as those steps, a bit each, 0 where it rises; the next one comes from it by an addition (H. Hyyrö,
+//! "Bit-parallel LCS-length computation revisited", 2004). So a value is a count of zero bits, and a table of two texts
+//! of a thousand characters takes 125 kB and some microseconds.
+
+use std::collections::HashMap;
 
 /// Bits in a word.
 const WORD: usize = 64;
@@ -13,44 +15,45 @@ struct Columns {
     /// Tokens with their places, in order.
     places: Vec<(u32, usize)>,
     len: usize,
-    /// The places of one token as bits; all zero between rows.
-    mask: Vec<u64>,
+    /// The places, as bits, of each token that has more of them than a row has words (so there are 64 such tokens at most).
+    frequent: HashMap<u32, Vec<u64>>,
+    /// The places of another token as bits; all zero between rows.
+    rare: Vec<u64>,
 }
 
 impl Columns {
     fn new(tokens: &[u32]) -> Self {
         let mut places: Vec<(u32, usize)> = tokens.iter().copied().zip(0..).collect();
         places.sort_unstable();
-        Self { places, len: tokens.len(), mask: vec![0; tokens.len().div_ceil(WORD)] }
+        let words = tokens.len().div_ceil(WORD);
+        let runs = places.chunk_by(|(a, _), (b, _)| a == b).filter(|run| run.len() > words);
+        let frequent = runs.filter_map(|run| {
+            let mut mask = vec![0; words];
+            set(&mut mask, run);
+            Some((run.first()?.0, mask))
+        });
+        Self { frequent: frequent.collect(), places, len: tokens.len(), rare: vec![0; words] }
     }
 
     /// The row above the first.
     fn top(&self) -> Vec<u64> {
-        vec![u64::MAX; self.mask.len()]
+        vec![u64::MAX; self.rare.len()]
     }
 
     /// Goes from a row to the one below it, that of `token`.
     fn step(&mut self, row: &mut [u64], token: u32) {
-        let from = self.places.partition_point(|(other, _)| *other < token);
-        let own = self.places.get(from..).unwrap_or_default().iter().take_while(|(other, _)| *other == token);
-        let own: Vec<usize> = own.map(|(_, place)| *place).collect();
-        if own.is_empty() {
+        if let Some(mask) = self.frequent.get(&token) {
+            advance(row, mask);
             return;
         }
-        for place in &own {
-            if let Some(word) = self.mask.get_mut(place / WORD) {
-                *word |= 1 << (place % WORD);
-            }
-        }
-        let mut carry = false;
-        for (word, mask) in row.iter_mut().zip(&self.mask) {
-            let (sum, over) = word.overflowing_add(*word & mask);
-            let (sum, over_too) = sum.overflowing_add(u64::from(carry));
-            carry = over || over_too;
-            *word = sum | (*word & !mask);
-        }
-        for place in &own {
-            if let Some(word) = self.mask.get_mut(place / WORD) {
+        let from = self.places.partition_point(|(other, _)| *other < token);
+        let rest = self.places.get(from..).unwrap_or_default();
+        let count = rest.iter().take_while(|(other, _)| *other == token).count();
+        let Some(own) = rest.get(..count).filter(|own| !own.is_empty()) else { return };
+        set(&mut self.rare, own);
+        advance(row, &self.rare);
+        for (_, place) in own {
+            if let Some(word) = self.rare.get_mut(place / WORD) {
                 *word = 0;
             }
         }
@@ -64,6 +67,26 @@ impl Columns {
     }
 }
 
+/// Sets the bits of places.
+fn set(mask: &mut [u64], places: &[(u32, usize)]) {
+    for (_, place) in places {
+        if let Some(word) = mask.get_mut(place / WORD) {
+            *word |= 1 << (place % WORD);
+        }
+    }
+}
+
+/// Makes of a row the one below it, that of a token with its places in `mask`.
+fn advance(row: &mut [u64], mask: &[u64]) {
+    let mut carry = false;
+    for (word, mask) in row.iter_mut().zip(mask) {
+        let (sum, over) = word.overflowing_add(*word & mask);
+        let (sum, over_too) = sum.overflowing_add(u64::from(carry));
+        carry = over || over_too;
+        *word = sum | (*word & !mask);
+    }
+}
+
 /// How long the longest common subsequence is.
 pub fn length(a: &[u32], b: &[u32]) -> usize {
     let mut columns = Columns::new(b);
@@ -74,10 +97,12 @@ pub fn length(a: &[u32], b: &[u32]) -> usize {
     Columns::value(&row, columns.len)
 }
 
-/// The places in `reference` of the one longest common subsequence that `rouge_score` 0.1.2 reads out, the last one first.
+/// The places in `reference` of the one longest common subsequence that `rouge_score` 0.1.2 reads out, the last one
+/// first.
 ///
-/// There may be several; it goes from the end, takes equal tokens, and else passes over a token of `candidate` if only that
-/// keeps the length, otherwise over one of `reference`. The rows are made in blocks, of which one at a time is kept whole.
+/// There may be several; it goes from the end, takes equal tokens, and else passes over a token of `candidate` if only
+/// that keeps the length, otherwise over one of `reference`. The rows are made in blocks, of which one at a time is
+/// kept whole.
 pub fn places(reference: &[u32], candidate: &[u32]) -> Vec<usize> {
     let mut columns = Columns::new(candidate);
     let block = reference.len().isqrt().max(1);

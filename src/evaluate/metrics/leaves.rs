@@ -4,7 +4,8 @@
 //! `a.b = 1`, `l[] = 2` and `l[] = 2` again. What is counted:
 //!
 //! - Leaves are texts, numbers, `true`, `false`, `null`, and empty lists and objects.
-//! - Items of a list share one path, so their order does not count, but how often a value occurs does. Of a list of objects
+//! - Items of a list share one path, so their order does not count, but how often a value occurs does. Of a list of
+//!   objects
 //!   it does not count which fields stand together.
 //! - Two leaves are equal where path and canonical value are: `1` and `1.0` differ, as in [`json`].
 //! - A leaf of the answer that the reference lacks counts against precision, one of the reference that the answer lacks
@@ -65,8 +66,8 @@ pub struct JsonScores {
     pub fields: FieldF1,
 }
 
-/// Scores an answer; `None` unless every reference is a JSON object or list. (A bare number or word can be JSON, too, but
-/// is more often just text.)
+/// Scores an answer; `None` unless every reference is a JSON object or list. (A bare number or word can be JSON, too,
+/// but is more often just text.)
 pub fn score(answer: &str, references: &[&str]) -> Option<JsonScores> {
     let first_mark = |text: &&str| text.trim_start().starts_with(['{', '[']);
     if references.is_empty() || !references.iter().all(first_mark) {

@@ -5,8 +5,8 @@
 //! Every score that rests on tokens stands under the name of its [`Tokens`]. Those of Japanese words need a dictionary
 //! ([`Mecab`]); without one they are left out, and the note on tokens says which ones to read instead.
 //!
-//! Answers do not depend on one another: [`rows`] scores them on all cores, in their order. [`corpus`] needs no texts, only
-//! scored rows, so that a resampled corpus costs next to nothing.
+//! Answers do not depend on one another: [`rows`] scores them on all cores, in their order. [`corpus`] needs no texts,
+//! only scored rows, so that a resampled corpus costs next to nothing.
 
 use std::collections::HashMap;
 
@@ -30,11 +30,11 @@ pub use answer::{ExactMatch, aio, nfkc, squad};
 pub use bleu::Bleu;
 pub use corpus::{Chrf, Chrfs, CorpusScores, JsonTotals, corpus};
 pub use leaves::{FieldF1, JsonScores};
-pub use note::Note;
+pub use note::{Note, tokens_of};
 pub use rouge::Rouge;
 
-/// The version of sacreBLEU whose numbers are reproduced, which its signatures name. It says what a number can be compared
-/// with, not what computed it.
+/// The version of sacreBLEU whose numbers are reproduced, which its signatures name. It says what a number can be
+/// compared with, not what computed it.
 pub const VERSION: &str = "2.6.0";
 
 /// Precision, recall and F1, 0 to 1.

@@ -23,6 +23,9 @@ pub struct Note {
     pub chrf2pp: &'static str,
     /// What `lev` and `indel_ratio` count.
     pub lev: &'static str,
+    /// Whether the text is Japanese.
+    #[serde(skip)]
+    pub japanese: bool,
 }
 
 impl Note {
@@ -53,8 +56,37 @@ impl Note {
             chrf2: "characters",
             chrf2pp: "characters and words",
             lev: "characters",
+            japanese: kind == Kind::Japanese,
         }
     }
+}
+
+/// What the figure of this name (as in [`RowScores::figures`](super::RowScores::figures)) counts, in words.
+#[must_use]
+pub fn tokens_of(figure: &str) -> &'static str {
+    const ENDS: [(&str, &str); 10] = [
+        ("_default_f", "words of a-z and 0-9"),
+        ("_stem_f", "words of a-z and 0-9, stemmed"),
+        ("_char_f", "characters"),
+        ("_mecab_f", "Japanese words (MeCab, ipadic)"),
+        ("_13a", "13a: words and marks"),
+        ("_13a_lc", "13a in lower case"),
+        ("_intl", "intl: words and marks, any script"),
+        ("bleu_char", "characters"),
+        ("_ja-mecab", "Japanese words (MeCab, ipadic)"),
+        ("_none", "what white space separates"),
+    ];
+    const WHOLE: [(&str, &str); 7] = [
+        ("f1_squad", "words (SQuAD)"),
+        ("chrF2++", "characters and words"),
+        ("em_", "the whole text"),
+        ("json_f1", "JSON leaves, path and value"),
+        ("json_", "the whole text as JSON"),
+        ("aio_fuzz", "characters, quiz form"),
+        ("", "characters"),
+    ];
+    let ends = ENDS.iter().find(|(end, _)| figure.ends_with(end));
+    ends.or_else(|| WHOLE.iter().find(|(start, _)| figure.starts_with(start))).map_or("", |(_, words)| words)
 }
 
 /// How a language is written, as far as tokens go.

@@ -1,4 +1,5 @@
-//! ROUGE (C.-Y. Lin, "ROUGE: a package for automatic evaluation of summaries", 2004) as `rouge_score` 0.1.2 computes it.
+//! ROUGE (C.-Y. Lin, "ROUGE: a package for automatic evaluation of summaries", 2004) as `rouge_score` 0.1.2 computes
+//! it.
 
 use std::collections::HashMap;
 
@@ -8,6 +9,7 @@ use super::grams::{Grams, WORD};
 use super::{Prf, lcs, prf};
 
 /// ROUGE over one kind of tokens. With several references each figure is that of the reference with the best F1 for it.
+#[allow(clippy::struct_field_names)] // the metrics' own names
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Rouge {
     /// Over tokens.
@@ -17,8 +19,8 @@ pub struct Rouge {
     /// By the longest common subsequence of the texts.
     #[serde(rename = "rougeL")]
     pub rouge_l: Prf,
-    /// By the union of the longest common subsequences of each line of the reference with all lines of the answer (section
-    /// 3.2), no token counted more often than it occurs.
+    /// By the union of the longest common subsequences of each line of the reference with all lines of the answer
+    /// (section 3.2), no token counted more often than it occurs.
     #[serde(rename = "rougeLsum")]
     pub rouge_lsum: Prf,
 }
@@ -28,7 +30,8 @@ pub struct Rouge {
 pub struct Text {
     /// Of the whole text.
     pub tokens: Vec<u32>,
-    /// Of each line that is not empty, where there are several. Cut one by one they can be other words than in the whole.
+    /// Of each line that is not empty, where there are several. Cut one by one they can be other words than in the
+    /// whole.
     pub lines: Option<Vec<Vec<u32>>>,
 }
 

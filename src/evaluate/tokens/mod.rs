@@ -1,9 +1,9 @@
 //! The ways a text is cut into tokens before it is scored. A figure means little without the name of its tokens.
 //!
-//! Each follows, token for token, what a reference implementation does: the BLEU tokenisers sacreBLEU 2.6.0, the ROUGE ones
-//! `rouge_score` 0.1.2 with NLTK's Porter stemmer. White space is Python's ([`white`]). General categories are those of
-//! the `regex` crate's Unicode tables, which may be newer than those of the Python that a figure is compared with: a code
-//! point assigned since then can fall into another category.
+//! Each follows, token for token, what a reference implementation does: the BLEU tokenisers sacreBLEU 2.6.0, the ROUGE
+//! ones `rouge_score` 0.1.2 with NLTK's Porter stemmer. White space is Python's ([`white`]). General categories are
+//! those of the `regex` crate's Unicode tables, which may be newer than those of the Python that a figure is compared
+//! with: a code point assigned since then can fall into another category.
 //!
 //! Words of Japanese come from a dictionary that is opened elsewhere ([`mecab`](super::mecab)).
 

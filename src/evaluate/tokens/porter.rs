@@ -1,10 +1,10 @@
-//! Porter's stemmer with the extensions of NLTK (its mode `NLTK_EXTENSIONS`, version 3.10.4), which is what stemmed ROUGE
-//! is made with.
+//! Porter's stemmer with the extensions of NLTK (its mode `NLTK_EXTENSIONS`, version 3.10.4), which is what stemmed
+//! ROUGE is made with.
 //!
-//! The algorithm is M. F. Porter's "An algorithm for suffix stripping" (1980), whose step numbers and notation are kept: a
-//! word is [C](VC){m}[V] in runs of consonants and vowels, and m is its *measure*. NLTK departs from it in a list of
-//! irregular words, in leaving words of one or two letters alone, in `ies`, `ied`, final `y`, `bli`, `alli`, `fulli` and
-//! `logi`, and in what counts as a short syllable.
+//! The algorithm is M. F. Porter's "An algorithm for suffix stripping" (1980), whose step numbers and notation are
+//! kept: a word is `[C](VC){m}[V]` in runs of consonants and vowels, and m is its *measure*. NLTK departs from it in a
+//! list of irregular words, in leaving words of one or two letters alone, in `ies`, `ied`, final `y`, `bli`, `alli`,
+//! `fulli` and `logi`, and in what counts as a short syllable.
 
 /// Words that have a stem of their own.
 const IRREGULAR: [(&str, &str); 16] = [

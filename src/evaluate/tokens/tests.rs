@@ -4,7 +4,7 @@ fn cut(tokens: Tokens, text: &str) -> String {
     tokens.of(text, None).unwrap().join("|")
 }
 
-/// sacrebleu 2.6.0, rouge_score 0.1.2 and nltk 3.10.4 say the same.
+/// sacrebleu 2.6.0, `rouge_score` 0.1.2 and nltk 3.10.4 say the same.
 #[test]
 fn texts_are_cut_as_the_references_cut_them() {
     let line = "Mr. Sato's knife-set cost $1,250.50 (was 9-10) &amp; lasts\u{1c}…for 3 kitchens.";

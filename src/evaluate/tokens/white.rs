@@ -1,5 +1,5 @@
-//! White space as Python sees it (`str.isspace`, `str.split`, `str.strip` and `\s`): Unicode's `White_Space` and the four
-//! separators U+001C to U+001F, which Rust does not count.
+//! White space as Python sees it (`str.isspace`, `str.split`, `str.strip` and `\s`): Unicode's `White_Space` and the
+//! four separators U+001C to U+001F, which Rust does not count.
 
 /// Whether Python's `str.isspace` holds of `c`.
 #[must_use]
