@@ -11,17 +11,19 @@
 //! - [`fields`]: precision, recall and F1 of the fields of JSON answers.
 //! - [`likelihood`]: perplexity and bits per byte.
 //! - [`curve`]: a loss curve smoothed, and what it says in plain words.
-//! - [`agreement`]: how far annotators agree.
-//! - [`preference`]: which system people pick.
-//! - [`cost`]: what a request costs on an own machine and at an endpoint.
-//! - [`errors`]: the errors that hurt, before and after, and what to do about them.
-//! - [`encs`]: what suggested replies save.
 //! - [`interval`]: how sure a proportion is.
 //! - [`significance`]: how sure any other figure is, and whether two systems differ by more than chance.
 //! - [`report`]: several systems on one test set.
 //! - [`nearest`]: what looking up the most similar training pair would score.
+//! - [`errors`]: the errors that hurt, before and after, and what to do about them.
+//! - [`agreement`]: how far annotators agree.
+//! - [`preference`]: which system people pick.
+//! - [`encs`]: what suggested replies save.
+//! - [`cost`]: what a request costs on an own machine and at an endpoint.
+//! - [`ladder`]: the smallest model and training set that are good enough.
 //!
-//! [`score`] puts together what `togi eval` prints of one set of answers, [`Report`] that of base and tuned side by side.
+//! [`score`] puts together what `togi eval` prints of one set of answers, [`Report`] that of base and tuned side by
+//! side.
 
 use std::collections::BTreeMap;
 
@@ -35,6 +37,7 @@ pub mod errors;
 pub mod fields;
 pub mod interval;
 pub mod json;
+pub mod ladder;
 pub mod likelihood;
 pub mod mecab;
 pub mod metrics;

@@ -6,8 +6,8 @@
 //! | as many for each item, not always the same ones | categories | [`fleiss`] |
 //! | any number, items left out here and there | categories, ranks or numbers | [`alpha`] |
 //!
-//! 1 is full agreement, 0 what chance gives, and below 0 they disagree more than by chance. Where all labels are of one category,
-//! chance would agree as well: the figures are then undefined, not 0 or 1, and a [`Undefined`] says so.
+//! 1 is full agreement, 0 what chance gives, and below 0 they disagree more than by chance. Where all labels are of one
+//! category, chance would agree as well: the figures are then undefined, not 0 or 1, and a [`Undefined`] says so.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -71,11 +71,11 @@ pub enum Undefined {
     },
 }
 
-/// Cohen's kappa of two annotators (J. Cohen, 1960; weighted: J. Cohen, 1968): the labels of each item, those of a scale numbered
-/// from one end to the other, all its labels counted, also those never given.
+/// Cohen's kappa of two annotators (J. Cohen, 1960; weighted: J. Cohen, 1968): the labels of each item, those of a
+/// scale numbered from one end to the other, all its labels counted, also those never given.
 ///
-/// `1 - sum of w O / sum of w E`, with `O` the shares of pairs of labels, `E` those that the two would have by chance, each
-/// keeping to his own shares of labels, and `w` how much a pair disagrees.
+/// `1 - sum of w O / sum of w E`, with `O` the shares of pairs of labels, `E` those that the two would have by chance,
+/// each keeping to his own shares of labels, and `w` how much a pair disagrees.
 ///
 /// # Errors
 /// There are no items, or all labels are one.
@@ -104,8 +104,8 @@ pub fn cohen<P: Borrow<(u32, u32)>>(items: &[P], weighting: Weighting) -> Result
 
 /// Fleiss' kappa (J. L. Fleiss, 1971): for each item the categories it was given, as many for each item.
 ///
-/// `(P - P_e) / (1 - P_e)`, with `P` the mean share of pairs of labels of an item that agree, and `P_e` the sum of the squared
-/// shares of the categories over all items.
+/// `(P - P_e) / (1 - P_e)`, with `P` the mean share of pairs of labels of an item that agree, and `P_e` the sum of the
+/// squared shares of the categories over all items.
 ///
 /// # Errors
 /// There are no items, or fewer than two labels for each; items have different numbers of labels; all labels are one.
@@ -135,11 +135,12 @@ pub fn fleiss<I: AsRef<[u32]>>(items: &[I]) -> Result<f64, Undefined> {
     Ok((agree / n - chance) / (1.0 - chance))
 }
 
-/// Krippendorff's alpha (K. Krippendorff, "Computing Krippendorff's Alpha-Reliability", 2011): for each item the labels it was given,
-/// `None` where an annotator gave none. Categories are given as any numbers, ranks as numbers in their order.
+/// Krippendorff's alpha (K. Krippendorff, "Computing Krippendorff's Alpha-Reliability", 2011): for each item the labels
+/// it was given, `None` where an annotator gave none. Categories are given as any numbers, ranks as numbers in their
+/// order.
 ///
-/// `1 - D_o / D_e`, disagreement observed over disagreement by chance, over all pairs of labels; an item with fewer than two labels
-/// is left out.
+/// `1 - D_o / D_e`, disagreement observed over disagreement by chance, over all pairs of labels; an item with fewer
+/// than two labels is left out.
 ///
 /// # Errors
 /// No item has two labels; all labels are one; a label is no finite number.
@@ -184,8 +185,8 @@ pub fn alpha<I: AsRef<[Option<f64>]>>(items: &[I], level: Level) -> Result<f64, 
         let at = counts.binary_search_by(|(label, _)| label.total_cmp(&(value + 0.0)));
         at.ok().and_then(|at| ranks.get(at)).copied().unwrap_or_default()
     };
-    // What is compared: the label itself, or the middle of its ranks; the sum over `g` from `c` to `k` of `n_g`, less half of `n_c`
-    // and `n_k`, is the difference of these middles.
+    // What is compared: the label itself, or the middle of its ranks; the sum over `g` from `c` to `k` of `n_g`, less
+    // half of `n_c` and `n_k`, is the difference of these middles.
     let place = |value: f64| if level == Level::Ordinal { rank(value) } else { value };
     let apart = |a: f64, b: f64| match level {
         Level::Nominal => f64::from(u8::from((a + 0.0).total_cmp(&(b + 0.0)).is_ne())),
@@ -204,12 +205,10 @@ pub fn alpha<I: AsRef<[Option<f64>]>>(items: &[I], level: Level) -> Result<f64, 
     Ok(1.0 - (n - 1.0) * observed / expected)
 }
 
-/// A figure of agreement with its bootstrap interval over items; resamples in which it is undefined (only one category was drawn)
-/// are left out, and the estimate says how many were not.
+/// A figure of agreement with its bootstrap interval over items; resamples in which it is undefined (only one category
+/// was drawn) are left out, and the estimate says how many were not.
 ///
-/// ```ignore
-/// with_interval(&pairs, |pairs| cohen(pairs, Weighting::Nominal), &Resampling::default())
-/// ```
+/// For example `with_interval(&pairs, |pairs| cohen(pairs, Weighting::Nominal), &Resampling::default())`.
 ///
 /// # Errors
 /// The figure is undefined for the items.

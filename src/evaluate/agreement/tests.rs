@@ -1,4 +1,5 @@
-//! Reference numbers: scikit-learn 1.9.1 (`cohen_kappa_score`), statsmodels 0.15.0 (`fleiss_kappa`), krippendorff 0.9.0.
+//! Reference numbers: scikit-learn 1.9.1 (`cohen_kappa_score`), statsmodels 0.15.0 (`fleiss_kappa`), krippendorff
+//! 0.9.0.
 
 use super::*;
 

@@ -77,7 +77,8 @@ assumptions! {
     generated_tokens_per_second = 30.0, "tokens a second";
     /// Hours in a month for which a machine is on and paid; all of them where it is to answer at any time.
     hours_per_month = 730.0, "hours a month";
-    /// The share of these hours in which requests can keep a machine busy: they come when they come, not one after the other.
+    /// The share of these hours in which requests can keep a machine busy: they come when they come, not one after the
+    /// other.
     utilisation = 0.5, "share, above 0 to 1";
     /// Price of a machine paid by the hour.
     per_hour = 0.5, "currency an hour";

@@ -1,12 +1,13 @@
 //! What a request costs on a machine of one's own, and at an endpoint that is paid by the token.
 //!
-//! A machine costs the same in a month whether it is busy or not, so its price of a request falls with the traffic; an endpoint's
-//! does not. From how many requests a month the own one is cheaper is the break-even. All that goes in is in
+//! A machine costs the same in a month whether it is busy or not, so its price of a request falls with the traffic; an
+//! endpoint's does not. From how many requests a month the own one is cheaper is the break-even. All that goes in is in
 //! [`Assumptions`], each with a name, a unit and a default; the arithmetic is:
 //!
 //! - seconds a request = prompt tokens / prompt speed + generated tokens / generating speed;
 //! - requests a machine can serve in a month = hours x 3,600 x utilisation / seconds a request;
-//! - a machine in a month, by the hour = price x hours; bought = purchase / (12 x years) + idle watts / 1,000 x hours x price of a kWh;
+//! - a machine in a month, by the hour = price x hours; bought = purchase / (12 x years) + idle watts / 1,000 x hours x
+//!   price of a kWh;
 //! - a request on top, bought = (watts - idle watts) / 1,000 x seconds / 3,600 x price of a kWh;
 //! - own month = machines x a machine + requests x a request + fixed cost / its months;
 //! - endpoint's month = requests x (tokens of both kinds x their prices).
@@ -49,8 +50,8 @@ pub enum Side {
 pub struct Costs {
     /// Machine seconds that a request takes.
     pub seconds_per_request: f64,
-    /// Requests that one machine can serve in a month; without end where a request takes no time.
-    pub requests_per_machine: f64,
+    /// Requests that one machine can serve in a month; none where a request takes no time, and they have no end.
+    pub requests_per_machine: Option<f64>,
     /// Machines needed for the month's requests, at least 1.
     pub machines: f64,
     /// Own cost of a month, the month's part of the fixed cost included.
@@ -59,7 +60,8 @@ pub struct Costs {
     pub own_per_request: Option<f64>,
     /// Own cost of 1,000 requests at this traffic; none without traffic.
     pub own_per_1000: Option<f64>,
-    /// What a request would cost on a machine as busy as the utilisation allows, without the fixed cost: the least it can be.
+    /// What a request would cost on a machine as busy as the utilisation allows, without the fixed cost: the least it
+    /// can be.
     pub own_per_request_busy: f64,
     /// The endpoint's cost of a month.
     pub endpoint_per_month: f64,
@@ -127,7 +129,7 @@ impl Assumptions {
         let saved = endpoint_month - (own_month - own.fixed);
         let mut costs = Costs {
             seconds_per_request: seconds,
-            requests_per_machine: own.capacity,
+            requests_per_machine: own.capacity.is_finite().then_some(own.capacity),
             machines,
             own_per_month: own_month,
             own_per_request,
@@ -208,8 +210,9 @@ impl Own {
 
     /// The least number of requests at which the month costs no more than at the endpoint.
     ///
-    /// With `m` machines, `n` requests cost no more from `n = (m machine + fixed) / (endpoint - request)` on, and these machines
-    /// can serve `m capacity`: the least `m` that can serve its own `n` is `fixed / (capacity (endpoint - request) - machine)`.
+    /// With `m` machines, `n` requests cost no more from `n = (m machine + fixed) / (endpoint - request)` on, and these
+    /// machines can serve `m capacity`: the least `m` that can serve its own `n` is `fixed / (capacity (endpoint -
+    /// request) - machine)`.
     fn break_even(&self, endpoint: f64) -> BreakEven {
         let each = endpoint - self.request;
         // What one machine as busy as it can be saves in a month.
@@ -241,10 +244,10 @@ impl Costs {
         if requests <= 0.0 {
             self.notes.push("without requests the machine still costs its month, and the endpoint nothing".to_owned());
         }
-        if self.machines > 1.0 {
+        if let Some(most) = self.requests_per_machine.filter(|_| self.machines > 1.0) {
             self.notes.push(format!(
                 "{requests:.0} requests a month are more than the {:.0} one machine can serve: {:.0} machines are counted",
-                self.requests_per_machine.floor(),
+                most.floor(),
                 self.machines
             ));
         }

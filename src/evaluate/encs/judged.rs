@@ -22,8 +22,8 @@ pub enum Kind {
 pub struct Judgement {
     /// What was done.
     pub kind: Kind,
-    /// Seconds from when the suggestion was shown until the message was answered. What is below 0 or no finite number was not
-    /// measured: the judgement counts, the time does not.
+    /// Seconds from when the suggestion was shown until the message was answered. What is below 0 or no finite number
+    /// was not measured: the judgement counts, the time does not.
     pub seconds: f64,
 }
 
@@ -67,16 +67,18 @@ impl Default for Times {
 /// What judgements say.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
-    /// The assumptions, with the counts and the mean seconds of the judgements put in; they can be edited and computed again.
+    /// The assumptions, with the counts and the mean seconds of the judgements put in; they can be edited and computed
+    /// again.
     pub assumptions: Assumptions,
-    /// The mean seconds of each kind, with a bootstrap interval: used, edited, ignored; none where no time was measured.
+    /// The mean seconds of each kind, with a bootstrap interval: used, edited, ignored; none where no time was
+    /// measured.
     pub t_use_s: Option<Estimate>,
     /// See `t_use_s`.
     pub t_edit_s: Option<Estimate>,
     /// See `t_use_s`.
     pub t_ignore_s: Option<Estimate>,
-    /// `ENCS` with a bootstrap interval over judgements: kinds and times vary together in it, where the standard error of
-    /// [`Savings`](super::Savings) takes the times for known.
+    /// `ENCS` with a bootstrap interval over judgements: kinds and times vary together in it, where the standard error
+    /// of [`Savings`](super::Savings) takes the times for known.
     pub encs: Option<Estimate>,
     /// What is odd about the judgements, in plain words; the notes of the savings come on top.
     pub notes: Vec<String>,
@@ -88,8 +90,8 @@ const OUTLIER: f64 = 10.0;
 impl Judged {
     /// Reads judgements.
     ///
-    /// A kind that never happened, or whose time was never measured, is given the unaided time, so that it saves nothing; a note
-    /// says so.
+    /// A kind that never happened, or whose time was never measured, is given the unaided time, so that it saves
+    /// nothing; a note says so.
     ///
     /// # Errors
     /// There are no judgements, or an assumption is below 0 or no finite number.

@@ -1,9 +1,9 @@
 //! Expected net cost savings: what a suggested reply saves or costs a message, in money.
 //!
-//! After Howell et al., ACL 2023 industry track (arXiv 2306.07402). A person who answers messages is shown a suggestion, and
-//! uses it as it is, edits it, or ignores it. For each of the three, `S = R (T_r - T) - C_m`: the person's cost per second
-//! times the seconds saved, less what the suggestion cost, which is paid in every case; and `ENCS = sum of P S`.
-//! Ignoring saves nothing and costs the time to read, so `T_ignore` should not be under `T_r`.
+//! After Howell et al., ACL 2023 industry track (arXiv 2306.07402). A person who answers messages is shown a
+//! suggestion, and uses it as it is, edits it, or ignores it. For each of the three, `S = R (T_r - T) - C_m`: the
+//! person's cost per second times the seconds saved, less what the suggestion cost, which is paid in every case; and
+//! `ENCS = sum of P S`. Ignoring saves nothing and costs the time to read, so `T_ignore` should not be under `T_r`.
 //!
 //! The cost of building the model is no part of it; it is shown apart, with the number of messages that pay it back.
 
@@ -81,10 +81,11 @@ pub struct Savings {
     pub encs_per_message: f64,
     /// The same without the cost of the suggestion, currency.
     pub gross_saving_per_message: f64,
-    /// The cost of a suggestion at which nothing is saved any more: the gross saving, currency. Below 0, no cost is low enough.
+    /// The cost of a suggestion at which nothing is saved any more: the gross saving, currency. Below 0, no cost is low
+    /// enough.
     pub break_even_cost_per_suggestion: f64,
-    /// Standard error of `ENCS` from the counts alone: `sqrt((sum of P S^2 - ENCS^2) / n)`, the multinomial's. It is 0 where
-    /// all judgements were of one kind, which says that they are few and not that it is sure.
+    /// Standard error of `ENCS` from the counts alone: `sqrt((sum of P S^2 - ENCS^2) / n)`, the multinomial's. It is 0
+    /// where all judgements were of one kind, which says that they are few and not that it is sure.
     pub std_error: f64,
     /// Seconds saved.
     pub seconds_saved_per_message: f64,

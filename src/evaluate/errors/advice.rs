@@ -7,8 +7,8 @@
 //! 3. what remains is mostly a lack of knowledge: **continue pre-training** on texts that hold it;
 //! 4. what remains is mostly behaviour: **instruction-tune** on more or better pairs.
 //!
-//! Each needs more than chance: a share has Wilson's interval, a comparison McNemar's test. Where these leave it open, the
-//! advice is that it cannot be told, with what is missing.
+//! Each needs more than chance: a share has Wilson's interval, a comparison McNemar's test. Where these leave it open,
+//! the advice is that it cannot be told, with what is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -233,8 +233,8 @@ impl Advice {
         }
     }
 
-    /// Whether the better prompt does what tuning does; `None` where tuning is better, where no prompt was tried, or where the
-    /// one tried did not help by more than chance.
+    /// Whether the better prompt does what tuning does; `None` where tuning is better, where no prompt was tried, or
+    /// where the one tried did not help by more than chance.
     fn weigh_prompt(&mut self, rows: &[Row<'_>], lines: &Lines) -> Option<(Verdict, String)> {
         let (test, prompted) = (self.prompted_tuned?, self.gap.prompted?);
         let Gap { tuned, records, base, .. } = self.gap;

@@ -19,7 +19,8 @@ pub enum Tongue {
 const WORDS: usize = 4;
 /// Letters under which whatlang's trigrams are a guess.
 const TRIGRAMS: usize = 60;
-/// Different Han characters without one kana from which a text is Chinese: no Japanese sentence of that length goes without.
+/// Different Han characters without one kana from which a text is Chinese: no Japanese sentence of that length goes
+/// without.
 const NO_KANA: usize = 25;
 /// Alphabet letters that say about as much as one Japanese character.
 const DENSER: usize = 3;

@@ -15,7 +15,7 @@ pub struct Marked {
 }
 
 impl Marked {
-    /// Takes what [`Catalogue::mark`] found of a record. A record that is there already is replaced.
+    /// Takes what [`Catalogue::mark`] found of a record. Of a record that is taken twice, the last counts.
     pub fn add(&mut self, record: impl Into<String>, marks: &[Mark]) {
         let record = record.into();
         let categories = marks.iter().map(|mark| mark.category.clone()).collect();
@@ -62,7 +62,8 @@ pub struct Matrix {
     pub changes: Vec<Change>,
     /// The names of the rows and columns of `transitions`: the categories, then [`NONE`].
     pub names: Vec<String>,
-    /// Records with the row's error before and the column's after. A record with several errors counts in several cells.
+    /// Records with the row's error before and the column's after. A record with several errors counts in several
+    /// cells.
     pub transitions: Vec<Vec<usize>>,
     /// Records without an error before.
     pub clean_before: usize,

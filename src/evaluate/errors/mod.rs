@@ -1,7 +1,7 @@
 //! Error categories: the errors that hurt a customer, by name, and which answers have them.
 //!
-//! A project names its categories in `togi.toml`, each with rules; an answer has an error of a category where one of its rules fires,
-//! or where a person says so:
+//! A project names its categories in `togi.toml`, each with rules; an answer has an error of a category where one of
+//! its rules fires, or where a person says so:
 //!
 //! ```toml
 //! [[errors]]
@@ -166,17 +166,18 @@ impl Catalogue {
 
     /// The errors of an answer, in the order of the categories: what the rules find.
     ///
-    /// `gold` holds the answers that would have been right; where there are none, the rules that compare with them do not fire.
+    /// `gold` holds the answers that would have been right; where there are none, the rules that compare with them do
+    /// not fire.
     #[must_use]
     pub fn mark<R: AsRef<str>>(&self, answer: &str, gold: &[R], input: &str) -> Vec<Mark> {
         self.mark_corrected(answer, gold, input, &[])
     }
 
-    /// The errors of an answer: what the rules find, and on top what a person says of this record and system, a later word over
-    /// an earlier one. Words on categories that the project no longer has are passed over.
+    /// The errors of an answer: what the rules find, and on top what a person says of this record and system, a later
+    /// word over an earlier one. Words on categories that the project no longer has are passed over.
     ///
-    /// Rules that only fire where nothing else did come last, so a person who takes an error away turns the answer into, say,
-    /// `wrong`, and one who adds an error turns `wrong` into that.
+    /// Rules that only fire where nothing else did come last, so a person who takes an error away turns the answer
+    /// into, say, `wrong`, and one who adds an error turns `wrong` into that.
     #[must_use]
     pub fn mark_corrected<R: AsRef<str>>(
         &self,

@@ -117,7 +117,8 @@ pub struct Length {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Language {
-    /// The language asked for, by its English name or its ISO 639-3 code; that of the right answers where none is named.
+    /// The language asked for, by its English name or its ISO 639-3 code; that of the right answers where none is
+    /// named.
     pub is: Option<String>,
 }
 
@@ -399,8 +400,8 @@ fn is_json_container(text: &str) -> bool {
     text.trim_start().starts_with(['{', '[']) && json_valid(text)
 }
 
-/// A text in which width and case make no difference: NFKC, then each letter through upper case to lower case, which folds
-/// `ß` and `ς` too.
+/// A text in which width and case make no difference: NFKC, then each letter through upper case to lower case, which
+/// folds `ß` and `ς` too.
 fn fold(text: &str) -> String {
     text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }

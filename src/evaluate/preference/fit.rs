@@ -37,8 +37,8 @@ impl Picks {
         self.won.get(over * self.systems + under).copied().unwrap_or_default()
     }
 
-    /// The log-odds at the most likely place, by Newton's method. It is unique, as the prior makes the function strictly
-    /// concave, and its mean is 0: each pick pulls one up as much as the other down.
+    /// The log-odds at the most likely place, by Newton's method. It is unique, as the prior makes the function
+    /// strictly concave, and its mean is 0: each pick pulls one up as much as the other down.
     pub fn fit(&self, prior: f64) -> Vec<f64> {
         let n = self.systems;
         let mut scores = vec![0.0; n];
@@ -110,8 +110,8 @@ impl Picks {
         (slope, curve)
     }
 
-    /// Where the scores rest on the prior. The picks alone give finite scores if, and only if, from each system one gets to each other
-    /// along "was picked at least half a time over" (L. R. Ford, 1957).
+    /// Where the scores rest on the prior. The picks alone give finite scores if, and only if, from each system one
+    /// gets to each other along "was picked at least half a time over" (L. R. Ford, 1957).
     pub fn warnings(&self, scores: &[Score]) -> Vec<Warning> {
         let n = self.systems;
         let mut warnings = Vec::new();
@@ -133,7 +133,8 @@ impl Picks {
         }
         let beats = reach(n, |a, b| self.won(a, b) > 0.0);
         for connected in groups {
-            // Systems that get to each other both ways stand together; a set of them that nobody outside gets to never lost.
+            // Systems that get to each other both ways stand together; a set of them that nobody outside gets to never
+            // lost.
             let classes = group(&connected, &|a, b| beats(a, b) && beats(b, a));
             let ahead = |class: &Vec<usize>| {
                 let outside = connected.iter().filter(|at| !class.contains(at));
@@ -180,8 +181,8 @@ fn group(systems: &[usize], together: &impl Fn(usize, usize) -> bool) -> Vec<Vec
     groups
 }
 
-/// Solves `matrix x = right` for a symmetric positive definite matrix by Gaussian elimination, which needs no pivoting for one;
-/// `None` where it is none.
+/// Solves `matrix x = right` for a symmetric positive definite matrix by Gaussian elimination, which needs no pivoting
+/// for one; `None` where it is none.
 fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Option<Vec<f64>> {
     let n = right.len();
     for column in 0..n {

@@ -1,12 +1,13 @@
 //! Which system people like better, from blind picks between two answers at a time.
 //!
-//! The Bradley-Terry model (R. A. Bradley & M. E. Terry, 1952): a system has a score in log-odds, and the chance that `a` is picked
-//! over `b` is `1 / (1 + e^(b - a))`. A tie counts as half a pick for each, as in Elo's chess ratings; the model of ties of R. R.
-//! Davidson (1970) gives the same order wherever all pairs are judged as often, and has one more number to explain.
+//! The Bradley-Terry model (R. A. Bradley & M. E. Terry, 1952): a system has a score in log-odds, and the chance that
+//! `a` is picked over `b` is `1 / (1 + e^(b - a))`. A tie counts as half a pick for each, as in Elo's chess ratings;
+//! the model of ties of R. R. Davidson (1970) gives the same order wherever all pairs are judged as often, and has one
+//! more number to explain.
 //!
-//! A system that won or lost everything, or that was never compared with some others, has no finite score by the picks alone.
-//! A weak prior gives one: each score is normal about 0 with a variance of `1 / prior`. A [`Warning`] says where the
-//! figures rest on it.
+//! A system that won or lost everything, or that was never compared with some others, has no finite score by the picks
+//! alone. A weak prior gives one: each score is normal about 0 with a variance of `1 / prior`. A [`Warning`] says where
+//! the figures rest on it.
 
 use serde::{Deserialize, Serialize};
 
@@ -40,8 +41,8 @@ pub struct Judgement {
 const POINTS: f64 = 400.0 / std::f64::consts::LN_10;
 /// Points of a system of mean score.
 pub const MEAN_POINTS: f64 = 1_000.0;
-/// The default of [`Settings::prior`]. With it, 3 wins of 3 give a chance of 0.95 to win the next one, 10 of 10 give 0.98; after 100
-/// picks, 60 to 40, it moves 0.600 to 0.5998.
+/// The default of [`Settings::prior`]. With it, 3 wins of 3 give a chance of 0.95 to win the next one, 10 of 10 give
+/// 0.98; after 100 picks, 60 to 40, it moves 0.600 to 0.5998.
 pub const PRIOR: f64 = 0.1;
 
 /// How scores are computed.
@@ -91,7 +92,8 @@ pub enum Warning {
     NeverLost(usize),
     /// No picks, directly or over others, connect these groups of systems: their scores cannot be compared.
     Disconnected(Vec<Vec<usize>>),
-    /// The systems of one group never lost nor tied against those outside of it, so how far apart they are is the prior's.
+    /// The systems of one group never lost nor tied against those outside of it, so how far apart they are is the
+    /// prior's.
     OneSided(Vec<usize>),
 }
 

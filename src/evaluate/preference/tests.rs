@@ -1,5 +1,5 @@
-//! Reference numbers: choix 0.4.1 (`opt_pairwise`, whose `alpha` is half of our prior; `mm_pairwise`), and scipy 1.17.1 (`minimize`)
-//! where there are ties.
+//! Reference numbers: choix 0.4.1 (`opt_pairwise`, whose `alpha` is half of our prior; `mm_pairwise`), and scipy 1.17.1
+//! (`minimize`) where there are ties.
 
 use super::*;
 

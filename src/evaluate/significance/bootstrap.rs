@@ -1,8 +1,8 @@
-//! The bootstrap: rows are drawn with replacement, as many as there are, and the statistic is computed again, many times over
-//! (B. Efron, 1979; Efron & Tibshirani, *An Introduction to the Bootstrap*, 1993).
+//! The bootstrap: rows are drawn with replacement, as many as there are, and the statistic is computed again, many
+//! times over (B. Efron, 1979; Efron & Tibshirani, *An Introduction to the Bootstrap*, 1993).
 //!
-//! Resample `r` draws from stream `r` of one `ChaCha8` generator, so the figures depend on the seed and the rows, and not on how
-//! many threads computed them.
+//! Resample `r` draws from stream `r` of one `ChaCha8` generator, so the figures depend on the seed and the rows, and
+//! not on how many threads computed them.
 
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -15,8 +15,8 @@ use super::super::interval::Interval;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Resampling {
-    /// Number of resamples. Default 2,000: Efron & Tibshirani (1993, section 13.3) ask for 1,000 or more for percentiles, and the
-    /// least p value that can come out is one in `resamples + 1`.
+    /// Number of resamples. Default 2,000: Efron & Tibshirani (1993, section 13.3) ask for 1,000 or more for
+    /// percentiles, and the least p value that can come out is one in `resamples + 1`.
     pub resamples: usize,
     /// The share of resamples that an interval holds, above 0 and under 1. Default 0.95.
     pub level: f64,
@@ -56,13 +56,15 @@ pub struct Comparison {
     pub interval: Option<Interval>,
     /// The two-sided p value of "there is no difference"; none where there are fewer than two rows.
     ///
-    /// `(1 + #{|d* - d| >= |d|}) / (1 + resamples)`, with `d` the difference and `d*` that of a resample: moved by `d`, the
-    /// differences of the resamples are what chance alone would give (Efron & Tibshirani 1993, section 16.4; the one added to
-    /// both, so that no p value is 0: Davison & Hinkley 1997, section 4.2). It is never under `2 / 2^rows`, the least that swapping
-    /// the two systems row by row could give: of very few rows that all agree, the bootstrap alone would be far too sure.
+    /// `(1 + #{|d* - d| >= |d|}) / (1 + resamples)`, with `d` the difference and `d*` that of a resample: moved by `d`,
+    /// the differences of the resamples are what chance alone would give (Efron & Tibshirani 1993, section 16.4; the
+    /// one added to both, so that no p value is 0: Davison & Hinkley 1997, section 4.2). It is never under `2 /
+    /// 2^rows`, the least that swapping the two systems row by row could give: of very few rows that all agree, the
+    /// bootstrap alone would be far too sure.
     pub p: Option<f64>,
-    /// Share of resamples in which the second scores higher, ties counting half: what Koehn (2004, "Statistical significance tests
-    /// for machine translation evaluation") calls the confidence that it is better; none where there are fewer than two rows.
+    /// Share of resamples in which the second scores higher, ties counting half: what Koehn (2004, "Statistical
+    /// significance tests for machine translation evaluation") calls the confidence that it is better; none where there
+    /// are fewer than two rows.
     pub second_better: Option<f64>,
     /// Number of rows.
     pub rows: usize,
@@ -94,8 +96,8 @@ impl Resampling {
         self.statistic(scores.len(), |rows| mean_of(scores, rows))
     }
 
-    /// Any statistic of `rows` rows, given as a function of the rows drawn (0 to `rows - 1`, some of them several times, others
-    /// not at all); `None` where there are none. Resamples in which it is no finite number are left out.
+    /// Any statistic of `rows` rows, given as a function of the rows drawn (0 to `rows - 1`, some of them several
+    /// times, others not at all); `None` where there are none. Resamples in which it is no finite number are left out.
     ///
     /// The function is called from several threads, with rows in the order they were drawn.
     pub fn statistic<F: Fn(&[usize]) -> f64 + Sync>(&self, rows: usize, statistic: F) -> Option<Estimate> {
@@ -117,8 +119,8 @@ impl Resampling {
         Ok(self.compare(first.len(), |rows| (mean_of(first, rows), mean_of(second, rows))))
     }
 
-    /// A statistic of two systems on the same `rows` rows, given as a function of the rows drawn that returns that of the first and
-    /// that of the second; `None` where there are no rows.
+    /// A statistic of two systems on the same `rows` rows, given as a function of the rows drawn that returns that of
+    /// the first and that of the second; `None` where there are no rows.
     pub fn compare<F>(&self, rows: usize, statistics: F) -> Option<Comparison>
     where
         F: Fn(&[usize]) -> (f64, f64) + Sync,
@@ -151,8 +153,9 @@ impl Resampling {
         })
     }
 
-    /// A function of each resample of `rows` rows, in the order of the resamples; nothing where there are fewer than two rows.
-    pub(in crate::evaluate) fn draw<T: Send, F>(&self, rows: usize, of: F) -> Vec<T>
+    /// A function of each resample of `rows` rows, in the order of the resamples; nothing where there are fewer than
+    /// two rows.
+    pub(in super::super) fn draw<T: Send, F>(&self, rows: usize, of: F) -> Vec<T>
     where
         F: Fn(&[usize]) -> Option<T> + Sync,
     {
@@ -171,7 +174,7 @@ impl Resampling {
     }
 
     /// The interval that holds the middle `level` of the values; none where there are none. The values are sorted.
-    pub(in crate::evaluate) fn interval(&self, values: &mut [f64]) -> Option<Interval> {
+    pub(in super::super) fn interval(&self, values: &mut [f64]) -> Option<Interval> {
         values.sort_by(f64::total_cmp);
         let level = if self.level.is_nan() { 0.95 } else { self.level.clamp(0.0, 1.0) };
         let outside = (1.0 - level) / 2.0;
@@ -184,8 +187,8 @@ fn mean_of(scores: &[f64], rows: &[usize]) -> f64 {
     rows.iter().filter_map(|row| scores.get(*row)).sum::<f64>() / rows.len() as f64
 }
 
-/// The value under which a share of the sorted values lies, straight lines between neighbours (definition 7 of Hyndman & Fan
-/// 1996, the one numpy and scipy use).
+/// The value under which a share of the sorted values lies, straight lines between neighbours (definition 7 of Hyndman
+/// & Fan 1996, the one numpy and scipy use).
 fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
     let at = share * (sorted.len().checked_sub(1)?) as f64;
     let (low, part) = (at.floor(), at.fract());
@@ -194,9 +197,9 @@ fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
     Some(below + (above - below) * part)
 }
 
-/// A number from 0 to `end - 1`, each as likely (D. Lemire, "Fast random integer generation in an interval", 2019). Written out
-/// here, so that stored figures outlive versions of the `rand` crate.
-pub(in crate::evaluate) fn below(generator: &mut ChaCha8Rng, end: usize) -> usize {
+/// A number from 0 to `end - 1`, each as likely (D. Lemire, "Fast random integer generation in an interval", 2019).
+/// Written out here, so that stored figures outlive versions of the `rand` crate.
+pub(in super::super) fn below(generator: &mut ChaCha8Rng, end: usize) -> usize {
     let end = u64::from(u32::try_from(end).unwrap_or(u32::MAX)).max(1);
     let mut wide = u64::from(generator.next_u32()) * end;
     // `2^32 mod end` of the low words are one too many.

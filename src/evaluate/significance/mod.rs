@@ -30,8 +30,8 @@ pub struct McNemar {
     /// The exact two-sided p value, `min(1, 2 P(X <= min(lost, gained)))` with X of the binomial distribution of
     /// `lost + gained` throws at one half; 1 where the systems differ on no row.
     pub p: f64,
-    /// The mid-p value, `2 P(X <= k) - P(X = k)` with the `k` above: the exact value errs towards "no difference", this one hardly
-    /// does (Fagerland, Lydersen & Laake 2013, BMC Medical Research Methodology 13:91).
+    /// The mid-p value, `2 P(X <= k) - P(X = k)` with the `k` above: the exact value errs towards "no difference", this
+    /// one hardly does (Fagerland, Lydersen & Laake 2013, BMC Medical Research Methodology 13:91).
     pub mid_p: f64,
 }
 
@@ -74,11 +74,11 @@ impl McNemar {
     }
 }
 
-/// The p values of several comparisons, each raised so that the chance of calling any of them significant by mistake stays what
-/// the level says (S. Holm, 1979); in the order given.
+/// The p values of several comparisons, each raised so that the chance of calling any of them significant by mistake
+/// stays what the level says (S. Holm, 1979); in the order given.
 ///
-/// The i-th smallest of m, counting from 0, is multiplied by `m - i`, and none is less than one before it; 1 is the most.
-/// What is no number counts as 1, and as a comparison made.
+/// The i-th smallest of m, counting from 0, is multiplied by `m - i`, and none is less than one before it; 1 is the
+/// most. What is no number counts as 1, and as a comparison made.
 #[must_use]
 pub fn holm(p: &[f64]) -> Vec<f64> {
     let clean: Vec<f64> = p.iter().map(|p| if p.is_nan() { 1.0 } else { p.clamp(0.0, 1.0) }).collect();

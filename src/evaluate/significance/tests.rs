@@ -1,8 +1,8 @@
-//! Reference numbers: scipy 1.17.1 (`binom`, `bootstrap`), statsmodels 0.15.0 (`mcnemar`, `multipletests`), numpy 2.4.6; the
-//! exact bootstrap distributions by going through all 6^6 resamples in numpy.
+//! Reference numbers: scipy 1.17.1 (`binom`, `bootstrap`), statsmodels 0.15.0 (`mcnemar`, `multipletests`), numpy
+//! 2.4.6; the exact bootstrap distributions by going through all 6^6 resamples in numpy.
 
+use super::super::Interval;
 use super::*;
-use crate::evaluate::Interval;
 
 #[track_caller]
 fn near(a: f64, b: f64, by: f64) {
