@@ -78,6 +78,13 @@ impl Context {
         Ok(Self { project: Project::find(start)?, config: Config::load()?, model: model.map(ModelRef::parse) })
     }
 
+    /// The same with another base model in place of the project's own; with the project's own where none is named.
+    #[must_use]
+    pub fn of_model(&self, model: Option<&str>) -> Self {
+        let model = model.map(ModelRef::parse).or_else(|| self.model.clone());
+        Self { project: self.project.clone(), config: self.config.clone(), model }
+    }
+
     /// The project's records.
     ///
     /// # Errors

@@ -29,6 +29,8 @@ pub struct Request {
     pub valid: Option<PathBuf>,
     /// `KEY=VALUE` over the project's `[train]` settings.
     pub set: Vec<String>,
+    /// Records to train and to validate on, in place of any file and of the project's.
+    pub rows: Option<(Vec<Record>, Vec<Record>)>,
 }
 
 /// Checks the data and freezes a run.
@@ -59,9 +61,10 @@ pub fn check(
 
 fn look(context: &mut Context, request: &Request, tell: &mut dyn FnMut(hub::Progress)) -> Result<Checked, ActionError> {
     let settings = context.settings(&request.set)?;
-    let (train, mut valid) = match &request.data {
-        Some(data) => (records(data)?, Vec::new()),
-        None => gold(&context.store()?)?,
+    let (train, mut valid) = match (&request.rows, &request.data) {
+        (Some(rows), _) => rows.clone(),
+        (None, Some(data)) => (records(data)?, Vec::new()),
+        (None, None) => gold(&context.store()?)?,
     };
     if let Some(path) = &request.valid {
         valid = records(path)?;

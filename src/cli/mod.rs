@@ -8,17 +8,20 @@ mod accept;
 mod bench;
 mod compare;
 mod config;
+mod cost;
 mod dedupe;
 mod demo;
 mod doctor;
 mod draft;
 mod edit;
+mod errors;
 mod eval;
 mod export;
 mod generate;
 mod import;
 mod init;
 mod judgements;
+mod ladder;
 mod lint;
 mod mark;
 mod models;
@@ -97,6 +100,9 @@ enum Verb {
     Generate(generate::Generate),
     Compare(compare::Compare),
     Eval(eval::Eval),
+    Errors(errors::ErrorsVerb),
+    Ladder(ladder::Ladder),
+    Cost(cost::Cost),
     Score(score::Score),
     Render(render::Render),
     Prompts(prompts::Prompts),
@@ -135,6 +141,9 @@ impl Verb {
             Self::Generate(verb) => verb.run(place),
             Self::Compare(verb) => verb.run(place),
             Self::Eval(verb) => verb.run(place),
+            Self::Errors(verb) => verb.run(place),
+            Self::Ladder(verb) => verb.run(place),
+            Self::Cost(verb) => verb.run(place),
             Self::Score(verb) => verb.run(),
             Self::Render(verb) => verb.run(place),
             Self::Prompts(verb) => verb.run(place),

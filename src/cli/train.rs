@@ -155,7 +155,7 @@ impl Train {
 
 impl Train {
     fn request(&self) -> Request {
-        Request { data: self.data.clone(), valid: self.valid.clone(), set: self.set.clone() }
+        Request { data: self.data.clone(), valid: self.valid.clone(), set: self.set.clone(), rows: None }
     }
 
     /// Leaves a job to a process of its own.

@@ -135,7 +135,7 @@ pub fn run(dir: &Path, control: &Control, see: &mut (dyn FnMut(Seen<'_>) + Send)
 
     see(Seen::Stage("LoRA learns from the training pairs"));
     let request =
-        train::Request { data: Some(data.join("train.jsonl")), valid: Some(data.join("valid.jsonl")), set: Vec::new() };
+        train::Request { data: Some(data.join("train.jsonl")), valid: Some(data.join("valid.jsonl")), ..Default::default() };
     let (job, facts) = train::prepare(&mut context, &request, &mut |_| ())?;
     let mut valid = Vec::new();
     let summary = train::run(&job, false, control, &mut |event| {

@@ -5,7 +5,9 @@ use serde::Serialize;
 use super::super::context::{ActionError, Context, Download};
 use super::score::question;
 use super::{Measured, Request, System, measure};
-use crate::evaluate::errors::{Advice, Catalogue, Category, Correction, Lines, Marked, Systems};
+use crate::evaluate::errors::advice::{Lines, Systems};
+use crate::evaluate::errors::matrix::Marked;
+use crate::evaluate::errors::{Advice, Catalogue, Category, Correction};
 use crate::store::Store;
 
 pub use crate::evaluate::errors::{Cause, Matrix};

@@ -4,6 +4,7 @@
 //! them as they come, so a stopped one goes on where it was and the same one again asks nobody. The report is made of what is
 //! stored: metrics can be changed and computed anew at will.
 
+pub mod errors;
 mod local;
 mod score;
 mod service;
@@ -130,6 +131,9 @@ pub struct Evaluated {
     pub adapter: Option<String>,
     /// All systems, compared.
     pub report: Report,
+    /// What errors the answers have before and after, and what that says; none of fewer than two systems.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errors: Option<errors::Errors>,
     /// Each system's answers by place.
     #[serde(skip)]
     pub answers: Vec<(String, Vec<Option<String>>)>,
@@ -164,6 +168,7 @@ pub fn evaluate(
     let mut store = context.store()?;
     let measured = measure(context, &mut store, request, tell, see)?;
     let mut found = score::report(&store, &measured, request)?;
+    found.errors = errors::find(context, &store, &measured)?;
     found.seconds = started.elapsed().as_secs_f64();
     Ok(found)
 }

@@ -63,7 +63,7 @@ pub(super) fn report(store: &Store, measured: &Measured, request: &Request) -> R
     let said = |c: &Candidate| c.answers.iter().map(|given| given.as_ref().map(|given| given.text.clone())).collect();
     let answers = candidates.iter().map(|c| (c.name.clone(), said(c))).collect();
     let ids = records.iter().map(|record| record.id.clone()).collect();
-    Ok(Evaluated { summary, generated_per_s, seconds: 0.0, adapter, report, answers, ids })
+    Ok(Evaluated { summary, generated_per_s, seconds: 0.0, adapter, report, errors: None, answers, ids })
 }
 
 /// The figures that `togi eval --json` has always had.
@@ -76,7 +76,7 @@ fn scores(records: &[Record], generations: &[Generation]) -> Option<Scores> {
 }
 
 /// A row as a person reads it in a report.
-fn question(record: &Record) -> Question {
+pub(super) fn question(record: &Record) -> Question {
     let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let asks = match &record.kind {
         Kind::Pair { fields, .. } => {
