@@ -99,7 +99,8 @@ impl Context {
     /// # Errors
     /// When the project names no model, or the Hub does not give it.
     pub fn base(&mut self, tell: &mut dyn FnMut(hub::Progress)) -> Result<BaseModel, ActionError> {
-        self.locate(self.model.clone(), tell)
+        let given = self.model.clone();
+        self.locate(given.as_ref(), tell)
     }
 
     /// The base model with its fingerprint; `model` stands in for the project's own where it is given.
@@ -112,7 +113,7 @@ impl Context {
         tell: &mut dyn FnMut(hub::Progress),
     ) -> Result<BaseModel, ActionError> {
         let given = model.map(ModelRef::parse).or_else(|| self.model.clone());
-        let mut base = self.locate(given, tell)?;
+        let mut base = self.locate(given.as_ref(), tell)?;
         Source::open(Path::new(&base.path))?.identity().clone_into(&mut base.identity);
         Ok(base)
     }
@@ -125,10 +126,10 @@ impl Context {
 
     fn locate(
         &mut self,
-        given: Option<ModelRef>,
+        given: Option<&ModelRef>,
         tell: &mut dyn FnMut(hub::Progress),
     ) -> Result<BaseModel, ActionError> {
-        let asked = given.clone().or_else(|| self.project.model().cloned()).ok_or_else(|| {
+        let asked = given.cloned().or_else(|| self.project.model().cloned()).ok_or_else(|| {
             let file = self.project.settings_path();
             ActionError::Refused(format!("{} names no model: set path or hub under [model]", file.display()))
         })?;

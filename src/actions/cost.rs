@@ -90,9 +90,10 @@ pub fn assumptions(context: &Context) -> Result<Assumptions, ActionError> {
 pub fn times(context: &Context) -> Result<Times, ActionError> {
     match context.project.cost().get(PEOPLE) {
         None => Ok(Times { currency: assumptions(context)?.currency, ..Times::default() }),
-        Some(table) => table.clone().try_into().map_err(|error: toml::de::Error| {
-            wrong(context, &format!("people: {}", error.message()))
-        }),
+        Some(table) => table
+            .clone()
+            .try_into()
+            .map_err(|error: toml::de::Error| wrong(context, &format!("people: {}", error.message()))),
     }
 }
 
@@ -206,7 +207,8 @@ pub fn page(context: &mut Context, asked: &Asked) -> Result<Page, ActionError> {
         };
         Assumed { field, from }
     };
-    let people = people(&store, &Times { cost_per_suggestion: costs.own_per_request.unwrap_or(0.0), ..times(context)? })?;
+    let people =
+        people(&store, &Times { cost_per_suggestion: costs.own_per_request.unwrap_or(0.0), ..times(context)? })?;
     Ok(Page {
         currency: before.currency,
         measured,

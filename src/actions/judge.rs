@@ -6,9 +6,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::context::ActionError;
+use crate::evaluate::agreement::{self, Level, Weighting};
 use crate::evaluate::interval::{Interval, wilson95};
+use crate::evaluate::preference::{self, Pick, Ranking};
+use crate::evaluate::significance::Resampling;
 use crate::store::Store;
 
+pub use crate::evaluate::significance::Estimate;
 pub use crate::store::Judgement;
 
 /// Keeps a judgement.
@@ -66,6 +70,147 @@ pub fn tallies(judgements: &[Judgement], blind: bool) -> Vec<Tally> {
     tallies
 }
 
+/// All systems on one scale, by Bradley and Terry's model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ranked {
+    /// The systems, the best first.
+    pub systems: Vec<RankedSystem>,
+    /// Where the scores rest on little, in words.
+    pub warnings: Vec<String>,
+    /// Judgements that counted. That both are bad says nothing of which is better and does not count.
+    pub judgements: usize,
+}
+
+/// A system's place.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RankedSystem {
+    /// Its name.
+    pub system: String,
+    /// Its score.
+    #[serde(flatten)]
+    pub score: preference::Score,
+}
+
+/// Ranks the systems; none where nothing was decided. `blind` counts only judgements given without names.
+#[must_use]
+pub fn ranking(judgements: &[Judgement], blind: bool) -> Option<Ranked> {
+    let mut names: Vec<&str> = Vec::new();
+    let mut picks = Vec::new();
+    for judgement in judgements.iter().filter(|judgement| judgement.blind || !blind) {
+        let pick = match judgement.pick.as_str() {
+            "left" => Pick::First,
+            "right" => Pick::Second,
+            "tie" => Pick::Tie,
+            _ => continue,
+        };
+        if judgement.left == judgement.right {
+            continue;
+        }
+        let mut number = |name| {
+            names.iter().position(|known| *known == name).unwrap_or_else(|| {
+                names.push(name);
+                names.len() - 1
+            })
+        };
+        let (first, second) = (number(judgement.left.as_str()), number(judgement.right.as_str()));
+        picks.push(preference::Judgement { first, second, pick });
+    }
+    let ranking = Ranking::of(names.len(), &picks, &preference::Settings::default()).ok()?;
+    let warnings = ranking.warnings.iter().map(|warning| warning.words(&names)).collect();
+    let scores = ranking.scores.into_iter();
+    let mut systems: Vec<RankedSystem> =
+        names.iter().zip(scores).map(|(name, score)| RankedSystem { system: (*name).to_owned(), score }).collect();
+    systems.sort_by(|a, b| b.score.log_odds.total_cmp(&a.score.log_odds));
+    Some(Ranked { systems, warnings, judgements: ranking.judgements })
+}
+
+/// How far people agree who judged the same two answers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Agreement {
+    /// Questions that two people or more judged with the same two answers.
+    pub items: usize,
+    /// Who judged.
+    pub people: Vec<String>,
+    /// Krippendorff's alpha over first, second, as good, both bad; absent with the reason in `notes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<Estimate>,
+    /// Fleiss' kappa, where everybody judged every one of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fleiss: Option<Estimate>,
+    /// Cohen's kappa of every two people: who, on how many, and the figure.
+    pub cohen: Vec<(String, String, usize, Estimate)>,
+    /// Why a figure is absent.
+    pub notes: Vec<String>,
+}
+
+/// A question with the two answers that were judged, each with its system.
+type Item = (String, [(String, String); 2]);
+
+/// How far people agree; none where no two judged the same. Of a question that a person judged again the last word counts.
+#[must_use]
+pub fn agreement(judgements: &[Judgement]) -> Option<Agreement> {
+    let mut items: BTreeMap<Item, BTreeMap<&str, u32>> = BTreeMap::new();
+    for judgement in judgements {
+        let side = |system: &String, answer: &String| (system.clone(), answer.clone());
+        let mut sides =
+            [side(&judgement.left, &judgement.left_answer), side(&judgement.right, &judgement.right_answer)];
+        let turned = sides[0] > sides[1];
+        if turned {
+            sides.swap(0, 1);
+        }
+        let label = match (judgement.pick.as_str(), turned) {
+            ("left", false) | ("right", true) => 0,
+            ("right", false) | ("left", true) => 1,
+            ("tie", _) => 2,
+            _ => 3,
+        };
+        items.entry((judgement.question.clone(), sides)).or_default().insert(&judgement.author, label);
+    }
+    let shared: Vec<BTreeMap<&str, u32>> = items.into_values().filter(|labels| labels.len() > 1).collect();
+    if shared.is_empty() {
+        return None;
+    }
+    let mut people: Vec<&str> = shared.iter().flat_map(|labels| labels.keys().copied()).collect();
+    people.sort_unstable();
+    people.dedup();
+    let resampling = Resampling::default();
+    let mut notes = Vec::new();
+    let mut keep = |name: &str, found: Result<Estimate, agreement::Undefined>| match found {
+        Ok(found) => Some(found),
+        Err(why) => {
+            notes.push(format!("{name}: {why}"));
+            None
+        }
+    };
+    let rows: Vec<Vec<Option<f64>>> = shared
+        .iter()
+        .map(|labels| people.iter().map(|person| labels.get(person).copied().map(f64::from)).collect())
+        .collect();
+    let alpha = agreement::with_interval(&rows, |rows| agreement::alpha(rows, Level::Nominal), &resampling);
+    let alpha = keep("Krippendorff's alpha", alpha);
+    let everybody = shared.iter().all(|labels| labels.len() == people.len());
+    let fleiss = everybody.then(|| {
+        let rows: Vec<Vec<u32>> = shared.iter().map(|labels| labels.values().copied().collect()).collect();
+        keep("Fleiss' kappa", agreement::with_interval(&rows, agreement::fleiss, &resampling))
+    });
+    let mut cohen = Vec::new();
+    for (i, one) in people.iter().enumerate() {
+        for other in people.iter().skip(i + 1) {
+            let both: Vec<(u32, u32)> =
+                shared.iter().filter_map(|labels| Some((*labels.get(one)?, *labels.get(other)?))).collect();
+            if both.is_empty() {
+                continue;
+            }
+            let found = agreement::with_interval(&both, |both| agreement::cohen(both, Weighting::Nominal), &resampling);
+            if let Some(found) = keep(&format!("Cohen's kappa of {one} and {other}"), found) {
+                cohen.push(((*one).to_owned(), (*other).to_owned(), both.len(), found));
+            }
+        }
+    }
+    let people = people.into_iter().map(str::to_owned).collect();
+    Some(Agreement { items: shared.len(), people, alpha, fleiss: fleiss.flatten(), cohen, notes })
+}
+
 /// The decided judgements as preference pairs: `{"prompt", "chosen", "rejected"}`. Of a question that the same person judged
 /// again with the same answers, the last word counts.
 #[must_use]
@@ -121,6 +266,49 @@ mod tests {
         assert_eq!(tally.systems, ["base", "a1"]);
         assert_eq!((tally.first, tally.second, tally.tie, tally.bad), (1, 2, 1, 1));
         assert!((tally.share.unwrap() - 2.0 / 3.0).abs() < 1e-12 && tally.interval.contains(2.0 / 3.0));
+    }
+
+    #[test]
+    fn systems_are_ranked_over_others_and_both_bad_does_not_count() {
+        assert!(ranking(&[judged("base", "a1", "bad")], true).is_none());
+        let mut all = vec![judged("base", "a1", "right"); 6];
+        all.push(judged("a1", "base", "right"));
+        all.extend(vec![judged("a1", "b2", "right"); 5]);
+        all.push(judged("b2", "a1", "right"));
+        let ranked = ranking(&all, true).unwrap();
+        let names: Vec<&str> = ranked.systems.iter().map(|system| system.system.as_str()).collect();
+        assert_eq!((names, ranked.judgements), (vec!["b2", "a1", "base"], 13), "b2 and base never met");
+        assert!(ranked.warnings.iter().any(|warning| warning.contains("base")) || ranked.warnings.is_empty());
+    }
+
+    #[test]
+    fn people_who_judge_the_same_answers_agree_or_not() {
+        let by = |author: &str, question: &str, pick: &str, turned: bool| {
+            let (left, right) = if turned { ("a1", "base") } else { ("base", "a1") };
+            Judgement { author: author.into(), question: question.into(), ..judged(left, right, pick) }
+        };
+        assert!(agreement(&[by("aiko", "q1", "left", false), by("ben", "q2", "left", false)]).is_none());
+        // The same picks, seen on other sides.
+        let mut all = Vec::new();
+        for (question, pick, turned) in
+            [("q1", "left", "right"), ("q2", "right", "left"), ("q3", "tie", "tie"), ("q4", "bad", "bad")]
+        {
+            all.push(by("aiko", question, pick, false));
+            all.push(by("ben", question, turned, true));
+        }
+        let found = agreement(&all).unwrap();
+        let value = |estimate: Option<Estimate>| estimate.unwrap().value;
+        assert_eq!((found.items, found.people.len()), (4, 2));
+        assert!((value(found.alpha) - 1.0).abs() < 1e-12 && (value(found.fleiss) - 1.0).abs() < 1e-12);
+        assert!((found.cohen[0].3.value - 1.0).abs() < 1e-12);
+        // One who sees it the other way round every time.
+        all.push(by("ben", "q1", "left", true));
+        all.push(by("ben", "q2", "right", true));
+        assert!(agreement(&all).unwrap().cohen[0].3.value < 0.5);
+        // No chance to disagree: no figure, and the reason.
+        let same = [by("aiko", "q1", "left", false), by("ben", "q1", "left", false)];
+        let found = agreement(&same).unwrap();
+        assert!(found.alpha.is_none() && found.notes.iter().any(|note| note.contains("all labels are the same")));
     }
 
     #[test]

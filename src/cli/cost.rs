@@ -91,7 +91,9 @@ fn told(page: &Page) -> String {
             let requests = text::count(requests.ceil() as u64);
             format!("this machine costs no more from {requests} requests a month on ({machines:.0} machines)")
         }
-        BreakEven::Never => "this machine never costs less than the endpoint, however many requests there are".to_owned(),
+        BreakEven::Never => {
+            "this machine never costs less than the endpoint, however many requests there are".to_owned()
+        }
     };
     let now = match c.cheaper {
         Some(Side::Own) => "; at this traffic this machine is cheaper",

@@ -1,6 +1,7 @@
 //! `togi eval`: systems measured and compared on test records.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,7 +11,9 @@ use color_eyre::eyre::{Context as _, Result};
 use super::output::{self, say};
 use super::{BaseModel, Place, Tuned, progress};
 use crate::actions::evaluation::report::Report;
-use crate::actions::evaluation::{self, EXAMPLES, Evaluated, Figures, Interval, Request, Sampling, Spec, Stage, Writing};
+use crate::actions::evaluation::{
+    self, EXAMPLES, Evaluated, Figures, Interval, Request, Sampling, Spec, Stage, Writing,
+};
 use crate::text;
 
 /// Measure the base, the base with examples, and the tuned model on test records, and say whether they differ
@@ -145,7 +148,9 @@ fn table(found: &Evaluated) -> String {
     let mut push = |name: &str, of: &dyn Fn(&Figures) -> Option<String>| {
         let cells: Vec<Option<String>> = report.systems.iter().map(of).collect();
         if cells.iter().any(Option::is_some) {
-            rows.push(std::iter::once(name.to_owned()).chain(cells.into_iter().map(Option::unwrap_or_default)).collect());
+            rows.push(
+                std::iter::once(name.to_owned()).chain(cells.into_iter().map(Option::unwrap_or_default)).collect(),
+            );
         }
     };
     let interval = |i: Interval| format!("{:.1} to {:.1} %", i.low * 100.0, i.high * 100.0);
@@ -241,11 +246,11 @@ fn worst(out: &mut String, report: &Report) {
             continue;
         }
         out.push('\n');
-        out.push_str(&format!("{} → {}, {title}, the worst of {}:\n", pair.first, pair.second, list.len()));
+        let _ = writeln!(out, "{} → {}, {title}, the worst of {}:", pair.first, pair.second, list.len());
         for change in list.iter().take(3) {
             let one = |text: &str| text::cut(&text.replace('\n', " "), 100).to_string();
-            out.push_str(&format!("  {}  right: {}\n", change.id, one(&change.gold)));
-            out.push_str(&format!("      before: {}\n       after: {}\n", one(&change.before), one(&change.after)));
+            let _ = writeln!(out, "  {}  right: {}", change.id, one(&change.gold));
+            let _ = writeln!(out, "      before: {}\n       after: {}", one(&change.before), one(&change.after));
         }
     }
 }

@@ -11,6 +11,7 @@ use super::output;
 use super::records::open;
 use crate::actions::judge;
 
+#[allow(clippy::struct_excessive_bools)] // independent switches
 /// Count what people preferred when they compared answers, or print it as preference pairs
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -18,6 +19,7 @@ Example:
   togi judgements
   togi judgements --pairs > preferences.jsonl
   togi judgements --json
+  togi judgements --figures            # scores and agreement as one JSON object
 
 The workbench's Compare pane collects them: B judges blind.")]
 pub struct Judgements {
@@ -30,6 +32,17 @@ pub struct Judgements {
     /// Print each judgement as one JSON object
     #[arg(long)]
     json: bool,
+    /// Print counts, scores and agreement as one JSON object
+    #[arg(long, conflicts_with_all = ["json", "pairs"])]
+    figures: bool,
+}
+
+/// What `--figures` prints.
+#[derive(serde::Serialize)]
+struct Figures {
+    tallies: Vec<judge::Tally>,
+    ranking: Option<judge::Ranked>,
+    agreement: Option<judge::Agreement>,
 }
 
 impl Judgements {
@@ -41,6 +54,14 @@ impl Judgements {
         }
         if self.pairs {
             judge::pairs(&judgements).iter().try_for_each(output::json)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if self.figures {
+            output::json(&Figures {
+                tallies: judge::tallies(&judgements, !self.all),
+                ranking: judge::ranking(&judgements, !self.all),
+                agreement: judge::agreement(&judgements),
+            })?;
             return Ok(ExitCode::SUCCESS);
         }
         let mut out = String::new();
@@ -57,10 +78,51 @@ impl Judgements {
             }
             out.push('\n');
         }
+        rank(&mut out, &judgements, !self.all);
+        agree(&mut out, &judgements);
         if out.is_empty() {
             out = "nobody has judged yet: B in the workbench's Compare pane does\n".into();
         }
         output::print(&out)?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Adds the systems on one scale.
+fn rank(out: &mut String, judgements: &[judge::Judgement], blind: bool) {
+    let Some(ranked) = judge::ranking(judgements, blind) else { return };
+    let mut rows: Vec<Vec<String>> =
+        vec![["system", "points", "95 % interval", "won", "lost", "as good"].map(str::to_owned).into()];
+    for one in &ranked.systems {
+        let interval = one.score.points_interval.map_or_else(String::new, |i| format!("{:.0} to {:.0}", i.low, i.high));
+        let mut row = vec![one.system.clone(), format!("{:.0}", one.score.points), interval];
+        row.extend([one.score.won, one.score.lost, one.score.tied].map(|count| count.to_string()));
+        rows.push(row);
+    }
+    let _ = write!(out, "\n{}", output::table(&rows));
+    for warning in &ranked.warnings {
+        let _ = writeln!(out, "{warning}");
+    }
+}
+
+/// Adds how far people agree.
+fn agree(out: &mut String, judgements: &[judge::Judgement]) {
+    let Some(found) = judge::agreement(judgements) else { return };
+    let _ = writeln!(out, "\n{} questions were judged by several of {}", found.items, found.people.join(", "));
+    let mut tell = |name: &str, estimate: &judge::Estimate| {
+        let range = estimate.interval.map_or_else(String::new, |i| format!(" (95 %: {:.2} to {:.2})", i.low, i.high));
+        let _ = writeln!(out, "{name}: {:.2}{range}", estimate.value);
+    };
+    if let Some(alpha) = &found.alpha {
+        tell("Krippendorff's alpha", alpha);
+    }
+    if let Some(fleiss) = &found.fleiss {
+        tell("Fleiss' kappa", fleiss);
+    }
+    for (one, other, items, estimate) in &found.cohen {
+        tell(&format!("Cohen's kappa of {one} and {other} on {items}"), estimate);
+    }
+    for note in &found.notes {
+        let _ = writeln!(out, "{note}");
     }
 }

@@ -101,7 +101,8 @@ impl Ladder {
             spinner.finish_and_clear();
             match seen {
                 Seen::Trains { model, rows, run, steps } => {
-                    title = format!("{model} {} rows, run {run}", text::count(rows as u64)).trim_start().to_owned();
+                    let of = if model.is_empty() { String::new() } else { format!("{model}, ") };
+                    title = format!("{of}{} rows, run {run}", text::count(rows as u64));
                     bar.set_length(steps);
                     bar.set_position(0);
                     bar.set_message(title.clone());
@@ -205,9 +206,8 @@ fn drawn(climbed: &Climbed, order: &[usize]) -> String {
             *place = '●';
         }
         let money = |amount: Option<f64>| amount.map_or_else(String::new, |a| format!("{a:.2e} {}", climbed.currency));
-        let interval = cell.interval.map_or_else(String::new, |i| {
-            format!("{:.1} to {:.1}", 100.0 * i.low, 100.0 * i.high)
-        });
+        let interval =
+            cell.interval.map_or_else(String::new, |i| format!("{:.1} to {:.1}", 100.0 * i.low, 100.0 * i.high));
         rows.push(vec![
             cell.model.clone(),
             if cell.rows == 0 { "base".into() } else { text::count(cell.rows as u64) },

@@ -142,7 +142,8 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub fn tests(&self) -> Result<Vec<TestSet>, StoreError> {
-        let sql = "SELECT id, name, hash, at, (SELECT count(*) FROM test_row WHERE test = test.id) FROM test ORDER BY id";
+        let sql =
+            "SELECT id, name, hash, at, (SELECT count(*) FROM test_row WHERE test = test.id) FROM test ORDER BY id";
         self.rows(sql, params![], |row| {
             let rows: i64 = row.get(4)?;
             Ok(TestSet { id: row.get(0)?, name: row.get(1)?, hash: row.get(2)?, at: row.get(3)?, rows: rows as usize })

@@ -25,6 +25,9 @@ pub struct Found {
     pub bytes: usize,
 }
 
+/// Who is told records' places with what was found of them, and says whether to go on.
+pub type Listener<'l> = dyn FnMut(&[(usize, Found)]) -> bool + 'l;
+
 /// Answers `records`, telling `see` each answer with its record's place and the tokens of its prompt as soon as it is there; it
 /// stops when `see` returns false. Records that ask nothing (raw texts) are an error.
 ///
@@ -53,7 +56,7 @@ pub fn likelihoods(
     adapter: Option<&Adapter>,
     records: &[Record],
     window: usize,
-    see: &mut dyn FnMut(&[(usize, Found)]) -> bool,
+    see: &mut Listener<'_>,
 ) -> Result<(), AnswerError> {
     let mut rows = Vec::new();
     let mut found = vec![Found::default(); records.len()];

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // each test uses a part
 
+pub mod desk;
 pub mod reference;
 pub mod screen;
 pub mod seeded;

@@ -134,8 +134,11 @@ pub fn run(dir: &Path, control: &Control, see: &mut (dyn FnMut(Seen<'_>) + Send)
     let base = measured(&mut context, Choice::default(), false, see)?;
 
     see(Seen::Stage("LoRA learns from the training pairs"));
-    let request =
-        train::Request { data: Some(data.join("train.jsonl")), valid: Some(data.join("valid.jsonl")), ..Default::default() };
+    let request = train::Request {
+        data: Some(data.join("train.jsonl")),
+        valid: Some(data.join("valid.jsonl")),
+        ..Default::default()
+    };
     let (job, facts) = train::prepare(&mut context, &request, &mut |_| ())?;
     let mut valid = Vec::new();
     let summary = train::run(&job, false, control, &mut |event| {

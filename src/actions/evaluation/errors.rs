@@ -37,7 +37,8 @@ pub fn catalogue(context: &Context) -> Result<Catalogue, ActionError> {
     let file = context.project.settings_path();
     let wrong = |why: String| ActionError::Refused(format!("{}: {why}", file.display()));
     let read = |(at, table): (usize, &toml::Table)| -> Result<Category, ActionError> {
-        let name = table.get("name").and_then(toml::Value::as_str).map_or_else(|| format!("number {}", at + 1), str::to_owned);
+        let name =
+            table.get("name").and_then(toml::Value::as_str).map_or_else(|| format!("number {}", at + 1), str::to_owned);
         table.clone().try_into().map_err(|error: toml::de::Error| {
             wrong(format!("[[errors]] {name}: {}", error.message().replace('\n', "; ")))
         })
@@ -53,7 +54,8 @@ pub fn catalogue(context: &Context) -> Result<Catalogue, ActionError> {
 /// When the categories are wrong or the database cannot be read.
 pub(super) fn find(context: &Context, store: &Store, measured: &Measured) -> Result<Option<Errors>, ActionError> {
     let systems = &measured.systems;
-    let plain = systems.iter().find(|(system, _)| !system.is_tuned() && system.endpoint.is_none() && !system.is_prompted());
+    let plain =
+        systems.iter().find(|(system, _)| !system.is_tuned() && system.endpoint.is_none() && !system.is_prompted());
     let (Some(before), Some(after)) =
         (plain.or(systems.first()), systems.iter().rev().find(|(system, _)| system.is_tuned()).or(systems.last()))
     else {
@@ -149,7 +151,9 @@ pub fn errors(context: &mut Context, request: &Request) -> Result<Errors, Action
     let mut store = context.store()?;
     let measured = measured(context, &mut store, request)?;
     find(context, &store, &measured)?.ok_or_else(|| {
-        ActionError::Refused("only one system has answered; togi eval --run RUN asks the base and the tuned model".into())
+        ActionError::Refused(
+            "only one system has answered; togi eval --run RUN asks the base and the tuned model".into(),
+        )
     })
 }
 

@@ -33,13 +33,15 @@ pub(super) fn answer(
     let test = measured.test.id;
     let local = |system: &System| system.base.as_ref().map(|base| (base.path.clone(), base.identity.clone()));
     // Systems of one base stand together, so that no model is loaded twice.
-    let mut order: Vec<&(System, i64)> = measured.systems.iter().filter(|(system, _)| local(system).is_some()).collect();
+    let mut order: Vec<&(System, i64)> =
+        measured.systems.iter().filter(|(system, _)| local(system).is_some()).collect();
     let first = |system: &System| measured.systems.iter().position(|(other, _)| local(other) == local(system));
     order.sort_by_key(|(system, _)| first(system));
     for (system, id) in order {
         let Some((path, identity)) = local(system) else { continue };
         let asked = missing(store, measured, *id)?;
-        let known: std::collections::HashSet<usize> = store.likelihoods(test, *id)?.iter().map(|row| row.place).collect();
+        let known: std::collections::HashSet<usize> =
+            store.likelihoods(test, *id)?.iter().map(|row| row.place).collect();
         let unknown: Vec<(usize, &Record)> =
             measured.records.iter().enumerate().filter(|(place, _)| !known.contains(place)).collect();
         if asked.is_empty() && unknown.is_empty() {
@@ -91,11 +93,7 @@ impl Task<'_> {
     fn answers(&self, store: &mut Store, asked: &[(usize, &Record)], turn: &mut Turn<'_>) -> Result<(), ActionError> {
         let records: Vec<Record> = asked.iter().map(|(_, record)| (*record).clone()).collect();
         let writing = &self.system.writing;
-        let limits = Limits {
-            max_tokens: writing.max_tokens,
-            sampling: writing.sampling.clone(),
-            ..Limits::default()
-        };
+        let limits = Limits { max_tokens: writing.max_tokens, sampling: writing.sampling.clone(), ..Limits::default() };
         let mut waiting: Vec<Generation> = Vec::new();
         let (mut since, mut done) = (Instant::now(), 0);
         let (mut failed, mut stopped) = (None, !turn.done(0));

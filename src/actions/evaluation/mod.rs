@@ -240,22 +240,17 @@ fn missing<'m>(store: &Store, measured: &'m Measured, system: i64) -> Result<Vec
 }
 
 /// Freezes the test set, or finds it frozen.
-fn frozen(
-    context: &Context,
-    store: &mut Store,
-    request: &Request,
-) -> Result<(TestSet, Vec<Record>), ActionError> {
-    let (name, rows) = match &request.data {
-        Some(path) => (path.display().to_string(), records(path)?),
-        None => {
-            let query = Query::parse("status:gold split:test").map_err(StoreError::from)?;
-            let found = store.records(&query)?;
-            let named = |record: &crate::store::Record| Record {
-                id: format!("{}@{}", record.id, record.revision),
-                ..crate::data::view::rendered(record)
-            };
-            ("the project's test records".to_owned(), found.iter().map(named).collect())
-        }
+fn frozen(context: &Context, store: &mut Store, request: &Request) -> Result<(TestSet, Vec<Record>), ActionError> {
+    let (name, rows) = if let Some(path) = &request.data {
+        (path.display().to_string(), records(path)?)
+    } else {
+        let query = Query::parse("status:gold split:test").map_err(StoreError::from)?;
+        let found = store.records(&query)?;
+        let named = |record: &crate::store::Record| Record {
+            id: format!("{}@{}", record.id, record.revision),
+            ..crate::data::view::rendered(record)
+        };
+        ("the project's test records".to_owned(), found.iter().map(named).collect())
     };
     if rows.is_empty() {
         return Err(ActionError::Refused(match &request.data {
@@ -279,7 +274,8 @@ fn resolve(
     notes: &mut Vec<String>,
     tell: &mut dyn FnMut(Download),
 ) -> Result<Vec<System>, ActionError> {
-    let tuned_by = request.systems.iter().find_map(|spec| spec.choice.run.clone()).or_else(|| request.choice.run.clone());
+    let tuned_by =
+        request.systems.iter().find_map(|spec| spec.choice.run.clone()).or_else(|| request.choice.run.clone());
     let pool = |context: &Context| system::Pool::find(context, store, tuned_by.as_deref(), records);
     let mut found = Vec::new();
     for spec in &request.systems {

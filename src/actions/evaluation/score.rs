@@ -68,10 +68,8 @@ pub(super) fn report(store: &Store, measured: &Measured, request: &Request) -> R
 
 /// The figures that `togi eval --json` has always had.
 fn scores(records: &[Record], generations: &[Generation]) -> Option<Scores> {
-    let pairs: Vec<(&str, Vec<String>)> = generations
-        .iter()
-        .filter_map(|g| Some((g.answer.as_str(), records.get(g.place)?.accepted())))
-        .collect();
+    let pairs: Vec<(&str, Vec<String>)> =
+        generations.iter().filter_map(|g| Some((g.answer.as_str(), records.get(g.place)?.accepted()))).collect();
     (!pairs.is_empty()).then(|| score(&pairs))
 }
 
@@ -80,7 +78,8 @@ pub(super) fn question(record: &Record) -> Question {
     let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let asks = match &record.kind {
         Kind::Pair { fields, .. } => {
-            let own: Vec<String> = ["input", "question", "prompt"].iter().filter_map(|key| fields.get(*key)).map(text).collect();
+            let own: Vec<String> =
+                ["input", "question", "prompt"].iter().filter_map(|key| fields.get(*key)).map(text).collect();
             let all = || fields.values().map(text).collect::<Vec<_>>().join("\n");
             if own.iter().all(String::is_empty) { all() } else { own.join("\n") }
         }
@@ -105,7 +104,8 @@ enum Task {
 impl Task {
     fn of(records: &[Record]) -> Self {
         let gold: Vec<String> = records.iter().filter_map(|record| record.accepted().into_iter().next()).collect();
-        let kana = |text: &&String| text.chars().any(|c| matches!(c, '\u{3041}'..='\u{30ff}' | '\u{4e00}'..='\u{9fff}'));
+        let kana =
+            |text: &&String| text.chars().any(|c| matches!(c, '\u{3041}'..='\u{30ff}' | '\u{4e00}'..='\u{9fff}'));
         if is_json(records) {
             Self::Json
         } else if gold.iter().filter(kana).count() * 2 > gold.len() {
@@ -189,7 +189,8 @@ fn value(task: Task, key: &str, exact: bool, scores: &RowScores) -> (Option<f64>
 /// Whether the answers are to be JSON.
 fn is_json(records: &[Record]) -> bool {
     let gold: Vec<String> = records.iter().filter_map(|record| record.accepted().into_iter().next()).collect();
-    let objects = gold.iter().filter(|text| matches!(json::parse(text), Some(json::Json::Object(_) | json::Json::List(_))));
+    let objects =
+        gold.iter().filter(|text| matches!(json::parse(text), Some(json::Json::Object(_) | json::Json::List(_))));
     !gold.is_empty() && objects.count() as f64 >= JSON_TASK * gold.len() as f64
 }
 

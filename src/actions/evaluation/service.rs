@@ -21,7 +21,8 @@ pub fn settings(context: &Context, name: &str) -> Result<Settings, ActionError> 
     let tables = context.project.endpoints();
     let Some(table) = tables.get(name).and_then(toml::Value::as_table) else {
         let there: Vec<&str> = tables.keys().map(String::as_str).collect();
-        let known = if there.is_empty() { "there is none yet".to_owned() } else { format!("there is {}", there.join(", ")) };
+        let known =
+            if there.is_empty() { "there is none yet".to_owned() } else { format!("there is {}", there.join(", ")) };
         return Err(ActionError::Refused(format!(
             "{} has no [endpoints.{name}] with base_url and model; {known}",
             file.display()
@@ -91,52 +92,47 @@ pub fn answer(
     let prompts =
         missing.iter().map(|(_, record)| messages(&questions, record)).collect::<Result<Vec<_>, ActionError>>()?;
     let before = store.generations(test, id)?;
-    let spent = Spent {
-        money: before.iter().filter_map(|g| g.cost).sum(),
-        requests: before.len() as u64,
-    };
+    let spent = Spent { money: before.iter().filter_map(|g| g.cost).sum(), requests: before.len() as u64 };
     let mut notes: Vec<String> = Vec::new();
     let mut waiting: Vec<Generation> = Vec::new();
     let mut failed: Option<ActionError> = None;
     let mut given_up = 0usize;
     let mut done = 0usize;
     let summary = endpoint
-        .answer_all(&prompts, spent, &mut |event| {
-            match event {
-                Event::Answered { at, answer } => {
-                    let Some((place, _)) = missing.get(at) else { return true };
-                    done += 1;
-                    let usage = answer.usage;
-                    waiting.push(Generation {
-                        place: *place,
-                        answer: answer.text.trim().to_owned(),
-                        stop: stop_of(&answer.finish),
-                        prompt_tokens: usage.map(|usage| usage.prompt as usize),
-                        tokens: usage.map(|usage| usage.completion as usize),
-                        seconds: Some(answer.latency_seconds),
-                        cost: answer.cost,
-                    });
-                    if waiting.len() >= KEPT {
-                        match store.keep_generations(test, id, &waiting, None) {
-                            Ok(()) => waiting.clear(),
-                            Err(error) => {
-                                failed = Some(error.into());
-                                return false;
-                            }
+        .answer_all(&prompts, spent, &mut |event| match event {
+            Event::Answered { at, answer } => {
+                let Some((place, _)) = missing.get(at) else { return true };
+                done += 1;
+                let usage = answer.usage;
+                waiting.push(Generation {
+                    place: *place,
+                    answer: answer.text.trim().to_owned(),
+                    stop: stop_of(&answer.finish),
+                    prompt_tokens: usage.map(|usage| usage.prompt as usize),
+                    tokens: usage.map(|usage| usage.completion as usize),
+                    seconds: Some(answer.latency_seconds),
+                    cost: answer.cost,
+                });
+                if waiting.len() >= KEPT {
+                    match store.keep_generations(test, id, &waiting, None) {
+                        Ok(()) => waiting.clear(),
+                        Err(error) => {
+                            failed = Some(error.into());
+                            return false;
                         }
                     }
-                    turn.done(done)
                 }
-                Event::Failed { at, failure } => {
-                    given_up += 1;
-                    if given_up <= 3 {
-                        let row = missing.get(at).map_or("", |(_, record)| record.id.as_str());
-                        notes.push(format!("{name} did not answer {row}: {failure}"));
-                    }
-                    turn.done(done)
-                }
-                Event::Retrying { .. } | Event::Progress(_) | Event::Tick => turn.done(done),
+                turn.done(done)
             }
+            Event::Failed { at, failure } => {
+                given_up += 1;
+                if given_up <= 3 {
+                    let row = missing.get(at).map_or("", |(_, record)| record.id.as_str());
+                    notes.push(format!("{name} did not answer {row}: {failure}"));
+                }
+                turn.done(done)
+            }
+            Event::Retrying { .. } | Event::Progress(_) | Event::Tick => turn.done(done),
         })
         .map_err(fault)?;
     let work = Work { seconds: summary.seconds, rows: done, prompt_tokens: 0, tokens: 0 };

@@ -109,7 +109,9 @@ impl Spec {
         };
         if let Some(model) = &self.model {
             name.push_str(" of ");
-            name.push_str(Path::new(model).file_stem().map_or(model.as_str().into(), |stem| stem.to_string_lossy()).as_ref());
+            name.push_str(
+                Path::new(model).file_stem().map_or(model.as_str().into(), |stem| stem.to_string_lossy()).as_ref(),
+            );
         }
         if let Some(prompt) = &self.prompt {
             name.push_str(", prompt ");
@@ -233,15 +235,12 @@ impl Pool {
     /// # Errors
     /// When they cannot be read.
     pub fn find(context: &Context, store: &Store, run: Option<&str>, test: &[Record]) -> Result<Self, ActionError> {
-        let mut records = match run {
-            Some(run) => {
-                let name = run.split_once('@').map_or(run, |(name, _)| name);
-                context.run(name)?.inputs::<Record>("train")?
-            }
-            None => {
-                let query = Query::parse("status:gold split:train,none").map_err(StoreError::from)?;
-                store.records(&query)?.iter().map(rendered).collect()
-            }
+        let mut records = if let Some(run) = run {
+            let name = run.split_once('@').map_or(run, |(name, _)| name);
+            context.run(name)?.inputs::<Record>("train")?
+        } else {
+            let query = Query::parse("status:gold split:train,none").map_err(StoreError::from)?;
+            store.records(&query)?.iter().map(rendered).collect()
         };
         let asked: std::collections::HashSet<String> = test.iter().map(asks).collect();
         records.retain(|record| {
@@ -379,9 +378,7 @@ mod tests {
 
     #[test]
     fn fewer_examples_are_the_beginning_of_more() {
-        let record = |n: usize| {
-            Record::from_json(&json!({ "prompt": format!("p{n}"), "completion": "c" }), n).unwrap()
-        };
+        let record = |n: usize| Record::from_json(&json!({ "prompt": format!("p{n}"), "completion": "c" }), n).unwrap();
         let pool = Pool { records: (0..50).map(record).collect() };
         let (few, many) = (pool.draw(3), pool.draw(8));
         assert_eq!(few.as_slice(), many.get(..3).unwrap());

@@ -14,13 +14,8 @@ use crate::project::durable;
 /// Size of both pictures together, in pixels.
 const SIZE: (u32, u32) = (1120, 480);
 /// Hues that differ for the colour-blind too (Okabe & Ito 2008).
-const HUES: [RGBColor; 5] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(90, 90, 90),
-];
+const HUES: [RGBColor; 5] =
+    [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167), RGBColor(90, 90, 90)];
 
 /// Writes both pictures as SVG into `file`.
 ///
@@ -92,7 +87,7 @@ fn one(
     for (at, model) in models.iter().enumerate() {
         let hue = HUES.get(at % HUES.len()).copied().unwrap_or(BLACK);
         let mut own: Vec<(f64, &Cell)> = points.iter().filter(|(_, cell)| cell.model == *model).copied().collect();
-        own.sort_by(|a, b| a.1.rows.cmp(&b.1.rows));
+        own.sort_by_key(|(_, cell)| cell.rows);
         let line = own.iter().map(|(x, cell)| (*x, cell.quality));
         chart
             .draw_series(LineSeries::new(line, hue.stroke_width(2)))
@@ -103,7 +98,9 @@ fn one(
         chart
             .draw_series(whiskers.map(|(x, i)| PathElement::new([(x, i.low), (x, i.high)], hue.stroke_width(1))))
             .map_err(fail)?;
-        chart.draw_series(own.iter().map(|(x, cell)| Circle::new((*x, cell.quality), 4, hue.filled()))).map_err(fail)?;
+        chart
+            .draw_series(own.iter().map(|(x, cell)| Circle::new((*x, cell.quality), 4, hue.filled())))
+            .map_err(fail)?;
     }
     if let Some(target) = climbed.smallest.map(|smallest| smallest.target) {
         let line = [(low * 0.8, target), (high * 1.25, target)];

@@ -20,8 +20,9 @@ use crate::evaluate::ladder::{Cell, Smallest, nested};
 use crate::evaluate::report::{EXACT, Report};
 use crate::job::{Control, Job, Outcome, State};
 use crate::project::durable;
-use crate::prompt::Record;
+use crate::prompt::{Mode, Record};
 use crate::worker::Event;
+use crate::worker::answers::AnswerError;
 
 /// The file that says which run is which cell.
 const FILE: &str = "ladder.jsonl";
@@ -176,9 +177,10 @@ pub fn climb(
     let subsets = nested(&ids, &sizes, request.seed);
     for (model, context) in models.iter().zip(&mut contexts) {
         let base = context.base_of(None, tell)?;
+        let set = with_window(context, request, pool.iter().chain(&valid), tell)?;
         for subset in &subsets {
             let rows: Vec<&Record> = subset.iter().filter_map(|&at| pool.get(at)).collect();
-            let settings = context.settings(&request.set)?;
+            let settings = context.settings(&set)?;
             let key = json!({ "base": base.identity, "rows": rows, "valid": valid, "settings": settings, "prompt": context.prompt()? });
             let key = blake3::hash(key.to_string().as_bytes()).to_hex().to_string();
             let model = model.unwrap_or_default().to_owned();
@@ -198,14 +200,39 @@ pub fn climb(
                 continue;
             }
             let place = at / subsets.len().max(1);
-            let (Some(context), Some(subset)) = (contexts.get_mut(place), subsets.get(at % subsets.len().max(1))) else {
+            let (Some(context), Some(subset)) = (contexts.get_mut(place), subsets.get(at % subsets.len().max(1)))
+            else {
                 continue;
             };
             let rows: Vec<Record> = subset.iter().filter_map(|&at| pool.get(at).cloned()).collect();
-            teach(context, cell, rows, valid.clone(), &request.set, control, tell, see)?;
+            let set = with_window(context, request, pool.iter().chain(&valid), tell)?;
+            teach(context, cell, rows, valid.clone(), &set, control, tell, see)?;
         }
     }
     test(request, &mut contexts, &models, wanted, control, tell, see)
+}
+
+/// The settings with one window for every cell: where none is set, the longest record of all, at most what a run would choose for
+/// itself. A window chosen from a small cell's rows would be another one, and too short for the records validated on.
+fn with_window<'r>(
+    context: &mut Context,
+    request: &Request,
+    records: impl Iterator<Item = &'r Record>,
+    tell: &mut dyn FnMut(Download),
+) -> Result<Vec<String>, ActionError> {
+    let mut set = request.set.clone();
+    if context.settings(&set)?.max_length == 0 {
+        let (opened, ..) = context.open(tell)?;
+        let most = crate::worker::training::LONGEST.min(opened.source.description().context);
+        let mut longest = 1;
+        for record in records {
+            let rendered = opened.renderer.render(record, Mode::Train { supervise_prompt: false });
+            let rendered = rendered.map_err(|cause| AnswerError::Record { id: record.id.clone(), cause })?;
+            longest = longest.max(rendered.tokens.len().min(most));
+        }
+        set.push(format!("max_length={longest}"));
+    }
+    Ok(set)
 }
 
 impl Size {
@@ -235,9 +262,11 @@ fn note(context: &Context, cell: &Wanted, run: &str) -> Result<(), ActionError> 
     let path = context.project.root().join(FILE);
     let line = serde_json::to_string(&Line { cell: cell.key.clone(), run: run.to_owned() }).unwrap_or_default();
     let mut file = durable::append(&path).map_err(crate::job::JobError::from)?;
-    file.write_all(format!("{line}\n").as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(|cause| ActionError::File { action: "write", path, cause })
+    file.write_all(format!("{line}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(|cause| ActionError::File {
+        action: "write",
+        path,
+        cause,
+    })
 }
 
 /// Trains a cell, or goes on with it.
@@ -252,18 +281,15 @@ fn teach(
     tell: &mut dyn FnMut(Download),
     see: &mut (dyn FnMut(Seen<'_>) + Send),
 ) -> Result<(), ActionError> {
-    let (job, resume) = match &cell.run {
-        Some(run) => {
-            let job = context.run(run)?;
-            let begun = job.latest_checkpoint()?.is_some();
-            (job, begun)
-        }
-        None => {
-            let request = train::Request { rows: Some((rows, valid)), set: set.to_vec(), ..train::Request::default() };
-            let (job, _) = train::prepare(context, &request, tell)?;
-            note(context, cell, &job.name())?;
-            (job, false)
-        }
+    let (job, resume) = if let Some(run) = &cell.run {
+        let job = context.run(run)?;
+        let begun = job.latest_checkpoint()?.is_some();
+        (job, begun)
+    } else {
+        let request = train::Request { rows: Some((rows, valid)), set: set.to_vec(), ..train::Request::default() };
+        let (job, _) = train::prepare(context, &request, tell)?;
+        note(context, cell, &job.name())?;
+        (job, false)
     };
     let standing = train::standing(&job)?;
     see(Seen::Trains { model: &cell.model, rows: cell.rows, run: job.name(), steps: standing.steps });
@@ -341,7 +367,8 @@ fn test(
                     there.join(", ")
                 )));
             };
-            let spent = done.iter().find(|(of, _)| *of == rows).map(|(_, run)| train_seconds(context, run)).transpose()?;
+            let spent =
+                done.iter().find(|(of, _)| *of == rows).map(|(_, run)| train_seconds(context, run)).transpose()?;
             climbed.cells.push(Cell {
                 model: short(&source.name),
                 parameters,

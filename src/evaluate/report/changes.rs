@@ -87,7 +87,7 @@ impl Changes {
             let score = |scores: &[Option<f64>], at: Option<usize>| {
                 at.and_then(|at| scores.get(at).copied().flatten()).unwrap_or(0.0)
             };
-            let (was, is) = (score(&before.scores, exact) == 1.0, score(&after.scores, exact) == 1.0);
+            let (was, is) = (score(&before.scores, exact) >= 1.0, score(&after.scores, exact) >= 1.0);
             let at = grade.map(|(_, at)| at).or(exact);
             let (old, new) = (score(&before.scores, at), score(&after.scores, at));
             let turned = match (was, is) {

@@ -72,7 +72,8 @@ fn plot(report: &Report, key: &str, title: String) -> Plot {
     for system in &report.systems {
         let Some(estimate) = system.scores.get(key) else { continue };
         let y = 18.0 + 28.0 * bars.len() as f64;
-        let interval = estimate.interval.unwrap_or(super::super::Interval { low: estimate.value, high: estimate.value });
+        let interval =
+            estimate.interval.unwrap_or(super::super::Interval { low: estimate.value, high: estimate.value });
         let label = format!("{} % ({} to {})", percent(estimate.value), percent(interval.low), percent(interval.high));
         bars.push(Bar {
             name: system.name.clone(),

@@ -39,7 +39,12 @@ pub fn page(report: &Report) -> String {
                 pair.mcnemar.lost.to_string(),
                 p_text(pair.mcnemar.p),
                 p_text(pair.p_holm),
-                format!("{}/{}/{}", pair.changes.better.len(), pair.changes.worse.len(), pair.changes.stayed_wrong.len()),
+                format!(
+                    "{}/{}/{}",
+                    pair.changes.better.len(),
+                    pair.changes.worse.len(),
+                    pair.changes.stayed_wrong.len()
+                ),
             ]
         })
         .collect();
@@ -73,7 +78,9 @@ fn figures(report: &Report) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for metric in &report.metrics {
         let mut row = vec![metric.label()];
-        row.extend(report.systems.iter().map(|system| system.scores.get(&metric.key).map_or_else(String::new, estimate)));
+        row.extend(
+            report.systems.iter().map(|system| system.scores.get(&metric.key).map_or_else(String::new, estimate)),
+        );
         rows.push(row);
     }
     let mut more = |name: &str, of: &dyn Fn(&Figures) -> Option<String>| {
@@ -131,7 +138,9 @@ fn row(change: &Change) -> Vec<String> {
         Turned::Broken => " (was right)",
         _ => "",
     };
-    [&format!("{}{mark}", change.id), &change.asks, &change.gold, &change.before, &change.after].map(|text| cell(text)).into()
+    [&format!("{}{mark}", change.id), &change.asks, &change.gold, &change.before, &change.after]
+        .map(|text| cell(text))
+        .into()
 }
 
 fn table(out: &mut String, heads: &[String], rows: &[Vec<String>]) {

@@ -229,13 +229,11 @@ impl Report {
         let named = |pair: &&Pair, (one, other): (&str, &str)| {
             (pair.first == one && pair.second == other) || (pair.first == other && pair.second == one)
         };
-        match &self.verdict {
-            Some(verdict) => self.pairs.iter().find(|pair| named(pair, (&verdict.prompted, &verdict.tuned))),
-            None => {
-                let (first, last) = (self.systems.first()?, self.systems.last()?);
-                self.pairs.iter().find(|pair| named(pair, (&first.name, &last.name)))
-            }
-        }
+        let (one, other) = match &self.verdict {
+            Some(verdict) => (&verdict.prompted, &verdict.tuned),
+            None => (&self.systems.first()?.name, &self.systems.last()?.name),
+        };
+        self.pairs.iter().find(|pair| named(pair, (one, other)))
     }
 }
 
@@ -312,18 +310,15 @@ pub fn build_texts(test: &Test, candidates: &[Candidate]) -> Report {
 
 /// The scores of a metric on those of `places` where it applies to both or the one system given.
 fn column(candidate: &Candidate, metric: usize, places: &[usize]) -> Vec<Option<f64>> {
-    places
-        .iter()
-        .map(|&place| candidate.answers.get(place)?.as_ref()?.scores.get(metric).copied().flatten())
-        .collect()
+    places.iter().map(|&place| candidate.answers.get(place)?.as_ref()?.scores.get(metric).copied().flatten()).collect()
 }
 
 /// The mean of a metric. For one that only says right or wrong the interval is Wilson's, which holds for few rows and for none
 /// right, too.
 fn estimate(scores: &[f64], resampling: &Resampling) -> Option<Estimate> {
     let mut estimate = resampling.mean(scores)?;
-    if scores.iter().all(|&score| score == 0.0 || score == 1.0) {
-        let right = scores.iter().filter(|&&score| score == 1.0).count();
+    if scores.iter().all(|&score| score <= 0.0 || score >= 1.0) {
+        let right = scores.iter().filter(|&&score| score >= 1.0).count();
         estimate.interval = Some(wilson95(right, scores.len()));
     }
     Some(estimate)
@@ -374,9 +369,8 @@ fn figures(
             by.entry(category).or_default().push(place);
         }
     }
-    let categories = by.iter().map(|(category, places)| {
-        (category.clone(), scores_of(metrics, candidate, places, resampling))
-    });
+    let categories =
+        by.iter().map(|(category, places)| (category.clone(), scores_of(metrics, candidate, places, resampling)));
     let mut likelihood = Likelihood::default();
     for &(nats, tokens, bytes) in candidate.likelihoods.iter().flatten() {
         likelihood.nats += nats;

@@ -55,7 +55,8 @@ impl Verdict {
         let tested = if systems.iter().any(|figures| figures.prompted) {
             String::new()
         } else {
-            "; no better prompt and no examples were tried against it, so this does not say whether prompting would do".into()
+            "; no better prompt and no examples were tried against it, so this does not say whether prompting would do"
+                .into()
         };
         let meaning = match (significant, gain > 0.0) {
             (true, true) => "tuning beats the best that was reached by asking",

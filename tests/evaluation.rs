@@ -1,0 +1,219 @@
+//! Evaluation as a person or a script uses it, on a tiny random model: stored answers, reports, errors, the ladder and what it
+//! costs; and an endpoint that answers the same test.
+
+#![allow(clippy::unwrap_used)] // what a test cannot have fails it
+
+use std::fs;
+
+use serde_json::{Value, json};
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+
+mod common;
+
+use common::desk::Desk;
+
+/// The systems' names of a report.
+fn names(found: &Value) -> Vec<&str> {
+    found["report"]["systems"].as_array().unwrap().iter().map(|system| system["name"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn the_base_with_examples_stands_beside_the_tuned_model_and_nobody_is_asked_twice() {
+    let desk = Desk::with_project();
+    let trained = desk.train();
+    let run = trained["run"].as_str().unwrap();
+    let eval = ["eval", "--data", "test.jsonl", "--max-tokens", "8", "--run", run, "--json"];
+    let first = desk.json(&eval);
+    // Of the eight records three are the test; examples come from the other five, as many as fit.
+    let systems = names(&first);
+    assert_eq!((systems.len(), systems[0], systems[2]), (3, "base", run), "{first}");
+    assert!(systems[1].starts_with("base + "), "{systems:?}");
+    let report = &first["report"];
+    assert_eq!((report["counted"].as_u64(), report["pairs"].as_array().unwrap().len()), (Some(3), 3));
+    assert!(report["verdict"]["text"].as_str().unwrap().contains("exact") || report["verdict"]["metric"].is_string());
+    let keys: Vec<&str> =
+        report["metrics"].as_array().unwrap().iter().map(|metric| metric["key"].as_str().unwrap()).collect();
+    assert!(keys.contains(&"json_valid") && keys.contains(&"field_f1") && keys.contains(&"chrf"), "{keys:?}");
+
+    // Again, and from what is stored alone: the same figures, and the model is not even there.
+    let again = desk.json(&eval);
+    assert_eq!(again["report"]["systems"], report["systems"]);
+    fs::rename(desk.path("model"), desk.path("elsewhere")).unwrap();
+    let stored = ["eval", "--data", "test.jsonl", "--stored", "--json"];
+    let stored = desk.json(&stored);
+    assert_eq!(stored["report"]["systems"], report["systems"]);
+    fs::rename(desk.path("elsewhere"), desk.path("model")).unwrap();
+
+    // A part of the rows is stored already; a longer answer is another system's.
+    let (_, told) = desk.run(&["eval", "--data", "train.jsonl", "--stored"], 1);
+    assert!(told.contains("no system has answered"), "{told}");
+    let two = desk.json(&["eval", "--data", "test.jsonl", "--rows", "2", "--stored", "--json"]);
+    assert_eq!(two["test_rows"].as_u64(), Some(2));
+
+    // The pages say what the table says.
+    let (table, _) =
+        desk.run(&["eval", "--data", "test.jsonl", "--stored", "--html", "r.html", "--markdown", "r.md"], 0);
+    let verdict = report["verdict"]["text"].as_str().unwrap();
+    assert!(table.contains(verdict), "{table}");
+    assert!(fs::read_to_string(desk.path("r.md")).unwrap().contains(verdict));
+    let html = fs::read_to_string(desk.path("r.html")).unwrap();
+    assert!(
+        html.contains("<svg") && html.contains("</html>") && !html.contains("http://") && !html.contains("https://")
+    );
+
+    let (_, told) = desk.run(&["eval", "--data", "test.jsonl", "--system", "base,shots=2"], 2);
+    assert!(told.contains("there is no key shots"), "{told}");
+    let asked = [
+        "eval",
+        "--data",
+        "test.jsonl",
+        "--max-tokens",
+        "8",
+        "--system",
+        "base",
+        "--system",
+        "base,examples=train.jsonl,name=shown",
+        "--json",
+    ];
+    let (_, told) = desk.run(&asked, 0);
+    assert!(!told.contains("togi:"), "{told}");
+}
+
+#[test]
+fn errors_are_named_marked_and_counted() {
+    let desk = Desk::with_project();
+    let trained = desk.train();
+    let run = trained["run"].as_str().unwrap();
+    desk.json(&["eval", "--data", "test.jsonl", "--max-tokens", "8", "--run", run, "--examples", "0", "--json"]);
+    let asked = ["errors", "--data", "test.jsonl", "--json"];
+    let usual = desk.json(&asked);
+    let count = |found: &Value, category: &str| {
+        let all = found["matrix"]["changes"].as_array().unwrap().clone();
+        all.into_iter().find(|change| change["category"] == category).map(|change| change["after"].as_u64().unwrap())
+    };
+    // Random weights write no JSON.
+    assert_eq!(count(&usual, "wrong-format"), Some(3), "{usual}");
+    assert!(usual["advice"]["why"].is_string());
+
+    let settings = desk.path("p/togi.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    let own = "\n[[errors]]\nname = \"too-long\"\ncause = \"behaviour\"\nrules = [{ kind = \"length\", max = 0 }]\n\n\
+               [[errors]]\nname = \"rude\"\ncause = \"behaviour\"\n";
+    fs::write(&settings, format!("{text}{own}")).unwrap();
+    let found = desk.json(&asked);
+    assert_eq!((count(&found, "rude"), count(&found, "wrong-format")), (Some(0), None));
+    let long = count(&found, "too-long").unwrap();
+    // A person's word goes over the rules', and can be taken back.
+    let mark = |category: &str, not: bool| {
+        let mark = ["errors", "--data", "test.jsonl", "--mark", "r0", "--of", run, "--category", category];
+        desk.run(&[&mark[..], if not { &["--not"] } else { &[] }].concat(), 0);
+    };
+    mark("rude", false);
+    assert_eq!(count(&desk.json(&asked), "rude"), Some(1));
+    mark("rude", true);
+    assert_eq!(count(&desk.json(&asked), "rude"), Some(0));
+    if long > 0 {
+        mark("too-long", true);
+        assert!(count(&desk.json(&asked), "too-long").unwrap() <= long);
+    }
+    let wrong = ["errors", "--data", "test.jsonl", "--mark", "r0", "--of", run, "--category", "slow"];
+    let (_, told) = desk.run(&wrong, 1);
+    assert!(told.contains("there is too-long, rude"), "{told}");
+    fs::write(&settings, format!("{text}\n[[errors]]\nname = \"x\"\ncause = \"fate\"\n")).unwrap();
+    let (_, told) = desk.run(&["errors", "--data", "test.jsonl"], 1);
+    assert!(told.contains("[[errors]] x") && told.contains("fate"), "{told}");
+}
+
+#[test]
+fn the_ladder_trains_each_cell_once_and_names_the_smallest_that_will_do() {
+    let desk = Desk::with_project();
+    let few = ["--set", "steps=3", "--set", "batch=2", "--set", "evaluations=1"];
+    let ladder = [
+        "ladder",
+        "--data",
+        "train.jsonl",
+        "--test",
+        "test.jsonl",
+        "--valid",
+        "test.jsonl",
+        "--sizes",
+        "2,5,all",
+        "--max-tokens",
+        "6",
+    ];
+    let ask = |more: &[&str]| desk.json(&[&ladder[..], &few, more, &["--json"]].concat());
+    let runs = || fs::read_dir(desk.path("p/runs")).unwrap().count();
+    let second = ask(&["--cell", "2"]);
+    assert_eq!((runs(), second["waiting"].as_u64()), (1, Some(2)), "{second}");
+    let all = ask(&["--target", "0.0", "--svg", "ladder.svg"]);
+    let rows: Vec<u64> = all["cells"].as_array().unwrap().iter().map(|cell| cell["rows"].as_u64().unwrap()).collect();
+    assert_eq!((runs(), rows), (3, vec![0, 2, 5, 8]), "{all}");
+    assert!(all["smallest"]["surely"].is_u64());
+    assert!(fs::read_to_string(desk.path("ladder.svg")).unwrap().starts_with("<svg"));
+    // Nothing is trained again; a smaller set is part of each larger one.
+    let again = ask(&[]);
+    assert_eq!((runs(), &again["cells"]), (3, &all["cells"]));
+    let ids = |run: &str| -> Vec<String> {
+        let text = fs::read_to_string(desk.path(&format!("p/runs/{run}/inputs.jsonl"))).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines
+            .filter(|line| line["split"] == "train")
+            .map(|line| line["row"]["id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let lines = fs::read_to_string(desk.path("p/ladder.jsonl")).unwrap();
+    let mut sets: Vec<Vec<String>> =
+        lines.lines().map(|line| ids(serde_json::from_str::<Value>(line).unwrap()["run"].as_str().unwrap())).collect();
+    sets.sort_by_key(Vec::len);
+    assert_eq!(sets.iter().map(Vec::len).collect::<Vec<_>>(), [2, 5, 8]);
+    assert!(sets[0].iter().all(|id| sets[1].contains(id)) && sets[1].iter().all(|id| sets[2].contains(id)));
+    // Other settings are other cells.
+    let other = desk.json(&[&ladder[..], &["--plan", "--json"]].concat());
+    assert_eq!(other["waiting"].as_u64(), Some(3));
+}
+
+#[test]
+fn an_endpoint_answers_the_same_test_and_what_it_costs_is_told() {
+    let desk = Desk::with_project();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(MockServer::start());
+    let answer = |request: &Request| {
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        let asked = body["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap().to_owned();
+        let word = asked.trim_start_matches("say ");
+        ResponseTemplate::new(200).set_body_json(json!({
+            "model": "big-1",
+            "choices": [{ "index": 0, "finish_reason": "stop", "message": { "role": "assistant", "content": format!("{{\"said\": \"{word}\"}}") } }],
+            "usage": { "prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110 },
+        }))
+    };
+    runtime.block_on(Mock::given(method("POST")).and(path("/v1/chat/completions")).respond_with(answer).mount(&server));
+    let settings = desk.path("p/togi.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    let table = format!(
+        "\n[endpoints.big]\nbase_url = \"{}/v1\"\nmodel = \"big-1\"\nprice_input = 2.0\nprice_output = 10.0\n",
+        server.uri()
+    );
+    fs::write(&settings, format!("{text}{table}")).unwrap();
+    let eval =
+        ["eval", "--data", "test.jsonl", "--max-tokens", "8", "--system", "base", "--system", "endpoint=big", "--json"];
+    let found = desk.json(&eval);
+    let big = &found["report"]["systems"][1];
+    assert_eq!((big["name"].as_str(), big["scores"]["exact"]["value"].as_f64()), (Some("big"), Some(1.0)), "{found}");
+    // 100 tokens at 2 and 10 at 10 a million: 0.0003 an answer.
+    assert!((big["cost_per_1000"].as_f64().unwrap() - 0.3).abs() < 1e-9, "{big}");
+    assert!(big["seconds"].as_f64().unwrap() > 0.0 && big["tokens"].as_f64() == Some(10.0));
+    // Nobody pays twice.
+    desk.json(&eval);
+    assert_eq!(runtime.block_on(server.received_requests()).unwrap().len(), 3);
+    let page = desk.json(&["cost", "--data", "test.jsonl", "--system", "base", "--json"]);
+    assert!((page["costs"]["endpoint_per_1000"].as_f64().unwrap() - 0.3).abs() < 1e-9, "{page}");
+    assert_eq!((page["measured"].as_str(), page["endpoint"].as_str()), (Some("base"), Some("big")));
+    let (told, _) = desk.run(&["cost", "--set", "per_hour=0.8"], 0);
+    assert!(told.lines().any(|line| line.starts_with("per_hour") && line.ends_with("--set")), "{told}");
+    let (_, told) = desk.run(&["cost", "--set", "per_houre=1"], 1);
+    assert!(told.contains("per_houre"), "{told}");
+    let (_, told) = desk.run(&["eval", "--data", "test.jsonl", "--system", "endpoint=small"], 1);
+    assert!(told.contains("[endpoints.small]") && told.contains("there is big"), "{told}");
+}
