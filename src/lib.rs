@@ -16,7 +16,8 @@
 //! - [`train`]: plan, batches, step, optimizer, schedule, checkpoints, trainer.
 //! - [`job`]: a job's directory: frozen plan, frozen inputs, append-only logs, lock, control.
 //! - [`worker`]: the process that carries out a job.
-//! - [`evaluate`]: metrics, pure functions from texts to numbers.
+//! - [`evaluate`]: metrics, their significance, error categories, preferences, cost: pure functions from texts and numbers to
+//!   numbers, and the report made of them.
 //! - [`endpoint`]: a client for OpenAI-compatible endpoints: many prompts to answers, seconds, tokens and money.
 //! - [`mod@bench`]: the machine's limits, counted work, measured rates.
 //! - [`keymap`], [`theme`]: the table of commands and keys; what things look like.
@@ -30,6 +31,9 @@
 //! and drafts in sessions of their own, which outlive it, and two companions ([`actions::companion`]), which end with it, one
 //! with a tokenizer and all records for checks and renderings, one with weights for answers. So the process that draws stays
 //! small, and what happens on the device does not take the screen along.
+//!
+//! An evaluation runs in the foreground of whoever asked ([`actions::evaluation`]) and keeps each answer in the store as it comes, so
+//! what a dropped connection ends goes on where it was; its report is made of what is stored, without a model.
 //!
 //! [`app`] names one crate of the screen's: the text editor of `ratatui-textarea`, whose undo, selection and cursor are state.
 //!

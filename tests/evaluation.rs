@@ -168,6 +168,12 @@ fn the_ladder_trains_each_cell_once_and_names_the_smallest_that_will_do() {
     sets.sort_by_key(Vec::len);
     assert_eq!(sets.iter().map(Vec::len).collect::<Vec<_>>(), [2, 5, 8]);
     assert!(sets[0].iter().all(|id| sets[1].contains(id)) && sets[1].iter().all(|id| sets[2].contains(id)));
+    for (wrong, why) in
+        [(["--cell", "9"], "no cell 9"), (["--target", "40"], "no share"), (["--metric", "taste"], "no metric")]
+    {
+        let (_, told) = desk.run(&[&ladder[..], &few, &wrong].concat(), 1);
+        assert!(told.contains(why), "{told}");
+    }
     // Other settings are other cells.
     let other = desk.json(&[&ladder[..], &["--plan", "--json"]].concat());
     assert_eq!(other["waiting"].as_u64(), Some(3));
@@ -206,6 +212,12 @@ fn an_endpoint_answers_the_same_test_and_what_it_costs_is_told() {
     assert!(big["seconds"].as_f64().unwrap() > 0.0 && big["tokens"].as_f64() == Some(10.0));
     // Nobody pays twice.
     desk.json(&eval);
+    assert_eq!(runtime.block_on(server.received_requests()).unwrap().len(), 3);
+    // A cap holds over runs: three requests were sent, and a fourth may not be.
+    let capped = format!("{text}{table}request_cap = 3\n");
+    fs::write(&settings, &capped).unwrap();
+    let (_, told) = desk.run(&["eval", "--data", "train.jsonl", "--system", "endpoint=big"], 0);
+    assert!(told.contains("request_cap"), "{told}");
     assert_eq!(runtime.block_on(server.received_requests()).unwrap().len(), 3);
     let page = desk.json(&["cost", "--data", "test.jsonl", "--system", "base", "--json"]);
     assert!((page["costs"]["endpoint_per_1000"].as_f64().unwrap() - 0.3).abs() < 1e-9, "{page}");

@@ -54,6 +54,8 @@ pub struct Page {
     pub assumptions: Vec<Assumed>,
     /// What that comes to.
     pub costs: Costs,
+    /// What is assumed of the people who get suggestions: `[cost.people]`.
+    pub of_people: Times,
     /// What suggestions save, from what people did with drafts; none where nobody has decided on one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub people: Option<People>,
@@ -147,7 +149,6 @@ fn measured_into(assumed: &mut Assumptions, figures: &Figures) -> bool {
 pub fn page(context: &mut Context, asked: &Asked) -> Result<Page, ActionError> {
     let store = context.store()?;
     let mut assumed = assumptions(context)?;
-    let before = assumed.clone();
     let (mut measured, mut endpoint) = (None, None);
     let mut from_measure: Vec<&str> = Vec::new();
     if asked.data.is_some() || asked.system.is_some() {
@@ -207,14 +208,23 @@ pub fn page(context: &mut Context, asked: &Asked) -> Result<Page, ActionError> {
         };
         Assumed { field, from }
     };
-    let people =
-        people(&store, &Times { cost_per_suggestion: costs.own_per_request.unwrap_or(0.0), ..times(context)? })?;
+    let mut spoken = times(context)?;
+    let said =
+        |key: &str| written.get(PEOPLE).and_then(toml::Value::as_table).is_some_and(|table| table.contains_key(key));
+    if !said("cost_per_suggestion") {
+        spoken.cost_per_suggestion = costs.own_per_request.unwrap_or(0.0);
+    }
+    if !said("currency") {
+        spoken.currency.clone_from(&assumed.currency);
+    }
+    let people = people(&store, &spoken)?;
     Ok(Page {
-        currency: before.currency,
+        currency: assumed.currency.clone(),
         measured,
         endpoint,
         assumptions: assumed.fields().into_iter().map(origin).collect(),
         costs,
+        of_people: spoken,
         people,
     })
 }

@@ -71,6 +71,16 @@ fn told(page: &Page) -> String {
         rows.push(vec![one.field.name.to_owned(), number(one.field.value), unit, one.from.to_owned()]);
     }
     let mut out = output::table(&rows);
+    let p = &page.of_people;
+    let month = p.messages_per_month.map_or_else(|| "-".to_owned(), |n| text::count(n as u64));
+    let _ = writeln!(
+        out,
+        "[cost.people]: rate_per_hour {}, t_reply_s {}, cost_per_suggestion {}, fixed_cost {}, messages_per_month {month}",
+        number(p.rate_per_hour),
+        number(p.t_reply_s),
+        number(p.cost_per_suggestion),
+        number(p.fixed_cost),
+    );
     let c = &page.costs;
     let own = page.measured.as_ref().map_or_else(|| "this machine".to_owned(), |name| format!("this machine ({name})"));
     let other = page.endpoint.clone().unwrap_or_else(|| "endpoint".to_owned());

@@ -200,7 +200,12 @@ fn categories(out: &mut String, report: &Report) {
         let of = |f: &Figures| f.categories.get(name).and_then(|scores| scores.get(&metric.key)).copied();
         let count = report.systems.first().and_then(of).map_or(0, |e| e.rows);
         let mut row = vec![format!("  {name}"), text::count(count as u64)];
-        row.extend(report.systems.iter().map(|f| of(f).map_or_else(String::new, |e| percent(e.value))));
+        row.extend(report.systems.iter().map(|f| {
+            of(f).map_or_else(String::new, |e| match e.interval {
+                Some(i) => format!("{} ({:.0} to {:.0})", percent(e.value), 100.0 * i.low, 100.0 * i.high),
+                None => percent(e.value),
+            })
+        }));
         rows.push(row);
     }
     out.push('\n');
@@ -229,10 +234,27 @@ fn differences(out: &mut String, report: &Report) {
     }
     out.push('\n');
     out.push_str(&output::table(&rows));
+    if let Some(pair) = report.told_pair() {
+        let head = ["difference", "points", "95 % interval", "p", "after Holm"];
+        let mut rows: Vec<Vec<String>> = vec![head.map(str::to_owned).into()];
+        for metric in &report.metrics {
+            let Some(found) = pair.differences.get(&metric.key) else { continue };
+            let points = |share: f64| format!("{:+.1}", 100.0 * share);
+            let interval =
+                found.interval.map_or_else(String::new, |i| format!("{} to {}", points(i.low), points(i.high)));
+            let holm = pair.holm.get(&metric.key).copied().map_or_else(String::new, p);
+            let of_difference = found.p.map_or_else(String::new, p);
+            rows.push(vec![metric.label(), points(found.difference), interval, of_difference, holm]);
+        }
+        let _ = write!(out, "\n{} → {}, paired bootstrap\n{}", pair.first, pair.second, output::table(&rows));
+    }
     if let Some(verdict) = &report.verdict {
         out.push('\n');
         out.push_str(&verdict.text);
         out.push('\n');
+    }
+    if let Some(errors) = &report.errors {
+        let _ = write!(out, "\nerrors, {}", super::errors::table(errors));
     }
     worst(out, report);
 }

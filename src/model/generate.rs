@@ -84,6 +84,17 @@ pub enum GenerateError {
     Sample { request: usize, error: SampleError },
 }
 
+impl GenerateError {
+    /// What is wrong, without the request's number.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Infer { error, .. } => error.to_string(),
+            Self::Sample { error, .. } => error.to_string(),
+        }
+    }
+}
+
 /// Generates with one decoder and its tokenizer.
 pub struct Generator<'d> {
     inference: Inference<'d>,

@@ -375,6 +375,22 @@ version = {VERSION}
 [train]
 # Defaults of togi train; --set train.KEY=VALUE overrides one for one run.
 # rank = 16
+
+# A ready-made model to compare with (togi eval --system endpoint=NAME): any OpenAI-compatible address.
+# [endpoints.NAME]
+# base_url = "http://127.0.0.1:8080/v1"
+# model = ""
+# key_env = ""
+
+# An error that hurts whoever reads the answers (togi errors), with what finds it.
+# [[errors]]
+# name = "verbose"
+# cause = "behaviour"
+# rules = [{{ kind = "length", max_ratio = 2.0 }}]
+
+# What people, this machine and an endpoint cost; togi cost lists every key.
+# [cost]
+# per_hour = 0.5
 "#,
         name = quoted(name)
     )

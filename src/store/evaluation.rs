@@ -31,6 +31,8 @@ pub struct TestSet {
 pub struct StoredSystem {
     /// Its number.
     pub id: i64,
+    /// The hash of all that decides its answers.
+    pub hash: String,
     /// What it is called in reports.
     pub name: String,
     /// All that decides its answers, as JSON.
@@ -86,6 +88,10 @@ pub struct Work {
     pub prompt_tokens: usize,
     /// Tokens of their answers.
     pub tokens: usize,
+    /// Money that an endpoint took or may have taken, answers that never came included.
+    pub money: f64,
+    /// Requests sent to an endpoint, those that failed included.
+    pub requests: u64,
 }
 
 /// What a person said about an answer: that it is an error of a category, or that it is none.
@@ -180,11 +186,18 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub fn systems(&self, test: i64) -> Result<Vec<StoredSystem>, StoreError> {
-        let sql = "SELECT system.id, name, about, count(*) FROM generation JOIN system ON system.id = generation.system
+        let sql =
+            "SELECT system.id, name, about, count(*), hash FROM generation JOIN system ON system.id = generation.system
                    WHERE test = ? GROUP BY system.id ORDER BY min(generation.at), system.id";
         self.rows(sql, params![test], |row| {
             let answered: i64 = row.get(3)?;
-            Ok(StoredSystem { id: row.get(0)?, name: row.get(1)?, about: row.get(2)?, answered: answered as usize })
+            Ok(StoredSystem {
+                id: row.get(0)?,
+                name: row.get(1)?,
+                about: row.get(2)?,
+                answered: answered as usize,
+                hash: row.get(4)?,
+            })
         })
     }
 
@@ -213,8 +226,19 @@ impl Store {
                 }
                 if let Some(w) = work {
                     writer.transaction.execute(
-                        "INSERT INTO work(test, system, seconds, rows, prompt_tokens, tokens, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                        params![test, system, w.seconds, w.rows as i64, w.prompt_tokens as i64, w.tokens as i64, at],
+                        "INSERT INTO work(test, system, seconds, rows, prompt_tokens, tokens, money, requests, at)
+                         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                        params![
+                            test,
+                            system,
+                            w.seconds,
+                            w.rows as i64,
+                            w.prompt_tokens as i64,
+                            w.tokens as i64,
+                            w.money,
+                            w.requests as i64,
+                            at
+                        ],
                     )?;
                 }
                 Ok(())
@@ -253,9 +277,25 @@ impl Store {
                    CAST(total(tokens) AS INTEGER) FROM work WHERE test = ? AND system = ?";
         let found = self.rows(sql, params![test, system], |row| {
             let count = |at: usize| -> rusqlite::Result<usize> { Ok(row.get::<_, i64>(at)? as usize) };
-            Ok(Work { seconds: row.get(0)?, rows: count(1)?, prompt_tokens: count(2)?, tokens: count(3)? })
+            Ok(Work {
+                seconds: row.get(0)?,
+                rows: count(1)?,
+                prompt_tokens: count(2)?,
+                tokens: count(3)?,
+                ..Work::default()
+            })
         })?;
         Ok(found.first().copied().unwrap_or_default())
+    }
+
+    /// Every system that ever worked, as JSON, with the money and the requests of each stretch of work.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn spent(&self) -> Result<Vec<(String, f64, u64)>, StoreError> {
+        let sql = "SELECT about, total(money), CAST(total(requests) AS INTEGER) FROM work
+                   JOIN system ON system.id = work.system GROUP BY system.id";
+        self.rows(sql, params![], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)? as u64)))
     }
 
     /// Keeps how likely a system found right answers.

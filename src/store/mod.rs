@@ -10,6 +10,8 @@
 //! - **Undo and redo are per author**, over every act, across restarts ([`Store::undo`]).
 //! - **Claims** say that somebody is at a record. They hold as long as a lock that the process keeps, so a process that
 //!   dies frees its records ([`Store::claim`]).
+//! - **Answers of models** to frozen test sets are kept beside the records, so that they are asked for once and scored again at
+//!   will ([`Store::freeze_test`]).
 //! - **Other processes** write too: [`Store::changed`] is cheap enough to ask ten times a second.
 //!
 //! Knows no formats, prompts, checks or screens.

@@ -202,6 +202,8 @@ CREATE TABLE work (
     rows          INTEGER NOT NULL,
     prompt_tokens INTEGER NOT NULL,
     tokens        INTEGER NOT NULL,
+    money         REAL NOT NULL,            -- an endpoint's, failed requests included
+    requests      INTEGER NOT NULL,
     at            INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX work_of ON work(test, system);

@@ -15,6 +15,8 @@ pub enum AnswerError {
     Render(#[from] RenderError),
     #[error("record {id}: {cause}")]
     Record { id: String, cause: RenderError },
+    #[error("record {id} cannot be answered: {why}")]
+    Unanswered { id: String, why: String },
     #[error(transparent)]
     Generate(#[from] GenerateError),
 }
@@ -100,10 +102,17 @@ impl Answering<'_> {
         let ends = self.opened.ends();
         let requests: Vec<_> = prompts.iter().map(|p| Self::request(&p.tokens, &ends, adapter, limits)).collect();
         let mut generator = Generator::new(self.decoder, self.opened.renderer.tokenizer());
-        Ok(generator.run(&requests, &mut |event| match event {
+        let answers = generator.run(&requests, &mut |event| match event {
             Event::Done { request, answer } => see(request, prompts.get(request).map_or(0, |p| p.tokens.len()), answer),
             _ => true,
-        })?)
+        });
+        answers.map_err(|error| {
+            let (GenerateError::Infer { request, .. } | GenerateError::Sample { request, .. }) = &error;
+            match records.get(*request) {
+                Some(record) => AnswerError::Unanswered { id: record.id.clone(), why: error.reason() },
+                None => error.into(),
+            }
+        })
     }
 
     fn request<'r>(

@@ -1,7 +1,5 @@
 //! The errors that hurt the project's customer: which answers have them before and after, what people said, and what to do next.
 
-use serde::Serialize;
-
 use super::super::context::{ActionError, Context, Download};
 use super::score::question;
 use super::{Measured, Request, System, measure};
@@ -11,23 +9,7 @@ use crate::evaluate::errors::{Advice, Catalogue, Category, Correction};
 use crate::store::Store;
 
 pub use crate::evaluate::errors::{Cause, Matrix};
-
-/// The errors of two systems on the same rows.
-#[derive(Clone, Debug, Serialize)]
-pub struct Errors {
-    /// The system before.
-    pub before: String,
-    /// The system after.
-    pub after: String,
-    /// The system that is only asked better, where one was measured.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prompted: Option<String>,
-    /// Error by error and before by after.
-    pub matrix: Matrix,
-    /// What the matrix says; none where nothing is tuned.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub advice: Option<Advice>,
-}
+pub use crate::evaluate::report::Errors;
 
 /// The project's error categories, or the usual ones where it names none.
 ///
@@ -64,7 +46,10 @@ pub(super) fn find(context: &Context, store: &Store, measured: &Measured) -> Res
     if before.1 == after.1 {
         return Ok(None);
     }
-    let prompted = systems.iter().rev().find(|(system, id)| !system.is_tuned() && *id != before.1 && *id != after.1);
+    // Only the very model that was tuned says whether asking it better would do.
+    let of = |system: &System| system.base.as_ref().map(|base| base.identity.clone());
+    let prompted =
+        systems.iter().rev().find(|(system, id)| system.is_prompted() && of(system) == of(&after.0) && *id != before.1);
     let catalogue = catalogue(context)?;
     let (old, new) = (marked(&catalogue, store, measured, before)?, marked(&catalogue, store, measured, after)?);
     let asked = prompted.map(|system| marked(&catalogue, store, measured, system)).transpose()?;

@@ -104,6 +104,7 @@ impl Task<'_> {
                 rows: waiting.len(),
                 prompt_tokens: sum(|g| g.prompt_tokens),
                 tokens: sum(|g| g.tokens),
+                ..Work::default()
             };
             store.keep_generations(self.of.0, self.of.1, waiting, Some(work))?;
             waiting.clear();
@@ -198,7 +199,7 @@ pub(super) fn fitting(
         if fits {
             let plural = if examples.len() == 1 { "example" } else { "examples" };
             let name = format!("{} + {} {plural}", base.name, examples.len());
-            return Ok(Some(System { name, prompt, ..base.clone() }));
+            return Ok(Some(System { name, prompt, prompted: true, ..base.clone() }));
         }
         examples.truncate(examples.len() / 2);
     }

@@ -131,9 +131,6 @@ pub struct Evaluated {
     pub adapter: Option<String>,
     /// All systems, compared.
     pub report: Report,
-    /// What errors the answers have before and after, and what that says; none of fewer than two systems.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub errors: Option<errors::Errors>,
     /// Each system's answers by place.
     #[serde(skip)]
     pub answers: Vec<(String, Vec<Option<String>>)>,
@@ -168,7 +165,7 @@ pub fn evaluate(
     let mut store = context.store()?;
     let measured = measure(context, &mut store, request, tell, see)?;
     let mut found = score::report(&store, &measured, request)?;
-    found.errors = errors::find(context, &store, &measured)?;
+    found.report.errors = errors::find(context, &store, &measured)?;
     found.seconds = started.elapsed().as_secs_f64();
     Ok(found)
 }
@@ -189,13 +186,18 @@ pub fn measure(
         records.truncate(rows);
     }
     let mut notes = Vec::new();
-    let systems = if request.stored && request.systems.is_empty() {
-        let stored = store.systems(test.id)?;
-        if stored.is_empty() {
-            let why = format!("no system has answered {} yet: togi eval without --stored asks", test.name);
-            return Err(ActionError::Refused(why));
-        }
-        stored.iter().filter_map(|s| Some((serde_json::from_str(&s.about).ok()?, s.id))).collect()
+    let open = records.iter().filter(|record| !is_asked(record) && !matches!(record.kind, Kind::Text { .. })).count();
+    if open == records.len() {
+        return Err(ActionError::Refused(format!(
+            "{} has no row with a right answer, so nothing can be measured",
+            test.name
+        )));
+    }
+    if open > 0 {
+        notes.push(format!("{open} rows have no right answer; they are left out"));
+    }
+    let systems = if request.stored {
+        stored(context, store, request, (&test, &records), &mut notes, tell)?
     } else {
         let systems = resolve(context, store, request, &records, &mut notes, tell)?;
         let mut kept = Vec::with_capacity(systems.len());
@@ -230,13 +232,101 @@ pub fn measure(
     Ok(measured)
 }
 
-/// The rows that a system has not answered; texts ask nothing.
+/// The keys of the metrics that fit a test set.
+#[must_use]
+pub fn metric_keys(records: &[Record]) -> Vec<String> {
+    score::keys(records)
+}
+
+/// Whether a row asks something that has a right answer.
+fn is_asked(record: &Record) -> bool {
+    !matches!(record.kind, Kind::Text { .. }) && !record.accepted().is_empty()
+}
+
+/// The systems that have answered a test set: those that are asked for, or all that have answered every row of it.
+fn stored(
+    context: &mut Context,
+    store: &Store,
+    request: &Request,
+    (test, records): (&TestSet, &[Record]),
+    notes: &mut Vec<String>,
+    tell: &mut dyn FnMut(Download),
+) -> Result<Vec<(System, i64)>, ActionError> {
+    let there: Vec<(System, crate::store::StoredSystem)> = store
+        .systems(test.id)?
+        .into_iter()
+        .filter_map(|kept| {
+            let system: System = serde_json::from_str(&kept.about).ok()?;
+            Some((System { name: kept.name.clone(), ..system }, kept))
+        })
+        .collect();
+    if there.is_empty() {
+        let why = format!("no system has answered {} yet: togi eval without --stored asks", test.name);
+        return Err(ActionError::Refused(why));
+    }
+    let mut found: Vec<(System, i64)> = Vec::new();
+    if request.systems.is_empty() {
+        let wanted = records.iter().filter(|record| is_asked(record)).count();
+        for (system, kept) in there {
+            let places = store.generations(test.id, kept.id)?;
+            let answered = places.iter().filter(|g| g.place < records.len()).count();
+            if answered < wanted {
+                notes.push(format!("{} has answered {answered} of {wanted} rows; it is left out", system.name));
+            } else {
+                found.push((system, kept.id));
+            }
+        }
+        if found.is_empty() {
+            return Err(ActionError::Refused(format!(
+                "no system has answered all of {}: {}; togi eval without --stored goes on",
+                test.name,
+                notes.join("; ")
+            )));
+        }
+    } else {
+        for system in resolve(context, store, request, records, notes, tell)? {
+            let hash = system.hash();
+            let Some((_, kept)) = there.iter().find(|(_, kept)| kept.hash == hash) else {
+                let names: Vec<&str> = there.iter().map(|(system, _)| system.name.as_str()).collect();
+                return Err(ActionError::Refused(format!(
+                    "{} has not answered {} with these settings; stored is {} (an answer's length, prompt and examples are part of \
+                     who answered)",
+                    system.name,
+                    test.name,
+                    names.join(", ")
+                )));
+            };
+            found.push((system, kept.id));
+        }
+    }
+    let mut named: Vec<&mut System> = found.iter_mut().map(|(system, _)| system).collect();
+    unique(&mut named);
+    Ok(found)
+}
+
+/// Reports tell systems apart by their names: an equal one gets a number.
+fn unique(systems: &mut [&mut System]) {
+    for at in 1..systems.len() {
+        let own = systems.get(at).map(|system| system.name.clone()).unwrap_or_default();
+        let mut number = 1;
+        let taken = |name: &str| systems.iter().take(at).any(|other| other.name == name);
+        let mut name = own.clone();
+        while taken(&name) {
+            number += 1;
+            name = format!("{own} ({number})");
+        }
+        if let Some(system) = systems.get_mut(at) {
+            system.name = name;
+        }
+    }
+}
+
+/// The rows that a system has not answered; texts ask nothing, and of a row without a right answer nothing is learned.
 fn missing<'m>(store: &Store, measured: &'m Measured, system: i64) -> Result<Vec<(usize, &'m Record)>, ActionError> {
     let there: std::collections::HashSet<usize> =
         store.generations(measured.test.id, system)?.iter().map(|generation| generation.place).collect();
-    let asking = |record: &Record| !matches!(record.kind, Kind::Text { .. });
     let all = measured.records.iter().enumerate();
-    Ok(all.filter(|(place, record)| asking(record) && !there.contains(place)).collect())
+    Ok(all.filter(|(place, record)| is_asked(record) && !there.contains(place)).collect())
 }
 
 /// Freezes the test set, or finds it frozen.
@@ -277,14 +367,15 @@ fn resolve(
     let tuned_by =
         request.systems.iter().find_map(|spec| spec.choice.run.clone()).or_else(|| request.choice.run.clone());
     let pool = |context: &Context| system::Pool::find(context, store, tuned_by.as_deref(), records);
+    let asked: std::collections::BTreeSet<String> = records.iter().map(system::asks).collect();
     let mut found = Vec::new();
     for spec in &request.systems {
-        found.push(system::resolve(context, spec, &pool, &request.writing, tell)?);
+        found.push(system::resolve(context, spec, &pool, &request.writing, &asked, tell)?);
     }
     if request.systems.is_empty() {
         let tuned = request.choice != Choice::default();
         if !(request.skip_base && tuned) {
-            let base = system::resolve(context, &Spec::default(), &pool, &request.writing, tell)?;
+            let base = system::resolve(context, &Spec::default(), &pool, &request.writing, &asked, tell)?;
             let asks = records.iter().any(|record| !matches!(record.kind, Kind::Text { .. }));
             let shown = !base.prompt.examples.is_empty();
             found.push(base);
@@ -301,15 +392,10 @@ fn resolve(
         }
         if tuned {
             let spec = Spec { choice: request.choice.clone(), ..Spec::default() };
-            found.push(system::resolve(context, &spec, &pool, &request.writing, tell)?);
+            found.push(system::resolve(context, &spec, &pool, &request.writing, &asked, tell)?);
         }
     }
-    // Reports tell systems apart by their names.
-    for at in 1..found.len() {
-        while found.iter().take(at).any(|other| other.name == found[at].name) {
-            found[at].name.push('\'');
-        }
-    }
+    unique(&mut found.iter_mut().collect::<Vec<_>>());
     Ok(found)
 }
 
@@ -320,7 +406,8 @@ fn resolve(
 /// When the file cannot be written.
 pub fn write_answers(found: &Evaluated, path: &Path) -> Result<(), ActionError> {
     let of = |tuned: bool| {
-        let mut systems = found.report.systems.iter().filter(|system| system.tuned == tuned);
+        let own = |figures: &&Figures| figures.tuned == tuned && figures.seconds.is_none();
+        let mut systems = found.report.systems.iter().filter(own);
         let named = if tuned { systems.next_back() } else { systems.next() };
         named.and_then(|figures| found.answers.iter().find(|(name, _)| *name == figures.name))
     };

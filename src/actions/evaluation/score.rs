@@ -33,7 +33,10 @@ pub(super) fn report(store: &Store, measured: &Measured, request: &Request) -> R
     let mut candidates = Vec::new();
     let mut summary = Summary { test_rows: records.len(), ..Summary::default() };
     let (mut adapter, mut generated_per_s) = (None, 0.0);
-    let mut plain_base = true;
+    // `base` has always meant the model as it came under the project's own prompt; else the first that is not tuned.
+    let untuned = |system: &&(System, i64)| !system.0.is_tuned() && system.0.endpoint.is_none();
+    let plain = measured.systems.iter().filter(untuned).find(|(system, _)| !system.is_prompted());
+    let plain = plain.or_else(|| measured.systems.iter().find(untuned)).map(|(_, id)| *id);
     for (system, id) in &measured.systems {
         let generations = store.generations(measured.test.id, *id)?;
         let likelihoods = store.likelihoods(measured.test.id, *id)?;
@@ -46,10 +49,8 @@ pub(super) fn report(store: &Store, measured: &Measured, request: &Request) -> R
             if system.is_tuned() {
                 summary = summary.with_tuned(scores.as_ref(), Some(&likelihood));
                 adapter = system.adapter.as_ref().map(|hash| hash.chars().take(12).collect());
-            } else if plain_base {
-                // The first model that is not tuned is the one that `base` has always meant.
+            } else if plain == Some(*id) {
                 summary = summary.with_base(scores.as_ref(), Some(&likelihood));
-                plain_base = false;
             }
         }
         candidates.push(candidate(system, &scorer, generations, &kept, rate(&work)));
@@ -63,7 +64,7 @@ pub(super) fn report(store: &Store, measured: &Measured, request: &Request) -> R
     let said = |c: &Candidate| c.answers.iter().map(|given| given.as_ref().map(|given| given.text.clone())).collect();
     let answers = candidates.iter().map(|c| (c.name.clone(), said(c))).collect();
     let ids = records.iter().map(|record| record.id.clone()).collect();
-    Ok(Evaluated { summary, generated_per_s, seconds: 0.0, adapter, report, errors: None, answers, ids })
+    Ok(Evaluated { summary, generated_per_s, seconds: 0.0, adapter, report, answers, ids })
 }
 
 /// The figures that `togi eval --json` has always had.
@@ -148,6 +149,11 @@ impl Task {
         metrics.push(mean("indel", "likeness", "characters"));
         metrics
     }
+}
+
+/// The keys of the metrics that fit a test set.
+pub(super) fn keys(records: &[Record]) -> Vec<String> {
+    Task::of(records).metrics(false).into_iter().map(|metric| metric.key).collect()
 }
 
 /// One metric's score of a row, 0 to 1, and its counts where it pools.

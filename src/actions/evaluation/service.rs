@@ -91,8 +91,15 @@ pub fn answer(
     let questions = Questions::new(system.prompt.clone()).map_err(|error| ActionError::Refused(error.to_string()))?;
     let prompts =
         missing.iter().map(|(_, record)| messages(&questions, record)).collect::<Result<Vec<_>, ActionError>>()?;
-    let before = store.generations(test, id)?;
-    let spent = Spent { money: before.iter().filter_map(|g| g.cost).sum(), requests: before.len() as u64 };
+    // The caps hold for the endpoint, whatever it was asked before and with what prompt.
+    let mut spent = Spent::default();
+    for (about, money, requests) in store.spent()? {
+        let same = serde_json::from_str::<System>(&about).is_ok_and(|other| other.endpoint == system.endpoint);
+        if same {
+            spent.money += money;
+            spent.requests += requests;
+        }
+    }
     let mut notes: Vec<String> = Vec::new();
     let mut waiting: Vec<Generation> = Vec::new();
     let mut failed: Option<ActionError> = None;
@@ -135,7 +142,13 @@ pub fn answer(
             Event::Retrying { .. } | Event::Progress(_) | Event::Tick => turn.done(done),
         })
         .map_err(fault)?;
-    let work = Work { seconds: summary.seconds, rows: done, prompt_tokens: 0, tokens: 0 };
+    let work = Work {
+        seconds: summary.seconds,
+        rows: done,
+        money: summary.spent,
+        requests: summary.requests,
+        ..Work::default()
+    };
     store.keep_generations(test, id, &waiting, Some(work))?;
     if let Some(error) = failed {
         return Err(error);

@@ -1,6 +1,7 @@
 //! Systems: whoever answers a test set. A model, an adapter or checkpoint or none, and a prompt with its examples; or an endpoint
 //! with a prompt of its own.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -14,7 +15,9 @@ use serde_json::json;
 use super::super::adapters::Choice;
 use super::super::context::{ActionError, Context, read_template, records};
 use crate::data::view::rendered;
+use crate::evaluate::metrics::nfkc;
 use crate::model::peft;
+use crate::prompt::record::user_text;
 use crate::prompt::{Kind, Prompt, Record};
 use crate::store::{Query, Store, StoreError};
 use crate::worker::{BaseModel, Sampling};
@@ -151,6 +154,12 @@ pub struct System {
     /// The model on this machine; none for an endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<BaseModel>,
+    /// BLAKE3 of the small files beside the base's weights that decide answers, too: configuration, tokenizer, chat template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<String>,
+    /// Whether another prompt than the project's was asked for.
+    #[serde(default)]
+    pub prompted: bool,
     /// The adapter's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
@@ -179,12 +188,16 @@ impl System {
     /// The hash of all that decides its answers: not of names and places.
     #[must_use]
     pub fn hash(&self) -> String {
+        // An example's name changes no answer, and an endpoint has settings of its own for writing.
+        let mut prompt = self.prompt.clone();
+        prompt.examples.iter_mut().for_each(|example| example.id.clear());
         let key = json!({
             "base": self.base.as_ref().map(|base| &base.identity),
+            "files": self.files,
             "adapter": self.adapter,
             "service": self.service,
-            "prompt": self.prompt,
-            "writing": self.writing,
+            "prompt": prompt,
+            "writing": self.endpoint.is_none().then_some(&self.writing),
         });
         blake3::hash(key.to_string().as_bytes()).to_hex().to_string()
     }
@@ -198,7 +211,7 @@ impl System {
     /// Whether it is a model as it came, asked better than by the project's bare prompt: with examples or by another template.
     #[must_use]
     pub fn is_prompted(&self) -> bool {
-        !self.is_tuned() && self.endpoint.is_none() && !self.prompt.examples.is_empty()
+        !self.is_tuned() && self.endpoint.is_none() && (self.prompted || !self.prompt.examples.is_empty())
     }
 }
 
@@ -242,7 +255,7 @@ impl Pool {
             let query = Query::parse("status:gold split:train,none").map_err(StoreError::from)?;
             store.records(&query)?.iter().map(rendered).collect()
         };
-        let asked: std::collections::HashSet<String> = test.iter().map(asks).collect();
+        let asked: BTreeSet<String> = test.iter().map(asks).collect();
         records.retain(|record| {
             matches!(record.kind, Kind::Pair { .. }) && record.answer().is_some() && !asked.contains(&asks(record))
         });
@@ -264,10 +277,15 @@ impl Pool {
     }
 }
 
-/// What a record asks, without its answer and its name.
-fn asks(record: &Record) -> String {
+/// What a record asks, without its answer and whatever else is known of it: the same question is the same text.
+pub(super) fn asks(record: &Record) -> String {
     match &record.kind {
-        Kind::Pair { fields, .. } => serde_json::to_string(fields).unwrap_or_default(),
+        Kind::Pair { fields, .. } => {
+            let named =
+                || fields.iter().filter(|(key, _)| !["category", "source", "id", "split"].contains(&key.as_str()));
+            let all = || named().map(|(key, value)| format!("{key}: {value}")).collect::<Vec<_>>().join("\n");
+            nfkc(&user_text(fields).unwrap_or_else(all))
+        }
         Kind::Chat { messages, .. } => {
             let end = messages.len() - usize::from(messages.last().is_some_and(|m| m.role == "assistant"));
             serde_json::to_string(messages.get(..end).unwrap_or_default()).unwrap_or_default()
@@ -285,11 +303,13 @@ pub fn resolve(
     spec: &Spec,
     pool: &dyn Fn(&Context) -> Result<Pool, ActionError>,
     writing: &Writing,
+    test: &BTreeSet<String>,
     tell: &mut dyn FnMut(super::super::context::Download),
 ) -> Result<System, ActionError> {
     let mut prompt = context.prompt()?;
     let mut base = None;
     let (mut run, mut checkpoint, mut adapter, mut folder) = (None, None, None, None);
+    let mut usual = spec.usual_name();
     if spec.endpoint.is_none() {
         if let Some(found) = spec.choice.folder(context)? {
             let found = found.canonicalize().unwrap_or(found);
@@ -300,6 +320,8 @@ pub fn resolve(
                 // What a run has learned, it has learned under its own prompt and on its own base.
                 prompt = plan.prompt;
                 base = Some(plan.base);
+                // `latest` is another run tomorrow.
+                usual = usual.replacen(name.as_str(), &named(&job.name(), name), 1);
                 run = Some(job.name());
                 checkpoint = found.file_name().map(|name| name.to_string_lossy().into_owned());
             }
@@ -328,10 +350,61 @@ pub fn resolve(
         }
         None => {}
     }
+    if let Some(example) = prompt.examples.iter().find(|example| test.contains(&asks(example))) {
+        return Err(ActionError::Refused(format!(
+            "{usual}: the example {} asks what a row of the test asks, so the test would measure nothing: leave it out of the \
+             examples or of the test",
+            example.id
+        )));
+    }
     let service = spec.endpoint.as_deref().map(|name| super::service::about(context, name)).transpose()?;
-    let name = spec.name.clone().unwrap_or_else(|| spec.usual_name());
+    let name = spec.name.clone().unwrap_or(usual);
     let endpoint = spec.endpoint.clone();
-    Ok(System { name, base, folder, adapter, run, checkpoint, endpoint, service, prompt, writing: writing.clone() })
+    let files = base.as_ref().and_then(|base| small_files(Path::new(&base.path)));
+    let prompted = spec.prompt.is_some() || spec.examples.is_some();
+    Ok(System {
+        name,
+        base,
+        files,
+        prompted,
+        folder,
+        adapter,
+        run,
+        checkpoint,
+        endpoint,
+        service,
+        prompt,
+        writing: writing.clone(),
+    })
+}
+
+/// A run's name in a report: in full, with the checkpoint that was asked for.
+fn named(job: &str, asked: &str) -> String {
+    asked.split_once('@').map_or_else(|| job.to_owned(), |(_, step)| format!("{job}@{step}"))
+}
+
+/// A hash of the files beside a folder's weights that decide what is read and written; none for a single file, which has them all.
+#[must_use]
+pub fn small_files(folder: &Path) -> Option<String> {
+    const NAMES: [&str; 6] = [
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "chat_template.jinja",
+    ];
+    if !folder.is_dir() {
+        return None;
+    }
+    let mut hasher = blake3::Hasher::new();
+    for name in NAMES {
+        // One that is not there differs from an empty one.
+        if let Ok(bytes) = std::fs::read(folder.join(name)) {
+            hasher.update(name.as_bytes()).update(&(bytes.len() as u64).to_le_bytes()).update(&bytes);
+        }
+    }
+    Some(hasher.finalize().to_hex().to_string())
 }
 
 /// A template by the name of its version or as a file.
@@ -382,6 +455,6 @@ mod tests {
         let pool = Pool { records: (0..50).map(record).collect() };
         let (few, many) = (pool.draw(3), pool.draw(8));
         assert_eq!(few.as_slice(), many.get(..3).unwrap());
-        assert!(many.iter().map(asks).collect::<std::collections::HashSet<_>>().len() == 8);
+        assert!(many.iter().map(asks).collect::<std::collections::BTreeSet<_>>().len() == 8);
     }
 }

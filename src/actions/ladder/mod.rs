@@ -7,14 +7,14 @@
 pub mod chart;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::adapters::Choice;
 use super::context::{ActionError, Context, Download, records};
-use super::evaluation::{self, Progress, Spec, Writing};
+use super::evaluation::{self, Progress, Spec, Writing, system};
 use super::{cost, train};
 use crate::evaluate::ladder::{Cell, Smallest, nested};
 use crate::evaluate::report::{EXACT, Report};
@@ -160,6 +160,7 @@ pub fn climb(
     see: &mut (dyn FnMut(Seen<'_>) + Send),
 ) -> Result<Climbed, ActionError> {
     let pool = records(&request.data)?;
+    check(request)?;
     if pool.is_empty() {
         return Err(ActionError::Refused(format!("{} has no record to train on", request.data.display())));
     }
@@ -181,11 +182,17 @@ pub fn climb(
         for subset in &subsets {
             let rows: Vec<&Record> = subset.iter().filter_map(|&at| pool.get(at)).collect();
             let settings = context.settings(&set)?;
-            let key = json!({ "base": base.identity, "rows": rows, "valid": valid, "settings": settings, "prompt": context.prompt()? });
+            let key = json!({ "base": base.identity, "files": system::small_files(Path::new(&base.path)), "rows": rows, "valid": valid, "settings": settings, "prompt": context.prompt()? });
             let key = blake3::hash(key.to_string().as_bytes()).to_hex().to_string();
             let model = model.unwrap_or_default().to_owned();
             wanted.push(Wanted { model, rows: rows.len(), run: None, trained: false, key });
         }
+    }
+    if let Some(only) = request.only.filter(|only| *only == 0 || *only > wanted.len()) {
+        return Err(ActionError::Refused(format!(
+            "there is no cell {only}: there are {} (--plan lists them)",
+            wanted.len()
+        )));
     }
     let known = read(context)?;
     for cell in &mut wanted {
@@ -244,6 +251,22 @@ impl Size {
     }
 }
 
+/// Refuses what would only be found out after hours.
+fn check(request: &Request) -> Result<(), ActionError> {
+    if let Some(target) = request.target.filter(|target| !(0.0..=1.0).contains(target)) {
+        return Err(ActionError::Refused(format!("--target {target} is no share: write 0.4 for 40 %")));
+    }
+    let there = evaluation::metric_keys(&records(&request.test)?);
+    if there.contains(&request.metric) {
+        return Ok(());
+    }
+    Err(ActionError::Refused(format!(
+        "there is no metric {:?} on this test; there is {}",
+        request.metric,
+        there.join(", ")
+    )))
+}
+
 fn finished(job: &Job) -> Result<bool, ActionError> {
     Ok(matches!(job.state()?, State::Ended(ending) if ending.outcome == Outcome::Finished))
 }
@@ -261,12 +284,13 @@ fn read(context: &Context) -> Result<Vec<Line>, ActionError> {
 fn note(context: &Context, cell: &Wanted, run: &str) -> Result<(), ActionError> {
     let path = context.project.root().join(FILE);
     let line = serde_json::to_string(&Line { cell: cell.key.clone(), run: run.to_owned() }).unwrap_or_default();
+    // A kill may have left half a line.
+    let whole = std::fs::read(&path).map_or(true, |text| text.is_empty() || text.ends_with(b"\n"));
+    let before = if whole { "" } else { "\n" };
     let mut file = durable::append(&path).map_err(crate::job::JobError::from)?;
-    file.write_all(format!("{line}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(|cause| ActionError::File {
-        action: "write",
-        path,
-        cause,
-    })
+    file.write_all(format!("{before}{line}\n").as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(|cause| ActionError::File { action: "write", path, cause })
 }
 
 /// Trains a cell, or goes on with it.
@@ -352,6 +376,7 @@ fn test(
             !control.is_stopping()
         })?;
         let source = context.base(tell)?;
+        let shown: Vec<&str> = models.iter().flatten().copied().collect();
         let parameters = crate::model::weights::Source::open(std::path::Path::new(&source.path))?.parameters() as u64;
         let assumptions = cost::assumptions(context)?;
         climbed.currency.clone_from(&assumptions.currency);
@@ -370,7 +395,7 @@ fn test(
             let spent =
                 done.iter().find(|(of, _)| *of == rows).map(|(_, run)| train_seconds(context, run)).transpose()?;
             climbed.cells.push(Cell {
-                model: short(&source.name),
+                model: if twice(&shown, &source.name) { source.name.clone() } else { short(&source.name) },
                 parameters,
                 rows,
                 quality: quality.value,
@@ -381,8 +406,24 @@ fn test(
         }
         climbed.reports.push(found.report);
     }
-    climbed.smallest = request.target.map(|target| Smallest::of(&climbed.cells, target));
+    climbed.smallest = request.target.map(|target| Smallest::of(&ordered(&climbed.cells), target));
     Ok(climbed)
+}
+
+/// The cells with one cost of a request for each model, the middle of its tuned cells': what one was measured faster than another of
+/// the same model is noise, and fewer rows come first then.
+fn ordered(cells: &[Cell]) -> Vec<Cell> {
+    let mut ordered = cells.to_vec();
+    for cell in &mut ordered {
+        let of = |tuned: bool| {
+            let own = cells.iter().filter(|other| other.model == cell.model && (!tuned || other.rows > 0));
+            let mut costs: Vec<f64> = own.filter_map(|other| other.cost_per_request).collect();
+            costs.sort_by(f64::total_cmp);
+            costs.get(costs.len() / 2).copied()
+        };
+        cell.cost_per_request = of(true).or_else(|| of(false));
+    }
+    ordered
 }
 
 /// The seconds that a run was trained.
@@ -390,6 +431,11 @@ fn train_seconds(context: &Context, run: &str) -> Result<Option<f64>, ActionErro
     let job = context.run(run)?;
     let lines = crate::job::Reader::<crate::worker::Metrics>::new(&job.metrics_path()).poll()?.lines;
     Ok(lines.last().map(|line| line.seconds))
+}
+
+/// Whether the short name would stand for several of the models.
+fn twice(models: &[&str], name: &str) -> bool {
+    models.iter().filter(|model| short(model) == short(name)).count() > 1
 }
 
 /// A model's last folder or file name.

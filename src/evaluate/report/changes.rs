@@ -7,7 +7,7 @@ use super::{Candidate, EXACT, Metric, Test};
 /// The least change of a graded score, of 1, that counts for a row that neither system gets exactly right.
 pub const STEP: f64 = 0.1;
 /// Metrics that grade an answer, the best judge first.
-const GRADES: [&str; 5] = ["field_f1", "f1", "rouge_l", "chrf", "indel"];
+pub(super) const GRADES: [&str; 5] = ["field_f1", "f1", "rouge_l", "chrf", "indel"];
 
 /// What became of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

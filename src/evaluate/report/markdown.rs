@@ -16,10 +16,10 @@ pub fn page(report: &Report) -> String {
     let hash: String = report.hash.chars().take(12).collect();
     let _ = writeln!(out, "{} rows counted of {}; test set `{hash}`; 95 % intervals.\n", report.counted, report.rows);
     if let Some(verdict) = &report.verdict {
-        let _ = writeln!(out, "**{}**\n", verdict.text);
+        let _ = writeln!(out, "**{}**\n", one_line(&verdict.text));
     }
     for note in &report.notes {
-        let _ = writeln!(out, "- {note}");
+        let _ = writeln!(out, "- {}", one_line(note));
     }
     let _ = writeln!(out, "\n## Systems\n");
     table(&mut out, &heads(report, "metric"), &figures(report));
@@ -50,6 +50,8 @@ pub fn page(report: &Report) -> String {
         .collect();
     let heads = ["pair", "gained", "lost", "McNemar", "Holm", "better / worse / stayed wrong"];
     table(&mut out, &heads.map(str::to_owned), &rows);
+    differences(&mut out, report);
+    errors(&mut out, report);
     if let Some(pair) = report.told_pair() {
         let _ = writeln!(out, "\n## Rows, {} → {}\n", one_line(&pair.first), one_line(&pair.second));
         let lists = [
@@ -102,26 +104,67 @@ fn figures(report: &Report) -> Vec<Vec<String>> {
 }
 
 fn categories(out: &mut String, report: &Report) {
-    let Some(metric) = report.metrics.first() else { return };
     let mut names: Vec<&String> = report.systems.iter().flat_map(|system| system.categories.keys()).collect();
     names.sort();
     names.dedup();
     if names.len() < 2 {
         return;
     }
-    let _ = writeln!(out, "\n## By category: {}\n", metric.label());
-    let rows: Vec<Vec<String>> = names
-        .into_iter()
-        .map(|name| {
-            let mut row = vec![one_line(name)];
-            row.extend(report.systems.iter().map(|system| {
-                let found = system.categories.get(name).and_then(|scores| scores.get(&metric.key));
-                found.map_or_else(String::new, |e| format!("{} of {}", estimate(e), e.rows))
-            }));
-            row
+    for metric in &report.metrics {
+        let _ = writeln!(out, "\n## By category: {}\n", metric.label());
+        let rows: Vec<Vec<String>> = names
+            .iter()
+            .map(|name| {
+                let mut row = vec![one_line(name)];
+                row.extend(report.systems.iter().map(|system| {
+                    let found = system.categories.get(*name).and_then(|scores| scores.get(&metric.key));
+                    found.map_or_else(String::new, |e| format!("{} of {}", estimate(e), e.rows))
+                }));
+                row
+            })
+            .collect();
+        table(out, &heads(report, "category"), &rows);
+    }
+}
+
+/// What each pair's difference is in each metric.
+fn differences(out: &mut String, report: &Report) {
+    for metric in &report.metrics {
+        let _ = writeln!(out, "\n### {}, paired bootstrap\n", metric.label());
+        let rows: Vec<Vec<String>> = report
+            .pairs
+            .iter()
+            .filter_map(|pair| {
+                let found = pair.differences.get(&metric.key)?;
+                let points = |share: f64| format!("{:+.1}", 100.0 * share);
+                let interval =
+                    found.interval.map_or_else(String::new, |i| format!("{} to {}", points(i.low), points(i.high)));
+                let holm = pair.holm.get(&metric.key).copied().map_or_else(String::new, p_text);
+                let pair = format!("{} → {}", one_line(&pair.first), one_line(&pair.second));
+                Some(vec![pair, points(found.difference), interval, found.p.map_or_else(String::new, p_text), holm])
+            })
+            .collect();
+        table(out, &["pair", "points", "95 % interval", "p", "after Holm"].map(str::to_owned), &rows);
+    }
+}
+
+/// The errors before and after, and the advice.
+fn errors(out: &mut String, report: &Report) {
+    let Some(errors) = &report.errors else { return };
+    let _ = writeln!(out, "\n## Errors, {} → {}\n", one_line(&errors.before), one_line(&errors.after));
+    let rows: Vec<Vec<String>> = errors
+        .matrix
+        .changes
+        .iter()
+        .map(|change| {
+            let counts = [change.before, change.after, change.fixed.len(), change.new.len(), change.stayed.len()];
+            std::iter::once(one_line(&change.category)).chain(counts.map(|count| count.to_string())).collect()
         })
         .collect();
-    table(out, &heads(report, "category"), &rows);
+    table(out, &["error", "before", "after", "fixed", "new", "stayed"].map(str::to_owned), &rows);
+    if let Some(advice) = &errors.advice {
+        let _ = writeln!(out, "\n{}", one_line(&advice.why));
+    }
 }
 
 fn estimate(estimate: &Estimate) -> String {

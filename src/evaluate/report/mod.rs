@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::errors::{Advice, Matrix};
 use super::interval::wilson95;
 use super::likelihood::Likelihood;
 use super::metrics::{Bleu, FieldF1};
@@ -193,6 +194,8 @@ pub struct Pair {
     pub p_holm: f64,
     /// Second minus first in each metric, with its interval and p of the paired bootstrap.
     pub differences: BTreeMap<String, Comparison>,
+    /// The p of each metric's difference after Holm's correction over all pairs of the report.
+    pub holm: BTreeMap<String, f64>,
     /// The rows behind it.
     pub changes: Changes,
 }
@@ -217,9 +220,29 @@ pub struct Report {
     /// Whether tuning beats prompting, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+    /// What errors the answers have before and after; put in by whoever knows the project's categories.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errors: Option<Errors>,
     /// What a reader must know besides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+/// The errors of two systems on the same rows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Errors {
+    /// The system before.
+    pub before: String,
+    /// The system after.
+    pub after: String,
+    /// The same model only asked better, where one was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompted: Option<String>,
+    /// Error by error and before by after.
+    pub matrix: Matrix,
+    /// What the matrix says; none where nothing is tuned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<Advice>,
 }
 
 impl Report {
@@ -253,8 +276,9 @@ pub struct Test {
 pub fn build(test: &Test, metrics: &[Metric], candidates: &[Candidate], resampling: &Resampling) -> Report {
     let answered = |place: usize| candidates.iter().all(|c| c.answers.get(place).is_some_and(Option::is_some));
     let places: Vec<usize> = (0..test.questions.len()).filter(|&place| answered(place)).collect();
+    let seen = seen_by_all(candidates, test.questions.len());
     let systems: Vec<Figures> =
-        candidates.iter().map(|candidate| figures(test, metrics, candidate, &places, resampling)).collect();
+        candidates.iter().map(|candidate| figures(test, metrics, candidate, (&places, &seen), resampling)).collect();
     let mut pairs = Vec::new();
     for (i, first) in candidates.iter().enumerate() {
         for second in candidates.iter().skip(i + 1) {
@@ -264,6 +288,12 @@ pub fn build(test: &Test, metrics: &[Metric], candidates: &[Candidate], resampli
     let p: Vec<f64> = pairs.iter().map(|pair| pair.mcnemar.p).collect();
     for (pair, p) in pairs.iter_mut().zip(holm(&p)) {
         pair.p_holm = p;
+    }
+    for metric in metrics {
+        let p: Vec<f64> = pairs.iter().map(|pair| p_of(pair, &metric.key)).collect();
+        for (pair, p) in pairs.iter_mut().zip(holm(&p)) {
+            pair.holm.insert(metric.key.clone(), p);
+        }
     }
     let mut notes = Vec::new();
     let left_out = test.questions.len() - places.len();
@@ -286,6 +316,7 @@ pub fn build(test: &Test, metrics: &[Metric], candidates: &[Candidate], resampli
         systems,
         pairs,
         verdict,
+        errors: None,
         notes,
     }
 }
@@ -295,17 +326,27 @@ pub fn build(test: &Test, metrics: &[Metric], candidates: &[Candidate], resampli
 pub fn build_texts(test: &Test, candidates: &[Candidate]) -> Report {
     let places: Vec<usize> = (0..test.questions.len()).collect();
     let resampling = Resampling::default();
+    let seen = seen_by_all(candidates, places.len());
     Report {
         test: test.name.clone(),
         hash: test.hash.clone(),
         rows: places.len(),
         counted: places.len(),
         metrics: Vec::new(),
-        systems: candidates.iter().map(|one| figures(test, &[], one, &places, &resampling)).collect(),
+        systems: candidates.iter().map(|one| figures(test, &[], one, (&places, &seen), &resampling)).collect(),
         pairs: Vec::new(),
         verdict: None,
+        errors: None,
         notes: Vec::new(),
     }
+}
+
+/// The rows whose right answers every system that has likelihoods has one of, so that their sums compare.
+fn seen_by_all(candidates: &[Candidate], rows: usize) -> Vec<usize> {
+    let has = |candidate: &Candidate, place: usize| candidate.likelihoods.get(place).is_some_and(Option::is_some);
+    let any = |candidate: &&Candidate| candidate.likelihoods.iter().any(Option::is_some);
+    let with: Vec<&Candidate> = candidates.iter().filter(any).collect();
+    (0..rows).filter(|&place| with.iter().all(|candidate| has(candidate, place))).collect()
 }
 
 /// The scores of a metric on those of `places` where it applies to both or the one system given.
@@ -352,7 +393,7 @@ fn figures(
     test: &Test,
     metrics: &[Metric],
     candidate: &Candidate,
-    places: &[usize],
+    (places, seen): (&[usize], &[usize]),
     resampling: &Resampling,
 ) -> Figures {
     let given: Vec<&Given> =
@@ -372,7 +413,7 @@ fn figures(
     let categories =
         by.iter().map(|(category, places)| (category.clone(), scores_of(metrics, candidate, places, resampling)));
     let mut likelihood = Likelihood::default();
-    for &(nats, tokens, bytes) in candidate.likelihoods.iter().flatten() {
+    for &(nats, tokens, bytes) in seen.iter().filter_map(|&place| candidate.likelihoods.get(place)?.as_ref()) {
         likelihood.nats += nats;
         likelihood.tokens += tokens;
         likelihood.bytes += bytes;
@@ -433,8 +474,14 @@ fn pair(
         mcnemar,
         p_holm: mcnemar.p,
         differences,
+        holm: BTreeMap::new(),
         changes: Changes::between(test, metrics, (first, second), places),
     }
+}
+
+/// The p of a metric's difference; 1 where there is none.
+fn p_of(pair: &Pair, metric: &str) -> f64 {
+    pair.differences.get(metric).and_then(|found| found.p).unwrap_or(1.0)
 }
 
 /// A share as percent, for people.

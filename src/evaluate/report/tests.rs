@@ -106,11 +106,13 @@ fn where_nothing_is_exact_the_graded_score_decides() {
     let wrong = |name: &str, tuned, grade: f64| {
         let mut one = system(name, rows, tuned, false, |_| false);
         for given in one.answers.iter_mut().flatten() {
-            given.scores = vec![Some(0.0), Some(grade)];
+            given.scores = vec![Some(0.0), Some(grade), Some(0.0)];
         }
         one
     };
-    let report = build(&test_set(rows), &metrics(), &[wrong("base", false, 0.2), wrong("a1", true, 0.6)], &quick());
+    // A stricter kind of exactness that is nowhere reached, either, must not hide it.
+    let metrics = [metric(EXACT, Pool::Mean), metric("f1", Pool::Mean), metric("em_squad", Pool::Mean)];
+    let report = build(&test_set(rows), &metrics, &[wrong("base", false, 0.2), wrong("a1", true, 0.6)], &quick());
     let verdict = report.verdict.as_ref().unwrap();
     assert_eq!(verdict.metric, "f1");
     assert!(verdict.significant && verdict.text.starts_with("f1: a1 60.0 %"), "{}", verdict.text);

@@ -3,7 +3,11 @@
 use serde::Serialize;
 
 use super::super::significance::{Estimate, SIGNIFICANT};
+use super::changes::GRADES;
 use super::{EXACT, Figures, Metric, Pair, p_text, percent};
+
+/// The share that the best system must reach in a metric for it to tell anything.
+const SEEN: f64 = 0.02;
 
 /// What the report says of tuning against prompting.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -27,15 +31,19 @@ impl Verdict {
     pub(super) fn of(metrics: &[Metric], systems: &[Figures], pairs: &[Pair]) -> Option<Self> {
         let score = |figures: &Figures, key: &str| figures.scores.get(key).map_or(0.0, |e: &Estimate| e.value);
         let most = |key: &str| systems.iter().map(|figures| score(figures, key)).fold(0.0, f64::max);
-        let graded = metrics.iter().find(|metric| metric.key != EXACT && !metric.key.starts_with("json"));
+        let graded = metrics.iter().find(|metric| GRADES.contains(&metric.key.as_str()) && most(&metric.key) >= SEEN);
         let metric = metrics
             .iter()
-            .find(|metric| metric.key == EXACT && most(EXACT) >= 0.02)
+            .find(|metric| metric.key == EXACT && most(EXACT) >= SEEN)
             .or(graded)
             .or_else(|| metrics.first())?;
         let best = |tuned: bool| {
             let of = systems.iter().filter(|figures| figures.tuned == tuned);
-            of.max_by(|a, b| score(a, &metric.key).total_cmp(&score(b, &metric.key)))
+            // Of equals the one whose answers come closer.
+            let close = |f: &Figures| graded.map_or(0.0, |graded| score(f, &graded.key));
+            of.max_by(|a, b| {
+                score(a, &metric.key).total_cmp(&score(b, &metric.key)).then(close(a).total_cmp(&close(b)))
+            })
         };
         let (tuned, other) = (best(true)?, best(false)?);
         let pair = pairs.iter().find(|pair| {
@@ -44,7 +52,7 @@ impl Verdict {
         })?;
         let found = pair.differences.get(&metric.key)?;
         let sign = if pair.second == tuned.name { 1.0 } else { -1.0 };
-        let p = if metric.key == EXACT { pair.p_holm } else { found.p.unwrap_or(1.0) };
+        let p = if metric.key == EXACT { pair.p_holm } else { pair.holm.get(&metric.key).copied().unwrap_or(1.0) };
         let significant = p < SIGNIFICANT;
         let gain = sign * found.difference;
         let interval = found.interval.map_or_else(String::new, |i| {
