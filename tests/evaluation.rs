@@ -64,20 +64,25 @@ fn the_base_with_examples_stands_beside_the_tuned_model_and_nobody_is_asked_twic
 
     let (_, told) = desk.run(&["eval", "--data", "test.jsonl", "--system", "base,shots=2"], 2);
     assert!(told.contains("there is no key shots"), "{told}");
-    let asked = [
-        "eval",
-        "--data",
-        "test.jsonl",
-        "--max-tokens",
-        "8",
-        "--system",
-        "base",
-        "--system",
-        "base,examples=train.jsonl,name=shown",
-        "--json",
-    ];
-    let (_, told) = desk.run(&asked, 0);
-    assert!(!told.contains("togi:"), "{told}");
+    // Examples that ask what the test asks would make it worthless, whatever else is written beside the question.
+    let (_, told) = desk.run(&["eval", "--data", "test.jsonl", "--system", "base,examples=train.jsonl"], 1);
+    assert!(told.contains("the example r0 asks what a row of the test asks"), "{told}");
+    let rows = fs::read_to_string(desk.path("test.jsonl")).unwrap();
+    let mark = |line: &str| {
+        let mut row: Value = serde_json::from_str(line).unwrap();
+        row["category"] = json!("x");
+        row.to_string() + "\n"
+    };
+    fs::write(desk.path("marked.jsonl"), rows.lines().map(mark).collect::<String>()).unwrap();
+    let (_, told) = desk.run(&["eval", "--data", "marked.jsonl", "--system", "base,examples=train.jsonl"], 1);
+    assert!(told.contains("asks what a row of the test asks"), "{told}");
+    // Other settings are another system, and nobody pretends that it had answered.
+    let (_, told) = desk.run(&["eval", "--data", "test.jsonl", "--stored", "--system", "base", "--max-tokens", "9"], 1);
+    assert!(told.contains("base has not answered") && told.contains("stored is base"), "{told}");
+    // Rows without a right answer measure nothing.
+    fs::write(desk.path("open.jsonl"), "{\"instruction\": \"say ka\"}\n").unwrap();
+    let (_, told) = desk.run(&["eval", "--data", "open.jsonl", "--system", "base"], 1);
+    assert!(told.contains("no row with a right answer"), "{told}");
 }
 
 #[test]
