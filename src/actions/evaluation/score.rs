@@ -27,7 +27,12 @@ pub(super) fn report(store: &Store, measured: &Measured, request: &Request) -> R
     let asks = records.iter().any(|record| !matches!(record.kind, Kind::Text { .. }));
     let task = Task::of(records);
     // Words of Japanese need a dictionary; without one characters are counted, and the report says which it was.
-    let words = (task == Task::Japanese).then(|| Mecab::find(None).ok()).flatten();
+    let mut unread = None;
+    let words = if task == Task::Japanese {
+        Mecab::find(None).map_err(|error| unread = (!error.is_not_found()).then(|| error.to_string())).ok()
+    } else {
+        None
+    };
     let metrics = if asks { task.metrics(words.is_some()) } else { Vec::new() };
     let scorer = Scorer { task, words, metrics: &metrics, right: records.iter().map(Record::accepted).collect() };
     let mut candidates = Vec::new();
@@ -61,6 +66,7 @@ pub(super) fn report(store: &Store, measured: &Measured, request: &Request) -> R
         report::build_texts(&test, &candidates)
     };
     report.notes.splice(0..0, measured.notes.iter().cloned());
+    report.notes.extend(unread.map(|why| format!("{why}; characters are counted in place of words")));
     let said = |c: &Candidate| c.answers.iter().map(|given| given.as_ref().map(|given| given.text.clone())).collect();
     let answers = candidates.iter().map(|c| (c.name.clone(), said(c))).collect();
     let ids = records.iter().map(|record| record.id.clone()).collect();
@@ -105,11 +111,13 @@ enum Task {
 impl Task {
     fn of(records: &[Record]) -> Self {
         let gold: Vec<String> = records.iter().filter_map(|record| record.accepted().into_iter().next()).collect();
-        let kana =
-            |text: &&String| text.chars().any(|c| matches!(c, '\u{3041}'..='\u{30ff}' | '\u{4e00}'..='\u{9fff}'));
+        let kana = |c: char| matches!(c, '\u{3041}'..='\u{30ff}');
+        let ours = |text: &&String| text.chars().any(|c| kana(c) || matches!(c, '\u{4e00}'..='\u{9fff}'));
+        // Chinese has the characters and no kana.
+        let japanese = gold.iter().any(|text| text.chars().any(kana));
         if is_json(records) {
             Self::Json
-        } else if gold.iter().filter(kana).count() * 2 > gold.len() {
+        } else if japanese && gold.iter().filter(ours).count() * 2 > gold.len() {
             Self::Japanese
         } else {
             Self::Text

@@ -218,7 +218,8 @@ impl System {
 impl fmt::Display for System {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.base, &self.endpoint) {
-            (Some(base), _) => write!(f, "{}", base.name)?,
+            // A report is passed on: where the model lies on this machine is nobody's business.
+            (Some(base), _) => write!(f, "{}", last_part(&base.name))?,
             (None, Some(endpoint)) => write!(f, "endpoint {endpoint}")?,
             _ => {}
         }
@@ -234,6 +235,12 @@ impl fmt::Display for System {
             count => write!(f, ", {count} examples"),
         }
     }
+}
+
+/// A path's last part; a Hub id as it is.
+fn last_part(name: &str) -> &str {
+    let path = Path::new(name);
+    if path.is_absolute() { path.file_name().and_then(|last| last.to_str()).unwrap_or(name) } else { name }
 }
 
 /// Records to draw examples from, none of them of the test set.
