@@ -272,6 +272,12 @@ impl Project {
         self.root.join("runs")
     }
 
+    /// The folder of the evaluations in the background. Apart from the runs: whoever names the latest run means one.
+    #[must_use]
+    pub fn evaluations_dir(&self) -> PathBuf {
+        self.root.join("evaluations")
+    }
+
     /// The folder of the prompt templates.
     #[must_use]
     pub fn prompts_dir(&self) -> PathBuf {

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::errors::{Advice, Matrix};
 use super::interval::wilson95;
@@ -31,7 +31,7 @@ pub use verdict::Verdict;
 pub const EXACT: &str = "exact";
 
 /// A row of the test set.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Question {
     /// Its id.
     pub id: String,
@@ -44,21 +44,21 @@ pub struct Question {
 }
 
 /// What a column of scores is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metric {
     /// Its name in JSON: `exact`, `f1`, `rouge_l` …
     pub key: String,
     /// Its name for people.
     pub name: String,
     /// The tokens it counts: `13a`, characters, …; empty where it counts none.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tokens: String,
     /// How rows become one figure.
     pub pool: Pool,
 }
 
 /// How rows become one figure.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pool {
     /// The mean of the rows' scores.
@@ -139,7 +139,7 @@ pub struct Candidate {
 }
 
 /// The figures of a system.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// What it is called.
     pub name: String,
@@ -152,7 +152,7 @@ pub struct Figures {
     /// The mean of each metric with its interval, by the metric's key.
     pub scores: BTreeMap<String, Estimate>,
     /// The same for the rows of each category.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub categories: BTreeMap<String, BTreeMap<String, Estimate>>,
     /// Mean negative log-likelihood of the right answers, nats a token.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -182,7 +182,7 @@ pub struct Figures {
 }
 
 /// Two systems on the same rows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
     /// The one before.
     pub first: String,
@@ -201,7 +201,7 @@ pub struct Pair {
 }
 
 /// The report.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// What the test set is called.
     pub test: String,
@@ -224,12 +224,12 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<Errors>,
     /// What a reader must know besides.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
 /// The errors of two systems on the same rows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Errors {
     /// The system before.
     pub before: String,
