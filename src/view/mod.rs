@@ -6,6 +6,7 @@
 mod compare;
 mod data;
 mod diff;
+mod evaluate;
 mod frame;
 mod loss_chart;
 mod new_run;
@@ -44,6 +45,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: &Theme) {
         Pane::Compare => compare::draw(frame, body, app, theme),
         Pane::Prompt => prompt::draw(frame, body, app, theme),
         Pane::Train => train::draw(frame, body, app, theme),
+        Pane::Evaluate => evaluate::draw(frame, body, app, theme),
     }
     if !calm {
         frame::footer(frame, foot, app, theme);

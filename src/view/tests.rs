@@ -18,6 +18,8 @@ use crate::app::{Content, Effect, Flag, Msg, Opened, Origin, Record, Row, Split,
 use crate::keymap::{Command, Keymap};
 use crate::theme::Colours;
 
+mod evaluation;
+
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 36), (200, 50)];
 
 /// What is on the screen, line by line, without the blanks at the ends.
@@ -249,7 +251,14 @@ fn comparing(words: &Words, size: (u16, u16)) -> App {
 
 type Scene = (&'static str, fn(&Words, (u16, u16)) -> App);
 
-const SCENES: [Scene; 4] = [("data", workbench), ("editing", editing), ("prompt", prompting), ("compare", comparing)];
+const SCENES: [Scene; 6] = [
+    ("data", workbench),
+    ("editing", editing),
+    ("prompt", prompting),
+    ("compare", comparing),
+    ("evaluate", evaluation::reporting),
+    ("evaluate-row", evaluation::reading),
+];
 
 #[test]
 fn frames_at_every_size_in_both_languages() {

@@ -150,8 +150,11 @@ pub fn start(context: &mut Context, request: &Request, tell: &mut dyn FnMut(Down
     })
 }
 
-/// What of each system is done, by its number and the stage, and how much there is in all.
-fn standing(store: &Store, measured: &Measured) -> Result<(BTreeMap<(i64, bool), usize>, usize), ActionError> {
+/// What is done, by the system's number and whether it is likelihoods.
+type Done = BTreeMap<(i64, bool), usize>;
+
+/// What of each system is done, and how much there is in all.
+fn standing(store: &Store, measured: &Measured) -> Result<(Done, usize), ActionError> {
     let rows = measured.records.len();
     let (mut done, mut steps) = (BTreeMap::new(), 0);
     for (system, id) in &measured.systems {
@@ -186,7 +189,9 @@ pub fn run(job: &Job, control: &Control) -> Result<Outcome, ActionError> {
     let mut step = None;
     let (outcome, reason) = match answer(job, &plan, control, &mut step) {
         Ok(notes) => {
-            notes.iter().for_each(|note| log(&hold, note));
+            for note in &notes {
+                log(&hold, note);
+            }
             (Outcome::Finished, if notes.is_empty() { "all is answered".to_owned() } else { notes.join("; ") })
         }
         Err(error) if control.is_stopping() => (Outcome::Stopped, error.to_string()),
