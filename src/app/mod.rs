@@ -242,6 +242,8 @@ pub enum Msg {
     Note(String),
     /// Something failed.
     Failed(String),
+    /// The records cannot be opened, so nothing can be shown or done.
+    NoStore(String),
 }
 
 /// A word to the person that goes by itself.
@@ -283,6 +285,8 @@ pub struct App {
     pub pressed: Vec<Key>,
     /// Words to the person.
     pub toasts: Vec<Toast>,
+    /// Why there are no records to work on.
+    pub problem: Option<String>,
     /// How far the records are.
     pub tally: Tally,
     /// The number of the last wish.
@@ -310,6 +314,7 @@ impl App {
             overlay: None,
             pressed: Vec::new(),
             toasts: Vec::new(),
+            problem: None,
             tally: Tally::default(),
             wishes: 0,
             dirty: true,
@@ -375,6 +380,7 @@ impl App {
                 self.marks_failed();
                 self.trouble(text, now);
             }
+            Msg::NoStore(why) => self.problem = Some(why),
             Msg::Tally(tally) => {
                 changed = self.tally != tally;
                 self.tally = tally;

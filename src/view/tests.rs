@@ -333,6 +333,22 @@ fn ascii_is_ascii_but_for_what_people_wrote() {
 }
 
 #[test]
+fn records_that_cannot_be_opened_are_told_in_full_in_every_pane() {
+    let (mut app, _) = App::new("desk".into(), "mika".into(), Keymap::default(), SIZES[0]);
+    let why = "togi.db is of a newer togi (version 9; this one reads up to 4): update togi";
+    app.update(Msg::NoStore(why.into()), Duration::from_secs(1));
+    for pane in Pane::ALL {
+        app.pane = pane;
+        app.update(Msg::Wake, Duration::from_mins(5));
+        let text = screen(&drawn(&app, &theme(Colours::All), SIZES[0]));
+        assert!(
+            text.contains("cannot be opened") && text.contains("update togi") && text.contains("q leaves"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn blind_answers_have_no_names() {
     let mut app = comparing(&ENGLISH, SIZES[1]);
     command(&mut app, Command::CompareBlind);

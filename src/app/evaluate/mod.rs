@@ -281,6 +281,12 @@ impl App {
             evaluate.shown = shown;
             effects.push(super::Effect::Evaluate(Effect::Watch(shown)));
         }
+        // A report of another test set is none of this one.
+        let shown = evaluate.test().map(|test| test.id);
+        if evaluate.made.as_ref().is_some_and(|made| Some(made.0) != shown) {
+            (evaluate.made, evaluate.report, evaluate.problem) = (None, None, None);
+            (evaluate.reading, evaluate.row, evaluate.at, evaluate.scroll) = (false, None, 0, 0);
+        }
         if let Some((wanted, from)) = evaluate.due()
             && from <= now
         {
