@@ -3,7 +3,8 @@
 //! ```text
 //! my-desk/
 //!   togi.toml    the base model, the prompt, defaults for training; written for people, compared and committed by them
-//!   prompts/     prompt templates        togi.db    records        runs/    one folder a job
+//!   prompts/     prompt templates        togi.db    records        runs/    one folder a run
+//!   evaluations/ one folder an evaluation in the background
 //! ```
 //!
 //! `togi.toml` is a person's file: togi changes single keys of it and leaves their comments and their order alone. A key that

@@ -21,8 +21,12 @@ use crate::theme::{Role, Theme};
 const WIDE: u16 = 130;
 /// Rows from which on figures and errors are both shown.
 const TALL: u16 = 30;
-/// The least cells of a figure with its interval: `100.0  98-100`.
-const CELL: usize = 15;
+/// The least cells of a figure with its interval: `  100.0  98-100`.
+const CELL: usize = 16;
+/// Cells of the figure alone.
+const FIGURE: usize = 7;
+/// Rows of the short form of a row.
+const PREVIEW: u16 = 4;
 
 /// Draws the pane.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
@@ -54,7 +58,9 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
         return;
     }
     let both = area.height >= TALL;
-    let most = body.height.saturating_sub(if both { 12 } else { 7 });
+    // The rows get what they need: as many as the longest list has, and the short form of one, where there is room for it.
+    let longest = List::ALL.into_iter().map(|list| evaluate.rows(list).len()).max().unwrap_or(0) as u16;
+    let most = body.height.saturating_sub((longest + PREVIEW + 1).clamp(7, if both { 12 } else { 7 }));
     let height = upper(frame, Rect { height: most, ..body }, evaluate, report, both, theme);
     rows(frame, Rect { y: body.y + height, height: body.height - height, ..body }, evaluate, theme);
 }
@@ -72,7 +78,9 @@ fn heading(evaluate: &Evaluate, cells: usize, theme: &Theme) -> Vec<Line<'static
         } else {
             format!("  {} of {} rows", count(counted), count(test.rows))
         };
-        let name = paint::short(&test.name, cells.saturating_sub(text::width(&rows) + 16));
+        // Of a file its name; where it lay is beside the point.
+        let name = test.name.rsplit('/').next().unwrap_or_default();
+        let name = paint::short(name, cells.saturating_sub(text::width(&rows) + 16));
         left.push(Span::styled(name, theme.style(Role::Title)));
         left.push(Span::styled(rows, dim));
     }
@@ -89,7 +97,7 @@ fn heading(evaluate: &Evaluate, cells: usize, theme: &Theme) -> Vec<Line<'static
 /// How an evaluation that runs stands.
 fn progress(job: &Job, cells: usize, theme: &Theme) -> Line<'static> {
     let share = job.step as f64 / job.steps.max(1) as f64;
-    let mut left = vec![Span::styled(format!("{} {} ", theme.sign("▶", ">"), job.name), theme.style(Role::Good))];
+    let mut left = vec![Span::styled(format!("{} measuring ", theme.sign("▶", ">")), theme.style(Role::Good))];
     let mut right = Vec::new();
     if job.steps > 0 {
         right.push(Span::styled(format!("  {}", paint::bar(share, 10, theme)), theme.style(Role::Good)));
@@ -137,7 +145,9 @@ fn waiting(app: &App) -> String {
 /// What the report says, figures and errors; returns the rows it takes.
 fn upper(frame: &mut Frame<'_>, area: Rect, evaluate: &Evaluate, report: &Report, both: bool, theme: &Theme) -> u16 {
     let cells = usize::from(area.width);
-    let mut lines = said(evaluate, report, cells, theme);
+    // Of the two parts that do not fit together, the verdict belongs to the figures.
+    let verdict = both || !evaluate.errors;
+    let mut lines = said(evaluate, report, verdict, cells, theme);
     if both || !evaluate.errors {
         lines.extend(table(evaluate, report, cells, theme));
     }
@@ -160,9 +170,9 @@ fn upper(frame: &mut Frame<'_>, area: Rect, evaluate: &Evaluate, report: &Report
 }
 
 /// The verdict and the test of the two systems whose rows are listed.
-fn said(evaluate: &Evaluate, report: &Report, cells: usize, theme: &Theme) -> Vec<Line<'static>> {
+fn said(evaluate: &Evaluate, report: &Report, verdict: bool, cells: usize, theme: &Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
-    if let Some(verdict) = &report.verdict {
+    if let Some(verdict) = report.verdict.as_ref().filter(|_| verdict) {
         let role = match (verdict.significant, verdict.text.contains("tuning beats")) {
             (true, true) => Role::Good,
             (true, false) => Role::Warn,
@@ -239,6 +249,7 @@ fn table(evaluate: &Evaluate, report: &Report, cells: usize, theme: &Theme) -> V
         let mut spans = vec![Span::styled(text::fit(&paint::short(name, label - 1), label), dim)];
         for cell in found {
             let (value, more) = cell.unwrap_or_default();
+            let value = format!("{value:>FIGURE$}");
             let rest = column.saturating_sub(text::width(&value));
             spans.push(Span::raw(value));
             spans.push(Span::styled(text::fit(&more, rest), dim));
@@ -252,7 +263,7 @@ fn table(evaluate: &Evaluate, report: &Report, cells: usize, theme: &Theme) -> V
             let interval = found.interval.map_or_else(String::new, |interval| {
                 format!("  {:.0}{dash}{:.0}", 100.0 * interval.low, 100.0 * interval.high)
             });
-            Some((format!("{:>5.1}", 100.0 * found.value), interval))
+            Some((format!("{:.1}", 100.0 * found.value), interval))
         });
     }
     let plain = |value: String| Some((value, String::new()));
@@ -260,7 +271,7 @@ fn table(evaluate: &Evaluate, report: &Report, cells: usize, theme: &Theme) -> V
     push("perplexity", &|f| plain(number(f.perplexity?)));
     push("bits a byte", &|f| plain(number(f.bits_per_byte?)));
     push("tokens an answer", &|f| plain(format!("{:.1}", f.tokens?)));
-    push("answers cut", &|f| if f.cut > 0.0 { plain(format!("{:.1} %", 100.0 * f.cut)) } else { None });
+    push("answers cut", &|f| if f.cut > 0.0 { plain(format!("{:.1}", 100.0 * f.cut)) } else { None });
     push("tokens a second", &|f| plain(format!("{:.0}", f.tokens_per_s?)));
     push("seconds an answer", &|f| plain(format!("{:.2}", f.seconds?)));
     push("price of 1,000", &|f| plain(format!("{:.4}", f.cost_per_1000?)));
@@ -289,9 +300,10 @@ fn matrix(errors: &Errors, cells: usize, theme: &Theme) -> Vec<Line<'static>> {
         let _ = write!(head, "{name:>column$}");
     }
     lines.push(Line::styled(head, dim));
-    for change in &matrix.changes {
+    let (there, none): (Vec<_>, Vec<_>) = matrix.changes.iter().partition(|change| change.before + change.after > 0);
+    for change in there {
         let counts = [change.before, change.after, change.fixed.len(), change.new.len(), change.stayed.len()];
-        let style = if counts.iter().all(|count| *count == 0) { dim } else { theme.style(Role::Text) };
+        let style = theme.style(Role::Text);
         let mut spans = vec![Span::styled(text::fit(&paint::short(&change.category, widest - 2), widest), style)];
         for (at, count) in counts.into_iter().enumerate() {
             let role = match at {
@@ -307,6 +319,11 @@ fn matrix(errors: &Errors, cells: usize, theme: &Theme) -> Vec<Line<'static>> {
     }
     let clean = format!("{:<widest$}{:>column$}{:>column$}", "without any", matrix.clean_before, matrix.clean_after);
     lines.push(Line::raw(clean));
+    if !none.is_empty() {
+        let names: Vec<&str> = none.iter().map(|change| change.category.as_str()).collect();
+        let words = format!("in no answer: {}", names.join(", "));
+        lines.extend(paint::wrapped(&words, &[(0..words.len(), dim)], cells));
+    }
     if let Some(advice) = &errors.advice {
         lines.extend(paint::wrapped(&advice.why, &[(0..advice.why.len(), theme.style(Role::Info))], cells));
     }
@@ -352,7 +369,8 @@ fn rows(frame: &mut Frame<'_>, area: Rect, evaluate: &Evaluate, theme: &Theme) {
         paint::line(frame, below, 0, &Line::styled(words, theme.style(Role::Dim)));
         return;
     }
-    let peek = if below.height >= 12 { preview(evaluate, cells, theme) } else { Vec::new() };
+    let peek =
+        if below.height > all.len().min(7) as u16 + PREVIEW { preview(evaluate, cells, theme) } else { Vec::new() };
     let rows = Rect { height: below.height - peek.len() as u16, ..below };
     let height = usize::from(rows.height).max(1);
     let first = evaluate.at / height * height;

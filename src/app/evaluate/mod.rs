@@ -319,12 +319,13 @@ impl App {
                 evaluate.made = Some(made);
                 self.reported(result);
             }
-            Msg::Row(row) => {
-                let other = |before: &Row| before.answers.len() != row.answers.len();
-                if evaluate.row.as_deref().is_none_or(other) {
-                    self.evaluate.focus = self.usual_focus(&row);
+            Msg::Row(mut row) => {
+                self.arrange(&mut row);
+                let evaluate = &mut self.evaluate;
+                if evaluate.row.as_ref().is_none_or(|before| before.answers.len() != row.answers.len()) {
+                    evaluate.focus = 0;
                 }
-                self.evaluate.row = Some(row);
+                evaluate.row = Some(row);
             }
             Msg::Said { said, before, step } => self.said(&said, before, step, now, effects),
             Msg::Started(result) => {

@@ -25,16 +25,17 @@ impl App {
         evaluate.clamp();
     }
 
-    /// The answer that is marked where nobody has chosen: that of the pair's second system.
-    pub(super) fn usual_focus(&self, row: &Row) -> usize {
-        // The report's systems are those that were asked of, in the same order.
-        let second = self.evaluate.pair().map(|pair| pair.second.clone());
-        let at = self
-            .evaluate
-            .report
-            .as_ref()
-            .and_then(|report| report.systems.iter().position(|system| Some(&system.name) == second.as_ref()));
-        at.unwrap_or_default().min(row.answers.len().saturating_sub(1))
+    /// Puts the answers in the order in which they are read: the pair's after, its before, then the others.
+    pub(super) fn arrange(&self, row: &mut Row) {
+        let (Some(pair), Some(report)) = (self.evaluate.pair(), self.evaluate.report.as_deref()) else { return };
+        // The report's systems are those that were asked of, in the same order; its names tell equal ones apart.
+        let mut answers: Vec<_> = std::mem::take(&mut row.answers).into_iter().enumerate().collect();
+        answers.sort_by_key(|(at, _)| match report.systems.get(*at) {
+            Some(system) if system.name == pair.second => 0,
+            Some(system) if system.name == pair.first => 1,
+            _ => 2,
+        });
+        row.answers = answers.into_iter().map(|(_, answer)| answer).collect();
     }
 
     /// Reads the row at the cursor.

@@ -181,14 +181,21 @@ fn rows_are_walked_and_the_cursor_stays_on_its_row() {
     let open = Effect::Row { test: 1, place: 5, systems: vec![1, 2] };
     assert_eq!(hand.give(Command::EvaluateOpen), [open]);
     hand.take(Msg::Row(row(5)));
-    assert_eq!(hand.app.evaluate.focus, 1, "the answer after");
+    let names = |hand: &Hand| {
+        hand.app.evaluate.row.as_ref().unwrap().answers.iter().map(|one| one.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (names(&hand), hand.app.evaluate.focus),
+        (vec!["s2".into(), "s1".into()], 0),
+        "the answer after comes first"
+    );
     assert_eq!(hand.give(Command::RowNext), []);
     assert!(hand.notes().contains("the last row that got worse"), "{}", hand.notes());
     assert_eq!(hand.give(Command::RowBefore), [Effect::Row { test: 1, place: 8, systems: vec![1, 2] }]);
     hand.give(Command::RowAnswer);
-    assert_eq!(hand.app.evaluate.focus, 0);
-    hand.give(Command::RowAnswerBefore);
     assert_eq!(hand.app.evaluate.focus, 1);
+    hand.give(Command::RowAnswerBefore);
+    assert_eq!(hand.app.evaluate.focus, 0);
     hand.give(Command::RowLeave);
     hand.give(Command::EvaluateList);
     assert_eq!((hand.app.evaluate.list, hand.app.evaluate.current().unwrap().place), (List::Wrong, 9));
