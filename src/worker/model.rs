@@ -56,15 +56,15 @@ impl Opened {
         Ok(Self { source, renderer })
     }
 
-    /// Reads the weights into memory, as `f32`.
+    /// Reads the weights into memory: matrices of `f32` as they are, those of fewer bits packed.
     ///
     /// # Errors
     /// When there is not enough memory for them, or a tensor cannot be read.
     pub fn load(&self) -> Result<Decoder, ModelError> {
-        let need = self.source.parameters() as u64 * 4;
+        let need = self.source.memory_bytes();
         if let Some(free) = available_bytes().filter(|&free| free < need) {
             return Err(ModelError::Memory(format!(
-                "{} needs {:.1} GiB in f32 and {:.1} GiB are free; close other programs or choose a smaller model",
+                "{} needs {:.1} GiB and {:.1} GiB are free; close other programs or choose a smaller model",
                 self.source.name(),
                 gib(need),
                 gib(free)
