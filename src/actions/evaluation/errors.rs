@@ -8,7 +8,7 @@ use crate::evaluate::errors::matrix::Marked;
 use crate::evaluate::errors::{Advice, Catalogue, Category, Correction};
 use crate::store::Store;
 
-pub use crate::evaluate::errors::{Cause, Matrix};
+pub use crate::evaluate::errors::Matrix;
 pub use crate::evaluate::report::Errors;
 
 /// The project's error categories, or the usual ones where it names none.

@@ -158,12 +158,16 @@ fn errors(out: &mut String, report: &Report) {
         .iter()
         .map(|change| {
             let counts = [change.before, change.after, change.fixed.len(), change.new.len(), change.stayed.len()];
-            std::iter::once(one_line(&change.category)).chain(counts.map(|count| count.to_string())).collect()
+            let named = [one_line(&change.category), change.cause.name().to_owned()];
+            named.into_iter().chain(counts.map(|count| count.to_string())).collect()
         })
         .collect();
-    table(out, &["error", "before", "after", "fixed", "new", "stayed"].map(str::to_owned), &rows);
+    table(out, &["error", "cause", "before", "after", "fixed", "new", "stayed"].map(str::to_owned), &rows);
     if let Some(advice) = &errors.advice {
         let _ = writeln!(out, "\n{}", one_line(&advice.why));
+        if let Some(records) = advice.rests_on() {
+            let _ = writeln!(out, "\n{}", one_line(&records));
+        }
     }
 }
 
