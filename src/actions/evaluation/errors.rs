@@ -1,8 +1,9 @@
 //! The errors that hurt the project's customer: which answers have them before and after, what people said, and what to do next.
 
 use super::super::context::{ActionError, Context, Download};
+use super::score::is_unread;
 use super::score::question;
-use super::{Measured, Request, System, measure};
+use super::{Answers, Measured, Request, System, measure};
 use crate::evaluate::errors::advice::{Lines, Systems};
 use crate::evaluate::errors::matrix::Marked;
 use crate::evaluate::errors::{Advice, Catalogue, Category, Correction};
@@ -34,7 +35,12 @@ pub fn catalogue(context: &Context) -> Result<Catalogue, ActionError> {
 ///
 /// # Errors
 /// When the categories are wrong or the database cannot be read.
-pub(super) fn find(context: &Context, store: &Store, measured: &Measured) -> Result<Option<Errors>, ActionError> {
+pub(super) fn find(
+    context: &Context,
+    store: &Store,
+    measured: &Measured,
+    answers: &Answers,
+) -> Result<Option<Errors>, ActionError> {
     let systems = &measured.systems;
     let plain =
         systems.iter().find(|(system, _)| !system.is_tuned() && system.endpoint.is_none() && !system.is_prompted());
@@ -51,8 +57,9 @@ pub(super) fn find(context: &Context, store: &Store, measured: &Measured) -> Res
     let prompted =
         systems.iter().rev().find(|(system, id)| system.is_prompted() && of(system) == of(&after.0) && *id != before.1);
     let catalogue = catalogue(context)?;
-    let (old, new) = (marked(&catalogue, store, measured, before)?, marked(&catalogue, store, measured, after)?);
-    let asked = prompted.map(|system| marked(&catalogue, store, measured, system)).transpose()?;
+    let marked = |system| marked(&catalogue, store, measured, answers, system);
+    let (old, new) = (marked(before)?, marked(after)?);
+    let asked = prompted.map(marked).transpose()?;
     let matrix = Matrix::of(&catalogue, &old, &new);
     let advice = after.0.is_tuned().then(|| {
         let systems = Systems { base: &old, prompted: asked.as_ref(), tuned: &new };
@@ -67,16 +74,18 @@ pub(super) fn find(context: &Context, store: &Store, measured: &Measured) -> Res
     }))
 }
 
-/// The errors of one system's answers: what the rules say, and over that what people say, the last word last.
+/// The errors of one system's answers: what the rules say, and over that what people say, the last word last. Of a question that the
+/// model never saw nothing is learnt: more text or more pairs would not make it shorter.
 fn marked(
     catalogue: &Catalogue,
     store: &Store,
     measured: &Measured,
+    answers: &Answers,
     (system, id): &(System, i64),
 ) -> Result<Marked, ActionError> {
     let said = store.marks(measured.test.id, *id)?;
     let mut marked = Marked::default();
-    for generation in store.generations(measured.test.id, *id)? {
+    for generation in answers.get(id).into_iter().flatten().filter(|one| !is_unread(one)) {
         let Some(record) = measured.records.get(generation.place) else { continue };
         let corrections: Vec<Correction> = said
             .iter()
@@ -135,7 +144,8 @@ pub fn mark(
 pub fn errors(context: &mut Context, request: &Request) -> Result<Errors, ActionError> {
     let mut store = context.store()?;
     let measured = measured(context, &mut store, request)?;
-    find(context, &store, &measured)?.ok_or_else(|| {
+    let answers = measured.answers(&store)?;
+    find(context, &store, &measured, &answers)?.ok_or_else(|| {
         ActionError::Refused(
             "only one system has answered; togi eval --run RUN asks the base and the tuned model".into(),
         )

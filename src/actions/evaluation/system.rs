@@ -14,9 +14,11 @@ use serde_json::json;
 
 use super::super::adapters::Choice;
 use super::super::context::{ActionError, Context, read_template, records};
+use super::bases::Bases;
 use crate::data::view::rendered;
 use crate::evaluate::metrics::nfkc;
 use crate::model::peft;
+use crate::model::weights::SMALL_FILES;
 use crate::prompt::record::user_text;
 use crate::prompt::{Kind, Prompt, Record};
 use crate::store::{Query, Store, StoreError};
@@ -301,12 +303,13 @@ pub(super) fn asks(record: &Record) -> String {
     }
 }
 
-/// Finds what a specification names.
+/// Finds what a specification names, on a model of `bases`.
 ///
 /// # Errors
 /// When a run, an adapter, a template or examples cannot be read, or there are fewer examples than asked for.
 pub fn resolve(
     context: &mut Context,
+    bases: &mut Bases,
     spec: &Spec,
     pool: &dyn Fn(&Context) -> Result<Pool, ActionError>,
     writing: &Writing,
@@ -335,7 +338,7 @@ pub fn resolve(
             folder = Some(found);
         }
         if base.is_none() || spec.model.is_some() || context.has_own_model() {
-            base = Some(context.base_of(spec.model.as_deref(), tell)?);
+            base = Some(bases.find(context, spec.model.as_deref(), tell)?);
         }
     }
     if let Some(version) = &spec.prompt {
@@ -367,7 +370,7 @@ pub fn resolve(
     let service = spec.endpoint.as_deref().map(|name| super::service::about(context, name)).transpose()?;
     let name = spec.name.clone().unwrap_or(usual);
     let endpoint = spec.endpoint.clone();
-    let files = base.as_ref().and_then(|base| small_files(Path::new(&base.path)));
+    let files = base.as_ref().and_then(|base| bases.files(&base.path));
     let prompted = spec.prompt.is_some() || spec.examples.is_some();
     Ok(System {
         name,
@@ -393,19 +396,11 @@ fn named(job: &str, asked: &str) -> String {
 /// A hash of the files beside a folder's weights that decide what is read and written; none for a single file, which has them all.
 #[must_use]
 pub fn small_files(folder: &Path) -> Option<String> {
-    const NAMES: [&str; 6] = [
-        "config.json",
-        "generation_config.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-        "chat_template.jinja",
-    ];
     if !folder.is_dir() {
         return None;
     }
     let mut hasher = blake3::Hasher::new();
-    for name in NAMES {
+    for name in SMALL_FILES {
         // One that is not there differs from an empty one.
         if let Ok(bytes) = std::fs::read(folder.join(name)) {
             hasher.update(name.as_bytes()).update(&(bytes.len() as u64).to_le_bytes()).update(&bytes);

@@ -87,7 +87,8 @@ fn one(
     for (at, model) in models.iter().enumerate() {
         let hue = HUES.get(at % HUES.len()).copied().unwrap_or(BLACK);
         let mut own: Vec<(f64, &Cell)> = points.iter().filter(|(_, cell)| cell.model == *model).copied().collect();
-        own.sort_by_key(|(_, cell)| cell.rows);
+        // A line goes from left to right; where two stand on one place, from fewer rows to more.
+        own.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.rows.cmp(&b.1.rows)));
         let line = own.iter().map(|(x, cell)| (*x, cell.quality));
         chart
             .draw_series(LineSeries::new(line, hue.stroke_width(2)))
