@@ -6,6 +6,7 @@ use super::{Answers, Evaluated, Measured, Request, Summary, added, rate};
 use crate::evaluate::mecab::Mecab;
 use crate::evaluate::metrics::{self, Row, RowScores};
 use crate::evaluate::report::{self, Candidate, EXACT, Given, Metric, Pool, Question, Report, Sums, Test};
+use crate::evaluate::script::{is_han, is_japanese, is_kana};
 use crate::evaluate::{Scores, exact_match, json, score};
 use crate::prompt::{Kind, Record};
 use crate::store::{Generation, RowLikelihood, Store};
@@ -122,13 +123,10 @@ enum Task {
 impl Task {
     fn of(records: &[Record]) -> Self {
         let gold: Vec<String> = records.iter().filter_map(|record| record.accepted().into_iter().next()).collect();
-        let kana = |c: char| matches!(c, '\u{3041}'..='\u{30ff}');
-        let ours = |text: &&String| text.chars().any(|c| kana(c) || matches!(c, '\u{4e00}'..='\u{9fff}'));
-        // Chinese has the characters and no kana.
-        let japanese = gold.iter().any(|text| text.chars().any(kana));
+        let ours = |text: &&String| text.chars().any(|c| is_kana(c) || is_han(c));
         if is_json(records) {
             Self::Json
-        } else if japanese && gold.iter().filter(ours).count() * 2 > gold.len() {
+        } else if is_japanese(&gold) && gold.iter().filter(ours).count() * 2 > gold.len() {
             Self::Japanese
         } else {
             Self::Text
@@ -237,17 +235,16 @@ fn too_long(
         let more = places.len() - shown.len().min(places.len());
         if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
     };
-    let rows = |count: usize| if count == 1 { "1 row".to_owned() } else { format!("{count} rows") };
     let mut notes = Vec::new();
     let unread: Vec<usize> =
         generations.iter().filter(|g| is_unread(g) && g.place < records.len()).map(|g| g.place).collect();
     if !unread.is_empty() {
         let longest = generations.iter().filter(|g| is_unread(g)).filter_map(|g| g.prompt_tokens).max().unwrap_or(0);
         notes.push(format!(
-            "{}: the question of {} is longer than the model's context (up to {longest} tokens); no answer is stored for it and it \
-             counts as wrong: {}",
+            "{}: {} of the questions are longer than the model's context (up to {longest} tokens); their answers are empty and count \
+             as wrong: {}",
             system.name,
-            rows(unread.len()),
+            unread.len(),
             named(&unread)
         ));
     }
@@ -258,11 +255,10 @@ fn too_long(
         likelihoods.iter().filter(|row| row.tokens == 0 && has_answer(row.place)).map(|row| row.place).collect();
     if !unknown.is_empty() {
         notes.push(format!(
-            "{}: question and right answer of {} are longer than the model's context; loss, perplexity and bits a byte leave {} out, \
-             of every system: {}",
+            "{}: question and right answer together do not fit the model's context in {} of the rows; loss, perplexity and bits a \
+             byte are of the other rows, for every system: {}",
             system.name,
-            rows(unknown.len()),
-            if unknown.len() == 1 { "it" } else { "them" },
+            unknown.len(),
             named(&unknown)
         ));
     }

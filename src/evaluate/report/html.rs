@@ -4,7 +4,7 @@ use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, context};
 use serde::Serialize;
 
-use super::{Pair, Report, p_text, percent};
+use super::{Cell, Pair, Report, p_text, percent};
 
 const PAGE: &str = include_str!("../../../assets/report.html");
 /// Rows of each list that are shown; the JSON has them all.
@@ -41,7 +41,6 @@ pub fn page(report: &Report) -> Result<String, minijinja::Error> {
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.add_filter("percent", percent);
     environment.add_filter("p", p_text);
-    environment.add_filter("fixed", |value: f64, digits: usize| format!("{value:.digits$}"));
     environment.add_template("report", PAGE)?;
     let plots: Vec<Plot> = report.metrics.iter().map(|metric| plot(report, &metric.key, metric.label())).collect();
     let pair = report.told_pair();
@@ -55,9 +54,13 @@ pub fn page(report: &Report) -> Result<String, minijinja::Error> {
     let mut categories: Vec<&String> = report.systems.iter().flat_map(|system| system.categories.keys()).collect();
     categories.sort();
     categories.dedup();
+    let text = |cell: Option<Cell>| cell.map_or_else(String::new, |cell| cell.to_string());
+    let lines: Vec<(String, Vec<String>)> =
+        report.lines().into_iter().map(|line| (line.label, line.cells.into_iter().map(text).collect())).collect();
     let labels: Vec<String> = report.metrics.iter().map(super::Metric::label).collect();
     environment.get_template("report")?.render(context! {
         report => Value::from(Serde(report)),
+        lines => Value::from(Serde(&lines)),
         labels => Value::from(Serde(&labels)),
         plots => Value::from(Serde(&plots)),
         categories => Value::from(Serde(&categories)),
@@ -75,7 +78,7 @@ fn plot(report: &Report, key: &str, title: String) -> Plot {
         let y = 18.0 + 28.0 * bars.len() as f64;
         let interval =
             estimate.interval.unwrap_or(super::super::Interval { low: estimate.value, high: estimate.value });
-        let label = format!("{} % ({} to {})", percent(estimate.value), percent(interval.low), percent(interval.high));
+        let label = Cell::of(estimate).to_string();
         bars.push(Bar {
             name: system.name.clone(),
             tuned: system.tuned,

@@ -5,26 +5,29 @@
 //! column of numbers with a name.
 //!
 //! - [`build`]: the figures.
-//! - [`markdown`], [`html`]: the same as a page; a terminal's table is the command line's.
+//! - [`lines`]: the figures, row by row, as every page and the terminal's table show them.
+//! - [`markdown`], [`html`]: the report as a page.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::errors::{Advice, Matrix};
-use super::interval::wilson95;
+use super::interval::{Interval, wilson95};
 use super::likelihood::Likelihood;
 use super::metrics::{Bleu, FieldF1};
 use super::significance::{Comparison, Estimate, McNemar, Resampling, holm};
 
 pub mod changes;
 pub mod html;
+pub mod lines;
 pub mod markdown;
 #[cfg(test)]
 mod tests;
 mod verdict;
 
 pub use changes::{Change, Changes, Turned};
+pub use lines::{Cell, Line};
 pub use verdict::Verdict;
 
 /// The column that says whether an answer is exactly right.
@@ -354,10 +357,17 @@ fn column(candidate: &Candidate, metric: usize, places: &[usize]) -> Vec<Option<
     places.iter().map(|&place| candidate.answers.get(place)?.as_ref()?.scores.get(metric).copied().flatten()).collect()
 }
 
+/// An interval that the resamples really spread over. Where they all came out alike, as for rows that are all 0, the bootstrap
+/// knows nothing of what another row would bring: 0 to 0 would be surer than any test set allows.
+fn spread(interval: Option<Interval>) -> Option<Interval> {
+    interval.filter(|interval| interval.high > interval.low)
+}
+
 /// The mean of a metric. For one that only says right or wrong the interval is Wilson's, which holds for few rows and for none
 /// right, too.
 fn estimate(scores: &[f64], resampling: &Resampling) -> Option<Estimate> {
     let mut estimate = resampling.mean(scores)?;
+    estimate.interval = spread(estimate.interval);
     if scores.iter().all(|&score| score <= 0.0 || score >= 1.0) {
         let right = scores.iter().filter(|&&score| score >= 1.0).count();
         estimate.interval = Some(wilson95(right, scores.len()));
@@ -381,7 +391,7 @@ fn scores_of(
         if metric.pool != Pool::Mean {
             let rows = sums(candidate, at, places);
             let found = resampling.statistic(rows.len(), |chosen| metric.pool.over(&rows, chosen))?;
-            return Some((metric.key.clone(), found));
+            return Some((metric.key.clone(), Estimate { interval: spread(found.interval), ..found }));
         }
         let scores: Vec<f64> = column(candidate, at, places).into_iter().flatten().collect();
         Some((metric.key.clone(), estimate(&scores, resampling)?))
@@ -467,6 +477,9 @@ fn pair(
         if let Ok(Some(found)) = resampling.compare_means(&one, &other) {
             differences.insert(metric.key.clone(), found);
         }
+    }
+    for found in differences.values_mut() {
+        found.interval = spread(found.interval);
     }
     Pair {
         first: first.name.clone(),
