@@ -94,6 +94,12 @@ pub(super) fn table(found: &Errors) -> String {
         cross.push(std::iter::once(name.clone()).chain(counts.iter().map(ToString::to_string)).collect());
     }
     let _ = write!(out, "\n{}", output::table(&cross));
+    if let Some(agreement) = &found.agreement {
+        let _ = writeln!(out, "\nmarks on which several of {} spoke: {}", agreement.people.join(", "), agreement.items);
+        for line in agreement.lines() {
+            let _ = writeln!(out, "{line}");
+        }
+    }
     if let Some(advice) = &found.advice {
         let _ = writeln!(out, "\n{}", advice.why);
         if let Some(records) = advice.rests_on() {

@@ -459,4 +459,22 @@ mod tests {
         assert_eq!(few.as_slice(), many.get(..3).unwrap());
         assert!(many.iter().map(asks).collect::<std::collections::BTreeSet<_>>().len() == 8);
     }
+
+    #[test]
+    fn a_file_that_a_model_does_not_have_changes_nothing_of_its_fingerprint() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("config.json"), "{}").unwrap();
+        std::fs::write(dir.path().join("tokenizer.json"), "{\"a\": 1}").unwrap();
+        std::fs::write(dir.path().join("README.md"), "of no account").unwrap();
+        let mut hasher = blake3::Hasher::new();
+        for (name, text) in [("config.json", "{}"), ("tokenizer.json", "{\"a\": 1}")] {
+            hasher.update(name.as_bytes()).update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+        }
+        let before = small_files(dir.path());
+        assert_eq!(before, Some(hasher.finalize().to_hex().to_string()));
+        // A template in either form decides what is asked.
+        std::fs::write(dir.path().join("chat_template.json"), "{}").unwrap();
+        assert_ne!(small_files(dir.path()), before);
+        assert_eq!(small_files(&dir.path().join("config.json")), None);
+    }
 }

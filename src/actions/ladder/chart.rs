@@ -114,3 +114,56 @@ fn one(
         .draw()
         .map_err(fail)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_costs_goes_from_left_to_right() {
+        let cell = |model: &str, rows: usize, cost: f64, quality: f64| Cell {
+            model: model.into(),
+            parameters: 1,
+            rows,
+            quality,
+            interval: None,
+            cost_per_request: Some(cost),
+            fixed_cost: None,
+        };
+        // What a request costs was measured, so more rows may be cheaper than fewer.
+        let cells = vec![
+            cell("small", 0, 3e-6, 0.1),
+            cell("small", 64, 1e-6, 0.2),
+            cell("small", 256, 4e-6, 0.4),
+            cell("small", 1000, 2e-6, 0.6),
+            cell("large", 64, 9e-6, 0.3),
+            cell("large", 256, 7e-6, 0.5),
+        ];
+        let climbed = Climbed {
+            metric: "exact".into(),
+            test: "test.jsonl".into(),
+            cells,
+            waiting: 0,
+            smallest: None,
+            reports: Vec::new(),
+            wanted: Vec::new(),
+            currency: "EUR".into(),
+        };
+        let picture = draw(&climbed).unwrap();
+        let lines: Vec<Vec<f64>> = picture
+            .split("<polyline ")
+            .filter(|line| line.contains("stroke-width=\"2\""))
+            .filter_map(|line| line.split_once("points=\"")?.1.split_once('"'))
+            .map(|(points, _)| {
+                points.split_whitespace().filter_map(|point| point.split_once(',')?.0.parse().ok()).collect()
+            })
+            .filter(|line: &Vec<f64>| line.len() > 1)
+            .collect();
+        // Two pictures with a line for each model; legends have two points.
+        assert_eq!(lines.iter().filter(|line| line.len() == 4).count(), 2, "{picture}");
+        assert!(lines.iter().all(|line| line.windows(2).all(|two| two[0] <= two[1])), "{lines:?}");
+        if let Some(file) = std::env::var_os("TOGI_TEST_SVG") {
+            std::fs::write(file, picture).unwrap();
+        }
+    }
+}

@@ -65,6 +65,7 @@ pub fn page(report: &Report) -> Result<String, minijinja::Error> {
         plots => Value::from(Serde(&plots)),
         categories => Value::from(Serde(&categories)),
         shown => Value::from(Serde(pair.map(short))),
+        agreement => report.errors.as_ref().and_then(|errors| Some(errors.agreement.as_ref()?.lines())),
         rests_on => report.errors.as_ref().and_then(|errors| errors.advice.as_ref()?.rests_on()),
         counts => pair.map(|pair| [pair.changes.better.len(), pair.changes.worse.len(), pair.changes.stayed_wrong.len()]),
         hash => report.hash.chars().take(12).collect::<String>(),

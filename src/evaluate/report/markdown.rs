@@ -144,6 +144,17 @@ fn errors(out: &mut String, report: &Report) {
         })
         .collect();
     table(out, &["error", "cause", "before", "after", "fixed", "new", "stayed"].map(str::to_owned), &rows);
+    if let Some(agreement) = &errors.agreement {
+        let _ = writeln!(
+            out,
+            "\nMarks on which several of {} spoke: {}.",
+            one_line(&agreement.people.join(", ")),
+            agreement.items
+        );
+        for line in agreement.lines() {
+            let _ = writeln!(out, "\n- {}", one_line(&line));
+        }
+    }
     if let Some(advice) = &errors.advice {
         let _ = writeln!(out, "\n{}", one_line(&advice.why));
         if let Some(records) = advice.rests_on() {

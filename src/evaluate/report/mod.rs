@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::agreement::Agreement;
 use super::errors::{Advice, Matrix};
 use super::interval::{Interval, wilson95};
 use super::likelihood::Likelihood;
@@ -243,6 +244,9 @@ pub struct Errors {
     pub prompted: Option<String>,
     /// Error by error and before by after.
     pub matrix: Matrix,
+    /// How far people agree who marked the same answers, over whether an answer has an error that one of them spoke of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<Agreement>,
     /// What the matrix says; none where nothing is tuned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<Advice>,
