@@ -6,13 +6,14 @@
 
 mod bases;
 pub mod errors;
+mod examples;
 mod local;
 mod score;
 mod service;
 pub mod system;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -29,6 +30,7 @@ pub use crate::evaluate::Report as Summary;
 pub use crate::evaluate::report::{self, Figures, html, markdown};
 pub use crate::evaluate::{FieldScore, Interval};
 pub use crate::worker::Sampling;
+pub use score::write_answers;
 pub use system::{Examples, Spec, System, Writing};
 
 /// Examples that stand before every question of the base model, unless it is said otherwise: few enough for a small context.
@@ -383,8 +385,8 @@ fn resolve(
 ) -> Result<Vec<System>, ActionError> {
     let tuned_by =
         request.systems.iter().find_map(|spec| spec.choice.run.clone()).or_else(|| request.choice.run.clone());
-    let pool = |context: &Context| system::Pool::find(context, store, tuned_by.as_deref(), records);
-    let asked: std::collections::BTreeSet<String> = records.iter().map(system::asks).collect();
+    let pool = |context: &Context| examples::Pool::find(context, store, tuned_by.as_deref(), records);
+    let asked: std::collections::BTreeSet<String> = records.iter().map(examples::asks).collect();
     let mut found = Vec::new();
     for spec in &request.systems {
         found.push(system::resolve(context, bases, spec, &pool, &request.writing, &asked, tell)?);
@@ -414,37 +416,6 @@ fn resolve(
     }
     unique(&mut found.iter_mut().collect::<Vec<_>>());
     Ok(found)
-}
-
-/// Writes every system's answers, one JSON object a row: `{"id", "base", "answer"}` for the plain base and the tuned model, and
-/// all systems by their names under `systems`.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_answers(found: &Evaluated, path: &Path) -> Result<(), ActionError> {
-    let of = |tuned: bool| {
-        let own = |figures: &&Figures| figures.tuned == tuned && figures.seconds.is_none();
-        let mut systems = found.report.systems.iter().filter(own);
-        let named = if tuned { systems.next_back() } else { systems.next() };
-        named.and_then(|figures| found.answers.iter().find(|(name, _)| *name == figures.name))
-    };
-    let (base, tuned) = (of(false), of(true));
-    let mut text = String::new();
-    for (place, id) in found.ids.iter().enumerate() {
-        let said = |answers: &Vec<Option<String>>| answers.get(place).cloned().flatten();
-        let mut line = serde_json::Map::new();
-        line.insert("id".into(), id.clone().into());
-        for (key, of) in [("base", base), ("answer", tuned)] {
-            if let Some(answer) = of.and_then(|(_, answers)| said(answers)) {
-                line.insert(key.into(), answer.into());
-            }
-        }
-        let all = found.answers.iter().filter_map(|(name, answers)| Some((name.clone(), said(answers)?.into())));
-        line.insert("systems".into(), serde_json::Value::Object(all.collect()));
-        text.push_str(&serde_json::Value::Object(line).to_string());
-        text.push('\n');
-    }
-    std::fs::write(path, text).map_err(|cause| ActionError::File { action: "write", path: path.to_owned(), cause })
 }
 
 /// The speed of a system on this machine, from all the work it did on the test set.

@@ -1,8 +1,10 @@
 //! What is stored, scored and put together: the same answers give the same report, without any model.
 
+use std::path::Path;
+
 use super::super::context::ActionError;
 use super::system::System;
-use super::{Answers, Evaluated, Measured, Request, Summary, added, rate};
+use super::{Answers, Evaluated, Figures, Measured, Request, Summary, added, rate};
 use crate::evaluate::mecab::Mecab;
 use crate::evaluate::metrics::{self, Row, RowScores};
 use crate::evaluate::report::{self, Candidate, EXACT, Given, Metric, Pool, Question, Report, Sums, Test};
@@ -83,6 +85,37 @@ pub(super) fn report(
     let answers = candidates.iter().map(|c| (c.name.clone(), said(c))).collect();
     let ids = records.iter().map(|record| record.id.clone()).collect();
     Ok(Evaluated { summary, generated_per_s, seconds: 0.0, adapter, report, answers, ids })
+}
+
+/// Writes every system's answers, one JSON object a row: `{"id", "base", "answer"}` for the plain base and the tuned model, and
+/// all systems by their names under `systems`.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_answers(found: &Evaluated, path: &Path) -> Result<(), ActionError> {
+    let of = |tuned: bool| {
+        let own = |figures: &&Figures| figures.tuned == tuned && figures.seconds.is_none();
+        let mut systems = found.report.systems.iter().filter(own);
+        let named = if tuned { systems.next_back() } else { systems.next() };
+        named.and_then(|figures| found.answers.iter().find(|(name, _)| *name == figures.name))
+    };
+    let (base, tuned) = (of(false), of(true));
+    let mut text = String::new();
+    for (place, id) in found.ids.iter().enumerate() {
+        let said = |answers: &Vec<Option<String>>| answers.get(place).cloned().flatten();
+        let mut line = serde_json::Map::new();
+        line.insert("id".into(), id.clone().into());
+        for (key, of) in [("base", base), ("answer", tuned)] {
+            if let Some(answer) = of.and_then(|(_, answers)| said(answers)) {
+                line.insert(key.into(), answer.into());
+            }
+        }
+        let all = found.answers.iter().filter_map(|(name, answers)| Some((name.clone(), said(answers)?.into())));
+        line.insert("systems".into(), serde_json::Value::Object(all.collect()));
+        text.push_str(&serde_json::Value::Object(line).to_string());
+        text.push('\n');
+    }
+    std::fs::write(path, text).map_err(|cause| ActionError::File { action: "write", path: path.to_owned(), cause })
 }
 
 /// The figures that `togi eval --json` has always had.

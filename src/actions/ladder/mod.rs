@@ -5,6 +5,7 @@
 //! stopped ladder goes on with the checkpoint it had reached, and the same one again trains nothing.
 
 pub mod chart;
+mod model;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,10 +21,9 @@ use crate::evaluate::ladder::{Cell, Smallest, nested};
 use crate::evaluate::report::{EXACT, Report};
 use crate::job::{Control, Job, Outcome, State};
 use crate::project::durable;
-use crate::prompt::{Mode, Record};
-use crate::worker::answers::AnswerError;
-use crate::worker::model::Opened;
-use crate::worker::{BaseModel, Event};
+use crate::prompt::Record;
+use crate::worker::Event;
+use model::Model;
 
 /// The file that says which run is which cell.
 const FILE: &str = "ladder.jsonl";
@@ -217,46 +217,6 @@ pub fn climb(
         }
     }
     test(request, &mut models, wanted, control, tell, see)
-}
-
-/// A model of the ladder, opened once for all its cells.
-struct Model<'a> {
-    /// As it was named; none for the project's.
-    name: Option<&'a str>,
-    context: Context,
-    base: BaseModel,
-    parameters: u64,
-    /// The settings of every cell, with one window for all of them.
-    set: Vec<String>,
-}
-
-impl<'a> Model<'a> {
-    /// Opens it. Where no window is set, it is the longest of `records`, at most what a run would choose for itself: one chosen from
-    /// a small cell's rows would be another one, and too short for the records validated on.
-    fn open<'r>(
-        context: &Context,
-        name: Option<&'a str>,
-        request: &Request,
-        records: impl Iterator<Item = &'r Record>,
-        tell: &mut dyn FnMut(Download),
-    ) -> Result<Self, ActionError> {
-        let mut context = context.of_model(name);
-        let (base, source) = context.open_base(None, tell)?;
-        let parameters = source.parameters() as u64;
-        let mut set = request.set.clone();
-        if context.settings(&set)?.max_length == 0 {
-            let opened = Opened::of(source, context.prompt()?)?;
-            let most = crate::worker::training::LONGEST.min(opened.source.description().context);
-            let mut longest = 1;
-            for record in records {
-                let rendered = opened.renderer.render(record, Mode::Train { supervise_prompt: false });
-                let rendered = rendered.map_err(|cause| AnswerError::Record { id: record.id.clone(), cause })?;
-                longest = longest.max(rendered.tokens.len().min(most));
-            }
-            set.push(format!("max_length={longest}"));
-        }
-        Ok(Self { name, context, base, parameters, set })
-    }
 }
 
 impl Size {

@@ -16,19 +16,20 @@ use super::agreement::Agreement;
 use super::errors::{Advice, Matrix};
 use super::interval::{Interval, wilson95};
 use super::likelihood::Likelihood;
-use super::metrics::{Bleu, FieldF1};
 use super::significance::{Comparison, Estimate, McNemar, Resampling, holm};
 
 pub mod changes;
 pub mod html;
 pub mod lines;
 pub mod markdown;
+mod metric;
 #[cfg(test)]
 mod tests;
 mod verdict;
 
 pub use changes::{Change, Changes, Turned};
 pub use lines::{Cell, Line};
+pub use metric::{Metric, Pool, Sums};
 pub use verdict::Verdict;
 
 /// The column that says whether an answer is exactly right.
@@ -45,63 +46,6 @@ pub struct Question {
     pub asks: String,
     /// The right answer.
     pub gold: String,
-}
-
-/// What a column of scores is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Metric {
-    /// Its name in JSON: `exact`, `f1`, `rouge_l` …
-    pub key: String,
-    /// Its name for people.
-    pub name: String,
-    /// The tokens it counts: `13a`, characters, …; empty where it counts none.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub tokens: String,
-    /// How rows become one figure.
-    pub pool: Pool,
-}
-
-/// How rows become one figure.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pool {
-    /// The mean of the rows' scores.
-    #[default]
-    Mean,
-    /// BLEU of the whole corpus, from the rows' counts.
-    CorpusBleu,
-    /// F1 of all rows' fields together (micro-averaged).
-    MicroF1,
-}
-
-/// Counts of a row that a pooled metric adds up.
-pub type Sums = [u64; 10];
-
-impl Pool {
-    /// The figure, 0 to 1, of summed counts.
-    fn of(self, sums: &Sums) -> f64 {
-        match self {
-            Self::Mean => 0.0,
-            Self::CorpusBleu => Bleu::of_sums(sums) / 100.0,
-            Self::MicroF1 => FieldF1::new(sums[0], sums[1], sums[2]).f1,
-        }
-    }
-
-    fn over(self, rows: &[Sums], chosen: &[usize]) -> f64 {
-        let mut sums = Sums::default();
-        for row in chosen.iter().filter_map(|&at| rows.get(at)) {
-            sums.iter_mut().zip(row).for_each(|(sum, count)| *sum += count);
-        }
-        self.of(&sums)
-    }
-}
-
-impl Metric {
-    /// Its name with the tokens it counts.
-    #[must_use]
-    pub fn label(&self) -> String {
-        if self.tokens.is_empty() { self.name.clone() } else { format!("{} ({})", self.name, self.tokens) }
-    }
 }
 
 /// An answer.
