@@ -24,6 +24,18 @@ use super::tokenizer::{Tokenizer, TokenizerError};
 use folder::Folder;
 use gguf_file::GgufFile;
 
+/// Files beside the weights of a Hugging Face folder that decide what is read and written, where a model has them. New ones go to
+/// the end: fingerprints are taken in this order.
+pub const SMALL_FILES: [&str; 7] = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "chat_template.json",
+];
+
 /// Why a tensor could not be had.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
