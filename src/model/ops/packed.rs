@@ -24,6 +24,8 @@ pub const PANEL: usize = 16;
 pub const BLOCK: usize = 32;
 /// Bytes of codes a task keeps in the second-level cache while rows pass by it.
 const BLOCK_BYTES: usize = 192 << 10;
+/// Rows that a task takes where there are many.
+const ROWS: usize = 32;
 /// Multiplications under which waking another thread costs more than it gains.
 const ALONE: usize = 1 << 16;
 
@@ -478,20 +480,25 @@ pub fn product(x: Rows<'_>, w: &Panels, bias: &[f32], y: &mut [f32], y_stride: u
     let job = Job { x, sums: &sums, view: w.view(), outputs, bias, out, put };
     let panels = padded(outputs);
     if x.rows * inputs * outputs <= ALONE {
-        return columns(job, 0, panels);
+        return columns(job, 0..x.rows, 0, panels);
     }
     let threads = rayon::current_num_threads();
     let kept = (BLOCK_BYTES * panels / w.bytes().max(1)).max(4);
-    let tasks = panels.div_ceil(kept).next_multiple_of(threads);
-    let width = panels.div_ceil(tasks).next_multiple_of(4).min(panels);
-    (0..panels.div_ceil(width)).into_par_iter().with_max_len(1).for_each(|task| {
-        columns(job, task * width, panels.min((task + 1) * width));
+    let blocks = panels.div_ceil(kept).next_multiple_of(threads);
+    let width = panels.div_ceil(blocks).next_multiple_of(4).min(panels);
+    // Panels come in fours, which few of them do not share out evenly: many rows make up for it.
+    let height = if x.rows < 2 * ROWS { x.rows } else { ROWS };
+    let stretches = x.rows.div_ceil(height);
+    (0..panels.div_ceil(width) * stretches).into_par_iter().with_max_len(1).for_each(|task| {
+        let (block, stretch) = (task / stretches, task % stretches);
+        let rows = stretch * height..x.rows.min((stretch + 1) * height);
+        columns(job, rows, block * width, panels.min((block + 1) * width));
     });
 }
 
 multiversion! {
-    /// Computes panels `from..to` of all rows. A matrix has a multiple of four panels, and so has each task.
-    fn columns<S>(job: Job<'_>, from: usize, to: usize) {
+    /// Computes panels `from..to` of `rows`. A matrix has a multiple of four panels, and so has each task.
+    fn columns<S>(job: Job<'_>, rows: std::ops::Range<usize>, from: usize, to: usize) {
         // As many rows at once as the registers hold accumulators for: two for each vector of a coded product.
         let half = matches!(job.view.code, Code::Bf16 | Code::F16);
         let most = match (S::LANES, half) {
@@ -499,9 +506,9 @@ multiversion! {
             (16, false) => 4,
             _ => 3,
         };
-        let mut row = 0;
-        while row < job.x.rows {
-            let left = job.x.rows - row;
+        let mut row = rows.start;
+        while row < rows.end {
+            let left = rows.end - row;
             let height = left.div_ceil(left.div_ceil(most));
             // SAFETY: `product` has checked the shapes, and the rows and panels exist.
             unsafe {
@@ -677,6 +684,68 @@ unsafe fn settle<S: Simd>(job: Job<'_>, row: usize, first: usize, sums: S::V) {
             match job.put {
                 Put::Set => *y = sum,
                 Put::Add { factor } => *y += factor * sum,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::simd::Base;
+    use super::*;
+
+    /// Runs the narrower levels, which this machine would not choose, over the same product.
+    fn at<S: Simd>(x: Rows<'_>, w: &Panels) -> Vec<f32> {
+        let mut y = vec![0f32; x.rows * w.outputs];
+        let sums = block_sums(w.code, x, w.inputs);
+        let out = Target { y: y.as_mut_ptr(), stride: w.outputs };
+        let job = Job { x, sums: &sums, view: w.view(), outputs: w.outputs, bias: &[], out, put: Put::Set };
+        for row in 0..x.rows {
+            // SAFETY: the rows and panels are there, and the level's instructions, too.
+            unsafe { strip::<S, 1, 2>(job, row, 0, padded(w.outputs)) };
+        }
+        y
+    }
+
+    #[test]
+    fn every_level_computes_the_same_product() {
+        let (outputs, inputs, rows) = (37, 64, 3);
+        let x: Vec<f32> = (0..rows * inputs).map(|i| (i % 17) as f32 / 8.0 - 1.0).collect();
+        let x = Rows { data: &x, rows, stride: inputs };
+        for code in CODES {
+            let fill = |output: usize, row: &mut Unpacked| {
+                let code_at = |i: usize| ((i * 7 + output * 3) % if code == Code::Four { 16 } else { 256 }) as u8 as i8;
+                row.codes.extend((0..inputs).map(code_at));
+                row.scales.extend([[0.25, -1.5], [0.1, 0.7]]);
+                row.halves.extend((0..inputs).map(|i| match code {
+                    Code::F16 => half::f16::from_f32(i as f32 / 64.0 - 0.5).to_bits(),
+                    _ => half::bf16::from_f32(i as f32 / 64.0 - output as f32).to_bits(),
+                }));
+                Ok(())
+            };
+            let w = Panels::pack(code, outputs, inputs, &fill).unwrap();
+            let mut row = vec![0f32; inputs];
+            let mut levels = vec![("base", at::<Base>(x, &w))];
+            #[cfg(target_arch = "x86_64")]
+            if super::super::simd::level() != super::super::simd::Level::Base {
+                levels.push(("avx2", at::<super::super::simd::Avx2>(x, &w)));
+            }
+            let mut chosen = vec![0f32; rows * outputs];
+            product(x, &w, &[], &mut chosen, outputs, Put::Set);
+            levels.push(("chosen", chosen));
+            for output in 0..outputs {
+                w.row(output, &mut row);
+                for r in 0..rows {
+                    let exact: f64 =
+                        row.iter().zip(&x.data[r * inputs..]).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+                    for (level, y) in &levels {
+                        let got = f64::from(y[r * outputs + output]);
+                        assert!(
+                            (got - exact).abs() < 1e-4 * exact.abs().max(10.0),
+                            "{code:?} {level}: {got} for {exact}"
+                        );
+                    }
+                }
             }
         }
     }
