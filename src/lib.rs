@@ -32,8 +32,11 @@
 //! with a tokenizer and all records for checks and renderings, one with weights for answers. So the process that draws stays
 //! small, and what happens on the device does not take the screen along.
 //!
-//! An evaluation runs in the foreground of whoever asked ([`actions::evaluation`]) and keeps each answer in the store as it comes, so
-//! what a dropped connection ends goes on where it was; its report is made of what is stored, without a model.
+//! An evaluation keeps each answer in the store as it comes ([`actions::evaluation`]), in the foreground of whoever asked or as a job
+//! that outlives the terminal ([`actions::evaluation::background`]), so what was stopped goes on where it was. Its report is made of
+//! what is stored, without a model. In the workbench it has a pane of its own, behind the one that compares: comparing is two
+//! answers to one question, as they are written; a report is any number of systems on a frozen test, its rows and the marks on
+//! them, and its keys are others. There the report comes from a process that is gone when it is made, for it may need a dictionary.
 //!
 //! [`app`] names one crate of the screen's: the text editor of `ratatui-textarea`, whose undo, selection and cursor are state.
 //!

@@ -4,8 +4,10 @@
 //! are carried out elsewhere and come back as messages, so everything the workbench does can be told by a plain test. One
 //! thing of the screen's library is here: [`field::Field`] holds its text editor, whose undo, selection and cursor are state.
 
+mod act;
 pub mod compare;
 pub mod data;
+pub mod evaluate;
 pub mod field;
 pub mod overlay;
 pub mod prompt;
@@ -21,9 +23,11 @@ use crate::keymap::{self, Command, Key, Keymap, Meaning, Scope};
 
 pub use crate::store::{Conflict, Content, Flag, Origin, Record, Split, State, Status};
 
+pub use act::{Act, Acted};
 pub use compare::Compare;
 use compare::Mode;
 pub use data::{Data, Row};
+pub use evaluate::Evaluate;
 pub use overlay::Overlay;
 pub use prompt::Prompt;
 pub use train::Train;
@@ -45,11 +49,13 @@ pub enum Pane {
     Train,
     /// Base and tuned.
     Compare,
+    /// Systems on a test set.
+    Evaluate,
 }
 
 impl Pane {
     /// All of them, in order.
-    pub const ALL: [Self; 4] = [Self::Data, Self::Prompt, Self::Train, Self::Compare];
+    pub const ALL: [Self; 5] = [Self::Data, Self::Prompt, Self::Train, Self::Compare, Self::Evaluate];
 
     /// Its name.
     #[must_use]
@@ -59,6 +65,7 @@ impl Pane {
             Self::Prompt => "Prompt",
             Self::Train => "Train",
             Self::Compare => "Compare",
+            Self::Evaluate => "Evaluate",
         }
     }
 
@@ -79,47 +86,6 @@ pub struct Opened {
     pub taken: Option<String>,
     /// Texts that met a newer one, with who wrote them.
     pub conflicts: Vec<(String, Conflict)>,
-}
-
-/// One thing that is done to records, through the verb's own action.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Act {
-    /// Accept as gold.
-    Accept,
-    /// Reject for a reason.
-    Reject(String),
-    /// Set the category; empty for none.
-    Category(String),
-    /// Set the split.
-    Split(Option<Split>),
-    /// Say who is to work on it; empty for nobody.
-    Assign(String),
-    /// Set the status.
-    Status(Status),
-}
-
-impl Act {
-    /// What is done, as in "accept 3 records".
-    #[must_use]
-    pub fn words(&self) -> String {
-        match self {
-            Self::Accept => "accept".into(),
-            Self::Reject(why) if why.is_empty() => "reject".into(),
-            Self::Reject(why) => format!("reject ({why})"),
-            Self::Category(name) if name.is_empty() => "take the category from".into(),
-            Self::Category(name) => format!("give the category {name} to"),
-            Self::Split(None) => "take the split from".into(),
-            Self::Split(Some(split)) => format!("give the split {split} to"),
-            Self::Assign(name) if name.is_empty() => "free".into(),
-            Self::Assign(name) => format!("assign to {name}"),
-            Self::Status(status) => format!("put back as {status}"),
-        }
-    }
-
-    /// Whether the person goes on to the next record after it.
-    fn goes_on(&self) -> bool {
-        matches!(self, Self::Accept | Self::Reject(_))
-    }
 }
 
 /// What is asked of the store. Carried out one after the other, in the order asked.
@@ -190,23 +156,10 @@ pub enum Effect {
     NextTheme,
     /// Do something about runs.
     Train(train::Effect),
+    /// Do something about evaluations.
+    Evaluate(evaluate::Effect),
     /// Leave.
     Quit,
-}
-
-/// What was done to records.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Acted {
-    /// In words: "accepted 412".
-    pub words: String,
-    /// Records that changed.
-    pub changed: Vec<i64>,
-    /// Records that could not be, and why.
-    pub refused: Vec<(i64, String)>,
-    /// Texts that met a newer one.
-    pub conflicts: Vec<Conflict>,
-    /// Whether it is to be told even where nothing went wrong.
-    pub tell: bool,
 }
 
 /// How far the records are.
@@ -283,10 +236,14 @@ pub enum Msg {
     Granted { number: u64, granted: Granted },
     /// Something happened to runs.
     Train(train::Msg),
+    /// Something happened to evaluations.
+    Evaluate(evaluate::Msg),
     /// A word to the person.
     Note(String),
     /// Something failed.
     Failed(String),
+    /// The records cannot be opened, so nothing can be shown or done.
+    NoStore(String),
 }
 
 /// A word to the person that goes by itself.
@@ -320,12 +277,16 @@ pub struct App {
     pub compare: Compare,
     /// The runs.
     pub train: Train,
+    /// The evaluations.
+    pub evaluate: Evaluate,
     /// What lies over the pane.
     pub overlay: Option<Overlay>,
     /// Keys pressed that are the beginning of something.
     pub pressed: Vec<Key>,
     /// Words to the person.
     pub toasts: Vec<Toast>,
+    /// Why there are no records to work on.
+    pub problem: Option<String>,
     /// How far the records are.
     pub tally: Tally,
     /// The number of the last wish.
@@ -349,9 +310,11 @@ impl App {
             prompt: Prompt::default(),
             compare: Compare::default(),
             train: Train::default(),
+            evaluate: Evaluate::default(),
             overlay: None,
             pressed: Vec::new(),
             toasts: Vec::new(),
+            problem: None,
             tally: Tally::default(),
             wishes: 0,
             dirty: true,
@@ -376,7 +339,10 @@ impl App {
     #[must_use]
     pub fn wake(&self) -> Option<Duration> {
         let toast = self.toasts.iter().map(|toast| toast.until).min();
-        [toast, self.data.wake(), self.prompt.wake(), self.compare.wake()].into_iter().flatten().min()
+        [toast, self.data.wake(), self.prompt.wake(), self.compare.wake(), self.evaluate.wake()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Takes a message; `now` is the time since the workbench was opened.
@@ -410,7 +376,11 @@ impl App {
                 self.prompt_woken(now, &mut effects);
             }
             Msg::Note(text) => self.note(text, now),
-            Msg::Failed(text) => self.trouble(text, now),
+            Msg::Failed(text) => {
+                self.marks_failed();
+                self.trouble(text, now);
+            }
+            Msg::NoStore(why) => self.problem = Some(why),
             Msg::Tally(tally) => {
                 changed = self.tally != tally;
                 self.tally = tally;
@@ -429,9 +399,11 @@ impl App {
             }
             Msg::Granted { number, granted } => changed = self.data_granted(number, granted, now, &mut effects),
             Msg::Train(msg) => changed = self.train_msg(msg, now),
+            Msg::Evaluate(msg) => changed = self.evaluate_msg(msg, now, &mut effects),
             msg => changed = self.data_msg(msg, now, &mut effects),
         }
         effects.extend(self.train.watch(self.pane == Pane::Train));
+        self.evaluate_watch(now, &mut effects);
         self.dirty |= changed;
         effects
     }
@@ -462,7 +434,7 @@ impl App {
             None => match self.pane {
                 Pane::Data => self.data.editor.is_some(),
                 Pane::Prompt => self.prompt.writing,
-                Pane::Train | Pane::Compare => false,
+                Pane::Train | Pane::Compare | Pane::Evaluate => false,
             },
         }
     }
@@ -484,6 +456,7 @@ impl App {
             Pane::Data => Scope::Data,
             Pane::Prompt => Scope::Prompt,
             Pane::Train => self.train.scope(),
+            Pane::Evaluate => self.evaluate.scope(),
             Pane::Compare => match self.compare.mode {
                 Mode::Walk => Scope::Compare,
                 Mode::Blind(_) => Scope::Blind,
@@ -544,8 +517,10 @@ impl App {
             C::PanePrompt => self.show(Pane::Prompt, effects),
             C::PaneTrain => self.show(Pane::Train, effects),
             C::PaneCompare => self.show(Pane::Compare, effects),
+            C::PaneEvaluate => self.show(Pane::Evaluate, effects),
             C::PaneNext => self.show(self.pane.step(1), effects),
             C::PaneBefore => self.show(self.pane.step(Pane::ALL.len() - 1), effects),
+            C::Undo | C::Redo if self.pane == Pane::Evaluate => self.mark_again(command == C::Redo, now, effects),
             C::Undo | C::Redo => {
                 self.data.saving += 1;
                 effects.push(Effect::Store(Ask::Undo { redo: command == C::Redo }));
@@ -573,6 +548,9 @@ impl App {
             command if matches!(command.scope(), Scope::Train | Scope::NewRun) => {
                 self.train_command(command, now, effects);
             }
+            command if matches!(command.scope(), Scope::Evaluate | Scope::EvaluateRow) => {
+                self.evaluate_command(command, now, effects);
+            }
             command => match self.pane {
                 Pane::Compare => self.compare_command(command, now, effects),
                 Pane::Prompt => self.prompt_command(command, now, effects),
@@ -587,6 +565,7 @@ impl App {
             Pane::Compare => self.compare_copied(),
             Pane::Prompt => Some(self.prompt.text()).filter(|text| !text.is_empty()),
             Pane::Train => self.train.copied(),
+            Pane::Evaluate => self.evaluate.copied(),
             Pane::Data => self.data.copied(),
         }
     }
@@ -596,6 +575,8 @@ impl App {
         match pane {
             Pane::Compare => self.compare_shown(effects),
             Pane::Prompt => self.prompt_shown(effects),
+            // Runs to be measured are found as those to be compared are.
+            Pane::Evaluate => effects.push(Effect::Store(Ask::Systems)),
             Pane::Data | Pane::Train => {}
         }
     }

@@ -36,6 +36,8 @@ pub enum Purpose {
     Name,
     /// Something about runs.
     Train(super::train::Line),
+    /// What is to be evaluated.
+    Evaluate,
 }
 
 /// A line that is asked for.
@@ -70,6 +72,8 @@ pub enum Choice {
     Beside(Vec<String>),
     /// A field to be named.
     Variable,
+    /// Something about an evaluation.
+    Evaluate(super::evaluate::Choice),
 }
 
 /// What lies over a pane.
@@ -282,6 +286,7 @@ impl App {
                     Scope::Data => self.elsewhere(Pane::Data, command, now, effects),
                     Scope::Prompt => self.elsewhere(Pane::Prompt, command, now, effects),
                     Scope::Train | Scope::NewRun => self.elsewhere(Pane::Train, command, now, effects),
+                    Scope::Evaluate => self.elsewhere(Pane::Evaluate, command, now, effects),
                     Scope::Compare => self.elsewhere(Pane::Compare, command, now, effects),
                     Scope::Normal | Scope::Anywhere => self.command(command, now, effects),
                     scope => self.note(format!("{} belongs where one is {}", command.name(), scope.word()), now),
@@ -299,6 +304,7 @@ impl App {
                     Purpose::Assign(records) => self.do_to(Act::Assign(line), records, now, effects),
                     Purpose::Prompt => self.typed(line, now, effects),
                     Purpose::Name => self.named(line, effects),
+                    Purpose::Evaluate => self.start_evaluation(&line, now, effects),
                     Purpose::Train(what) => self.train_line(what, &line, now, effects),
                 }
             }
@@ -325,6 +331,9 @@ impl App {
             }
             Overlay::Pick { choice: Choice::Variable, at, .. } => self.variable_chosen(at, now),
             Overlay::Pick { choice: Choice::Side(side), at, .. } => self.side_chosen(side, at, now, effects),
+            Overlay::Pick { choice: Choice::Evaluate(choice), at, .. } => {
+                self.evaluate_chosen(&choice, at, now, effects);
+            }
             Overlay::Confirm { act, records, .. } => self.do_now(&act, records, now, effects),
             Overlay::Near { near, at, .. } => {
                 if let Some((id, _)) = near.get(at) {

@@ -8,7 +8,7 @@ use clap::Args;
 use color_eyre::eyre::Result;
 
 use super::output::{self, say};
-use super::{BaseModel, Place};
+use super::{BaseModel, Place, evaluations};
 use crate::actions::evaluation::errors::{self, Errors};
 use crate::actions::evaluation::{Request, Spec};
 
@@ -19,6 +19,7 @@ Example:
   togi errors --data test.jsonl
   togi errors --data test.jsonl --mark row-12 --of a1 --category verbose
   togi errors --data test.jsonl --mark row-12 --of a1 --category verbose --not
+  togi errors --data test.jsonl --row row-12
 
 Works on what togi eval has stored. A project names its errors in togi.toml:
   [[errors]]
@@ -29,6 +30,9 @@ pub struct ErrorsVerb {
     /// The test records that were evaluated [default: the project's gold records of the split test]
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
+    /// Test records by their number in togi eval --tests
+    #[arg(long, value_name = "N", conflicts_with = "data")]
+    test: Option<i64>,
     #[command(flatten)]
     base: BaseModel,
     /// Only these systems, as togi eval names them
@@ -46,6 +50,12 @@ pub struct ErrorsVerb {
     /// The answer does not have the error, whatever the rules say
     #[arg(long, requires = "mark")]
     not: bool,
+    /// Take back what you said, so that the rules decide again
+    #[arg(long, requires = "mark", conflicts_with = "not")]
+    forget: bool,
+    /// Show a row: what is asked, what is right, what each system answered and which errors that has
+    #[arg(long, value_name = "ROW", conflicts_with = "mark")]
+    row: Option<String>,
     /// Print the matrix as one JSON object
     #[arg(long)]
     json: bool,
@@ -54,12 +64,21 @@ pub struct ErrorsVerb {
 impl ErrorsVerb {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
         let mut context = place.context(&self.base)?;
-        let request = Request { data: self.data.clone(), systems: self.systems.clone(), ..Request::default() };
+        let request =
+            Request { data: self.data.clone(), test: self.test, systems: self.systems.clone(), ..Request::default() };
         if let (Some(row), Some(of), Some(category)) = (&self.mark, &self.of, &self.category) {
-            errors::mark(&mut context, &request, (row, of, category), !self.not)?;
-            let word = if self.not { "is marked as free of" } else { "is marked with" };
+            let said = (!self.forget).then_some(!self.not);
+            errors::mark(&mut context, &request, (row, of, category), said)?;
+            let word = match said {
+                Some(true) => "is marked with",
+                Some(false) => "is marked as free of",
+                None => "has no mark of yours on",
+            };
             say!("the answer of {of} to {row} {word} {category}");
             return Ok(ExitCode::SUCCESS);
+        }
+        if let Some(row) = &self.row {
+            return evaluations::row(&errors::row(&mut context, &request, row)?, self.json);
         }
         let found = errors::errors(&mut context, &request)?;
         if self.json {

@@ -9,19 +9,22 @@ use clap::Args;
 use color_eyre::eyre::{Context as _, Result};
 
 use super::output::{self, say};
-use super::{BaseModel, Place, Tuned, progress};
+use super::{BaseModel, Place, Tuned, evaluations, progress};
 use crate::actions::evaluation::report::{Cell, Report, lines};
 use crate::actions::evaluation::{self, EXAMPLES, Evaluated, Figures, Request, Sampling, Spec, Stage, Writing};
 use crate::text;
 
 /// Measure the base, the base with examples, and the tuned model on test records, and say whether they differ
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // one for each option a person can give
 #[command(after_help = "\
 Example:
   togi eval --run latest --data test.jsonl
   togi eval --data test.jsonl --system base --system base,examples=8 --system base,prompt=short --system latest
   togi eval --data test.jsonl --system latest --system endpoint=big --html report.html
   togi eval --data test.jsonl --stored --json       # report again what was answered; nobody is asked
+  togi eval --run latest --background && togi eval --jobs
+  togi eval --tests && togi eval --test 1 --stored --only base --only 2026-11-22-a1
 
 Without --system, with --run: the base, the base with examples from what the run was trained on, and the run.
 A system is WHO[,KEY=VALUE…]: base, a run (a1, a1@120, latest), adapter=DIR or endpoint=NAME of togi.toml; with
@@ -31,6 +34,9 @@ pub struct Eval {
     /// Test records, JSON lines with the right answers [default: the project's gold records of the split test]
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
+    /// Test records that are frozen already, by their number in --tests
+    #[arg(long, value_name = "N", conflicts_with = "data")]
+    test: Option<i64>,
     #[command(flatten)]
     tuned: Tuned,
     #[command(flatten)]
@@ -59,6 +65,22 @@ pub struct Eval {
     /// Ask nobody: report what is stored
     #[arg(long)]
     stored: bool,
+    /// With --stored: only this system, by its name in --tests or its hash, whether it has answered every row or not; may be given
+    /// again
+    #[arg(long, value_name = "NAME", requires = "stored", conflicts_with = "systems")]
+    only: Vec<String>,
+    /// Let a process of its own ask, which outlives this terminal, and return; --jobs tells how it stands
+    #[arg(long, conflicts_with_all = ["stored", "answers", "markdown", "html"])]
+    background: bool,
+    /// List the frozen test sets and who has answered them
+    #[arg(long, group = "listed")]
+    tests: bool,
+    /// List the evaluations in the background and how they stand
+    #[arg(long, group = "listed")]
+    jobs: bool,
+    /// Let an evaluation in the background end (latest: the newest that runs); what is answered stays
+    #[arg(long, value_name = "EVALUATION", group = "listed")]
+    stop: Option<String>,
     /// Write the answers here, one JSON object a line
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
@@ -75,9 +97,13 @@ pub struct Eval {
 
 impl Eval {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
+        if self.tests || self.jobs || self.stop.is_some() {
+            return evaluations::told(&place.context(&self.base)?, self.tests, self.stop.as_deref(), self.json);
+        }
         let sampling = Sampling { temperature: self.temperature, seed: self.seed, ..Sampling::default() };
         let request = Request {
             data: self.data.clone(),
+            test: self.test,
             choice: self.tuned.choice(),
             rows: self.rows,
             systems: self.systems.clone(),
@@ -85,9 +111,13 @@ impl Eval {
             examples: self.examples,
             writing: Writing { max_tokens: self.max_tokens, sampling },
             stored: self.stored,
+            only: self.only.clone(),
             ..Request::default()
         };
         let mut context = place.context(&self.base)?;
+        if self.background {
+            return evaluations::begin(&mut context, &request, self.json);
+        }
         let spinner = progress::spinner("reading model and data");
         let bar = progress::bar(0, "");
         let found = evaluation::evaluate(&mut context, &request, &mut progress::download(&spinner), &mut |p| {

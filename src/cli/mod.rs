@@ -16,6 +16,7 @@ mod draft;
 mod edit;
 mod errors;
 mod eval;
+mod evaluations;
 mod export;
 mod generate;
 mod import;

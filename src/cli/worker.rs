@@ -11,6 +11,7 @@ use color_eyre::eyre::Result;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::{Place, STOPPED};
+use crate::actions::evaluation::background;
 use crate::actions::train::{self, Control, Job, Outcome};
 use crate::actions::{Context, companion};
 use crate::config::Config;
@@ -69,6 +70,9 @@ impl Worker {
 }
 
 fn carry_out(job: &Job, control: &Control) -> Result<Outcome> {
+    if background::is_evaluation(job) {
+        return Ok(background::run(job, control)?);
+    }
     let resume = train::standing(job)?.step.is_some();
     Ok(train::run(job, resume, control, &mut |_| {})?.outcome)
 }

@@ -23,6 +23,10 @@ pub enum Scope {
     Presenter,
     /// While a text is being written.
     Editor,
+    /// In the pane that evaluates.
+    Evaluate,
+    /// At one row of a test set.
+    EvaluateRow,
     /// While one line is asked for.
     Ask,
     /// While one of several is chosen.
@@ -47,6 +51,8 @@ impl Scope {
             Self::Compare => "Compare",
             Self::Blind => "Compare, blind",
             Self::Presenter => "Compare, presenter",
+            Self::Evaluate => "Evaluate",
+            Self::EvaluateRow => "Evaluate, a row",
             Self::Editor => "writing a text",
             Self::Ask => "asked for a line",
             Self::Pick => "choosing from a list",
@@ -59,7 +65,15 @@ impl Scope {
     const fn is_pane(self) -> bool {
         matches!(
             self,
-            Self::Data | Self::Prompt | Self::Train | Self::NewRun | Self::Compare | Self::Blind | Self::Presenter
+            Self::Data
+                | Self::Prompt
+                | Self::Train
+                | Self::NewRun
+                | Self::Compare
+                | Self::Blind
+                | Self::Presenter
+                | Self::Evaluate
+                | Self::EvaluateRow
         )
     }
 
@@ -224,10 +238,39 @@ commands! {
     NewPageUp "new-run.page-up" NewRun ["ctrl-b", "pageup", "K"] "a page up";
     NewLeave "new-run.leave" NewRun ["esc", "h", "left"] "back to the runs; what was set stays";
 
+    EvaluateOpen "evaluate.open" Evaluate ["enter"] "open the row: gold, every answer, its errors";
+    EvaluateStart "evaluate.start" Evaluate ["e"] "measure systems on a test set in the background";
+    EvaluateStop "evaluate.stop" Evaluate ["s"] "stop measuring; what is answered stays";
+    EvaluateTest "evaluate.test" Evaluate ["t"] "choose the test set";
+    EvaluateSystems "evaluate.systems" Evaluate ["w"] "choose who is compared";
+    EvaluatePair "evaluate.pair" Evaluate ["p"] "choose the two systems whose rows are listed";
+    EvaluateList "evaluate.list" Evaluate ["tab", "l", "right"] "list the next: got worse, stayed wrong, got better";
+    EvaluateListBefore "evaluate.list-before" Evaluate ["shift-tab", "h", "left"] "list the ones before";
+    EvaluateTable "evaluate.table" Evaluate ["v"] "figures, or errors before and after";
+    EvaluateAgain "evaluate.again" Evaluate ["r"] "make the report anew";
+    EvaluateDown "evaluate.down" Evaluate ["j", "down"] "the next row";
+    EvaluateUp "evaluate.up" Evaluate ["k", "up"] "the row before";
+    EvaluatePageDown "evaluate.page-down" Evaluate ["ctrl-f", "pagedown"] "a page down";
+    EvaluatePageUp "evaluate.page-up" Evaluate ["ctrl-b", "pageup"] "a page up";
+    EvaluateTop "evaluate.top" Evaluate ["g g", "home"] "the first row";
+    EvaluateBottom "evaluate.bottom" Evaluate ["G", "end"] "the last row";
+    EvaluateScrollDown "evaluate.scroll-down" Evaluate ["J", "ctrl-d"] "scroll the figures down";
+    EvaluateScrollUp "evaluate.scroll-up" Evaluate ["K", "ctrl-u"] "scroll the figures up";
+
+    RowMark "row.mark" EvaluateRow ["m", "enter"] "say that the answer has an error, or has it not";
+    RowNext "row.next" EvaluateRow ["n", "j", "down"] "the next row";
+    RowBefore "row.before" EvaluateRow ["k", "up"] "the row before";
+    RowAnswer "row.answer" EvaluateRow ["tab", "l", "right"] "choose the next answer";
+    RowAnswerBefore "row.answer-before" EvaluateRow ["shift-tab", "h", "left"] "choose the answer before";
+    RowScrollDown "row.scroll-down" EvaluateRow ["J", "ctrl-d", "pagedown"] "scroll down";
+    RowScrollUp "row.scroll-up" EvaluateRow ["K", "ctrl-u", "pageup"] "scroll up";
+    RowLeave "row.leave" EvaluateRow ["esc", "backspace"] "back to the report";
+
     PaneData "pane.data" Normal ["1"] "the pane of the records";
     PanePrompt "pane.prompt" Normal ["2"] "the pane of the prompt";
     PaneTrain "pane.train" Normal ["3"] "the pane of the runs";
     PaneCompare "pane.compare" Normal ["4"] "the pane that compares";
+    PaneEvaluate "pane.evaluate" Normal ["5"] "the pane that evaluates";
     PaneNext "pane.next" Normal ["]"] "the next pane";
     PaneBefore "pane.before" Normal ["["] "the pane before";
     Undo "app.undo" Normal ["u"] "take back what was done last";

@@ -273,7 +273,9 @@ impl Decoder {
         plain(&mut self.embedding);
         plain(&mut self.head);
         for block in &mut self.blocks {
-            Product::ALL.iter().for_each(|&product| plain(&mut block.product_mut(product).weight));
+            for product in Product::ALL {
+                plain(&mut block.product_mut(product).weight);
+            }
         }
         self
     }

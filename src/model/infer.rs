@@ -196,7 +196,9 @@ impl<'d> Inference<'d> {
                 let first = x.len();
                 x.resize(first + d.hidden, 0.0);
                 self.decoder.embedding.row(token as usize, &mut x[first..]);
-                x[first..].iter_mut().for_each(|e| *e *= d.embedding_scale);
+                for e in &mut x[first..] {
+                    *e *= d.embedding_scale;
+                }
                 positions.push((row.cache.len() + i) as u32);
                 adapters.push(row.adapter);
             }

@@ -3,7 +3,8 @@
 //! ```text
 //! my-desk/
 //!   togi.toml    the base model, the prompt, defaults for training; written for people, compared and committed by them
-//!   prompts/     prompt templates        togi.db    records        runs/    one folder a job
+//!   prompts/     prompt templates        togi.db    records        runs/    one folder a run
+//!   evaluations/ one folder an evaluation in the background
 //! ```
 //!
 //! `togi.toml` is a person's file: togi changes single keys of it and leaves their comments and their order alone. A key that
@@ -270,6 +271,12 @@ impl Project {
     #[must_use]
     pub fn runs_dir(&self) -> PathBuf {
         self.root.join("runs")
+    }
+
+    /// The folder of the evaluations in the background. Apart from the runs: whoever names the latest run means one.
+    #[must_use]
+    pub fn evaluations_dir(&self) -> PathBuf {
+        self.root.join("evaluations")
     }
 
     /// The folder of the prompt templates.

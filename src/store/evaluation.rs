@@ -164,6 +164,15 @@ impl Store {
         self.rows("SELECT row FROM test_row WHERE test = ? ORDER BY place", params![test], |row| row.get(0))
     }
 
+    /// One row of a test set as it was frozen; none where there is no such place.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn test_row(&self, test: i64, place: usize) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT row FROM test_row WHERE test = ? AND place = ?";
+        Ok(self.rows(sql, params![test, place as i64], |row| row.get(0))?.pop())
+    }
+
     /// The number of the system with this hash, kept under `name` where it is new. A system that is known takes the new name.
     ///
     /// # Errors
@@ -261,10 +270,23 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub fn generations(&self, test: i64, system: i64) -> Result<Vec<Generation>, StoreError> {
+        self.generations_at(test, system, None)
+    }
+
+    /// The answer of a system to one row of a test set; none where it has not answered it.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn generation(&self, test: i64, system: i64, place: usize) -> Result<Option<Generation>, StoreError> {
+        Ok(self.generations_at(test, system, Some(place))?.pop())
+    }
+
+    fn generations_at(&self, test: i64, system: i64, at: Option<usize>) -> Result<Vec<Generation>, StoreError> {
         let sql = "SELECT place, answer, stop, prompt_tokens, tokens, seconds, cost FROM generation
-                   WHERE test = ? AND system = ? ORDER BY place";
+                   WHERE test = ?1 AND system = ?2 AND place BETWEEN ?3 AND ?4 ORDER BY place";
+        let (first, last) = at.map_or((0, i64::MAX), |at| (at as i64, at as i64));
         let count = |n: Option<i64>| n.map(|n| n as usize);
-        self.rows(sql, params![test, system], |row| {
+        self.rows(sql, params![test, system, first, last], |row| {
             Ok(Generation {
                 place: row.get::<_, i64>(0)? as usize,
                 answer: row.get(1)?,
@@ -355,6 +377,18 @@ impl Store {
             let sql = "INSERT OR REPLACE INTO mark(test, system, place, category, present, author, at)
                        VALUES (?, ?, ?, ?, ?, ?, ?)";
             let values = params![test, system, place as i64, category, present, writer.author, now()];
+            writer.transaction.execute(sql, values).map(drop).map_err(|cause| writer.fail(cause))
+        })
+    }
+
+    /// Takes away what the author said about an answer and a category, as if nothing had been said.
+    ///
+    /// # Errors
+    /// Where the database cannot be written.
+    pub fn forget_mark(&mut self, test: i64, system: i64, place: usize, category: &str) -> Result<(), StoreError> {
+        self.transaction(|writer| {
+            let sql = "DELETE FROM mark WHERE test = ? AND system = ? AND place = ? AND category = ? AND author = ?";
+            let values = params![test, system, place as i64, category, writer.author];
             writer.transaction.execute(sql, values).map(drop).map_err(|cause| writer.fail(cause))
         })
     }

@@ -39,7 +39,7 @@ impl Desk {
         let (asks, queue) = channel();
         let thread = thread::Builder::new().name("desk".into()).spawn(move || match context.store() {
             Ok(store) => Worker::new(context, store, tell).run(&queue),
-            Err(error) => tell(Msg::Failed(error.to_string())),
+            Err(error) => tell(Msg::NoStore(error.to_string())),
         })?;
         Ok(Self { asks: Some(asks), thread: Some(thread) })
     }

@@ -6,6 +6,7 @@
 
 mod companions;
 pub mod desk;
+mod evaluations;
 mod guard;
 mod runs;
 
@@ -31,6 +32,7 @@ use crate::theme::{BUILT_IN, Colours, Theme};
 use crate::view;
 use companions::Companions;
 use desk::Desk;
+use evaluations::Evaluations;
 use guard::{Gathered, write_whole};
 use runs::Runs;
 
@@ -154,6 +156,7 @@ struct Bench {
     desk: Desk,
     companions: Companions,
     runs: Runs,
+    evaluations: Evaluations,
     events: Option<EventStream>,
     started: Instant,
 }
@@ -175,9 +178,22 @@ impl Bench {
         let told = tell.clone();
         let companions = Companions::new(context.project.root(), Arc::new(move |msg| drop(told.send(msg))));
         let runs = Runs::start(&context, tell.clone())?;
+        let evaluations = Evaluations::start(context.project.root(), tell.clone())?;
         let desk = Desk::start(desk::context(context.project.root())?, Arc::new(move |msg| drop(tell.send(msg))))?;
-        let mut bench =
-            Self { context, app, look, screen, gathered, guard, desk, companions, runs, events: None, started };
+        let mut bench = Self {
+            context,
+            app,
+            look,
+            screen,
+            gathered,
+            guard,
+            desk,
+            companions,
+            runs,
+            evaluations,
+            events: None,
+            started,
+        };
         bench.draw()?;
         for effect in effects {
             bench.carry_out(effect)?;
@@ -326,6 +342,7 @@ impl Bench {
                 Err(error) => self.take(Msg::Failed(error.to_string()))?,
             },
             Effect::Train(effect) => self.runs.ask(effect),
+            Effect::Evaluate(effect) => self.evaluations.ask(effect),
             Effect::Quit => {}
         }
         Ok(())

@@ -226,6 +226,8 @@ fn embed(decoder: &Decoder, tokens: &[u32], x: &mut [f32]) {
     let (hidden, scale) = (decoder.description.hidden, decoder.description.embedding_scale);
     for (row, &token) in x.chunks_exact_mut(hidden).zip(tokens) {
         decoder.embedding.row(token as usize, row);
-        row.iter_mut().for_each(|x| *x *= scale);
+        for x in row.iter_mut() {
+            *x *= scale;
+        }
     }
 }

@@ -417,6 +417,7 @@ impl<'a> Trainer<'a> {
 }
 
 /// The rows of step `step`, counted from 1: the epoch's own order, cut into batches.
+#[must_use]
 pub fn chosen(step: u64, rows: usize, batch: usize, seed: u64) -> Vec<usize> {
     let each = rows.div_ceil(batch) as u64;
     let (epoch, at) = ((step - 1) / each, ((step - 1) % each) as usize);

@@ -31,14 +31,24 @@ pub fn header(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     if app.data.saving > 0 {
         right.push(Span::styled(format!("{} saving  ", theme.sign("●", "*")), theme.style(Role::Warn)));
     }
+    let live = app.train.share();
+    if let Some(share) = live {
+        let words = if wide { "training " } else { "" };
+        right.push(Span::styled(format!(" {} {words}{share} % ", theme.sign("▶", ">")), theme.style(Role::Good)));
+    }
     let tally = app.tally;
     if tally.records > 0 {
         let share = tally.gold as f64 / tally.target.max(1) as f64;
         let count = |number: usize| text::count(number as u64);
-        if area.width >= 76 {
+        if wide || area.width >= 76 && live.is_none() {
             right.push(Span::styled(paint::bar(share, if wide { 12 } else { 5 }, theme), theme.style(Role::Good)));
         }
-        right.push(Span::raw(format!(" {} / {} gold ", count(tally.gold), count(tally.target))));
+        let words = if area.width >= 72 {
+            format!(" {} / {} gold ", count(tally.gold), count(tally.target))
+        } else {
+            format!(" {:.0} % ", 100.0 * share)
+        };
+        right.push(Span::raw(words));
     }
     if wide {
         right.push(Span::styled(format!(" {} ", paint::short(&app.author, 16)), theme.style(Role::Dim)));
@@ -132,6 +142,33 @@ fn useful(scope: Scope) -> &'static [(Command, &'static str)] {
             (C::ConflictTheirs, "keep theirs"),
             (C::ConflictEdit, "edit"),
             (C::ConflictLeave, "later"),
+        ],
+        scope => of_evaluations(scope),
+    }
+}
+
+/// The same of the pane that evaluates.
+fn of_evaluations(scope: Scope) -> &'static [(Command, &'static str)] {
+    use Command as C;
+    match scope {
+        Scope::Evaluate => &[
+            (C::EvaluateOpen, "open"),
+            (C::EvaluateStart, "measure"),
+            (C::EvaluateList, "rows"),
+            (C::EvaluateTable, "errors"),
+            (C::EvaluateTest, "test"),
+            (C::EvaluateSystems, "who"),
+            (C::EvaluatePair, "pair"),
+            (C::EvaluateStop, "stop"),
+            (C::EvaluateAgain, "anew"),
+        ],
+        Scope::EvaluateRow => &[
+            (C::RowMark, "mark an error"),
+            (C::Undo, "undo"),
+            (C::RowNext, "next"),
+            (C::RowBefore, "before"),
+            (C::RowAnswer, "answer"),
+            (C::RowLeave, "back"),
         ],
         _ => &[],
     }

@@ -6,6 +6,7 @@
 mod compare;
 mod data;
 mod diff;
+mod evaluate;
 mod frame;
 mod loss_chart;
 mod new_run;
@@ -40,10 +41,12 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: &Theme) {
         frame::header(frame, head, app, theme);
     }
     match app.pane {
+        _ if app.problem.is_some() => no_records(frame, body, app, theme),
         Pane::Data => data::draw(frame, body, app, theme),
         Pane::Compare => compare::draw(frame, body, app, theme),
         Pane::Prompt => prompt::draw(frame, body, app, theme),
         Pane::Train => train::draw(frame, body, app, theme),
+        Pane::Evaluate => evaluate::draw(frame, body, app, theme),
     }
     if !calm {
         frame::footer(frame, foot, app, theme);
@@ -52,6 +55,22 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, theme: &Theme) {
     overlay::draw(frame, body, app, theme);
     frame::toasts(frame, body, app, theme);
     paint::tame(frame.buffer_mut());
+}
+
+/// Why there is nothing to be seen, in full: it does not go by itself.
+fn no_records(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
+    let area = Rect { x: area.x + 2, y: area.y + 1, width: area.width.saturating_sub(4), height: area.height - 1 };
+    let cells = usize::from(area.width);
+    let why = app.problem.clone().unwrap_or_default();
+    let mut lines =
+        paint::wrapped("The project's records cannot be opened.", &[(0..39, theme.style(Role::Bad))], cells);
+    lines.push(Line::raw(""));
+    lines.extend(paint::wrapped(&why, &[], cells));
+    lines.push(Line::raw(""));
+    let leave = app.keymap.first(crate::keymap::Command::Quit);
+    let words = format!("Nothing was changed. {leave} leaves; togi opens again once that is mended.");
+    lines.extend(paint::wrapped(&words, &[(0..words.len(), theme.style(Role::Dim))], cells));
+    paint::lines(frame, area, &lines, 0);
 }
 
 fn too_small(frame: &mut Frame<'_>, theme: &Theme) {

@@ -18,6 +18,8 @@ use crate::app::{Content, Effect, Flag, Msg, Opened, Origin, Record, Row, Split,
 use crate::keymap::{Command, Keymap};
 use crate::theme::Colours;
 
+mod evaluation;
+
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 36), (200, 50)];
 
 /// What is on the screen, line by line, without the blanks at the ends.
@@ -249,7 +251,14 @@ fn comparing(words: &Words, size: (u16, u16)) -> App {
 
 type Scene = (&'static str, fn(&Words, (u16, u16)) -> App);
 
-const SCENES: [Scene; 4] = [("data", workbench), ("editing", editing), ("prompt", prompting), ("compare", comparing)];
+const SCENES: [Scene; 6] = [
+    ("data", workbench),
+    ("editing", editing),
+    ("prompt", prompting),
+    ("compare", comparing),
+    ("evaluate", evaluation::reporting),
+    ("evaluate-row", evaluation::reading),
+];
 
 #[test]
 fn frames_at_every_size_in_both_languages() {
@@ -320,6 +329,22 @@ fn ascii_is_ascii_but_for_what_people_wrote() {
         let text = screen(&drawn(&app, &theme(Colours::None).with_ascii(true), SIZES[1]));
         let strange: String = text.chars().filter(|c| !c.is_ascii()).collect();
         assert!(strange.chars().all(|c| c == '…' || c == '。'), "{strange:?}\n{text}");
+    }
+}
+
+#[test]
+fn records_that_cannot_be_opened_are_told_in_full_in_every_pane() {
+    let (mut app, _) = App::new("desk".into(), "mika".into(), Keymap::default(), SIZES[0]);
+    let why = "togi.db is of a newer togi (version 9; this one reads up to 4): update togi";
+    app.update(Msg::NoStore(why.into()), Duration::from_secs(1));
+    for pane in Pane::ALL {
+        app.pane = pane;
+        app.update(Msg::Wake, Duration::from_mins(5));
+        let text = screen(&drawn(&app, &theme(Colours::All), SIZES[0]));
+        assert!(
+            text.contains("cannot be opened") && text.contains("update togi") && text.contains("q leaves"),
+            "{text}"
+        );
     }
 }
 

@@ -159,7 +159,7 @@ pub fn check(
             gib(free)
         )));
     }
-    let plan = Plan { base, steps, evaluate_every, threads, prompt, settings };
+    let plan = Plan { base, settings, steps, evaluate_every, threads, prompt };
     let facts = Facts {
         rows,
         valid_rows: valid.len(),

@@ -147,7 +147,7 @@ fn agreement(catalogue: &Catalogue, measured: &Measured, answers: &Answers, said
     Agreement::of(items)
 }
 
-/// Keeps a person's mark: that the answer of a system to a row has the error, or has not.
+/// Keeps a person's mark: that the answer of a system to a row has the error, or has not; or takes the mark away.
 ///
 /// # Errors
 /// When there is no such row, system or category.
@@ -155,28 +155,39 @@ pub fn mark(
     context: &mut Context,
     request: &Request,
     (row, system, category): (&str, &str, &str),
-    present: bool,
+    present: Option<bool>,
 ) -> Result<(), ActionError> {
     let mut store = context.store()?;
     let measured = measured(context, &mut store, request)?;
-    let refused = |what: &str, name: &str, there: Vec<String>| {
-        ActionError::Refused(format!("there is no {what} {name:?}; there is {}", there.join(", ")))
-    };
-    let place = measured.records.iter().position(|record| record.id == row);
-    let place = place.ok_or_else(|| {
-        let there = measured.records.iter().take(5).map(|record| record.id.clone()).collect();
-        refused("row", row, there)
-    })?;
+    let place = place(&measured, row)?;
     let found = measured.systems.iter().find(|(one, _)| one.name == system);
     let (_, id) = found.ok_or_else(|| {
-        refused("system", system, measured.systems.iter().map(|(system, _)| system.name.clone()).collect())
+        let there: Vec<&str> = measured.systems.iter().map(|(system, _)| system.name.as_str()).collect();
+        ActionError::Refused(format!("there is no system {system:?}; there is {}", there.join(", ")))
     })?;
-    let catalogue = catalogue(context)?;
-    if !catalogue.categories().any(|one| one.name == category) {
-        let there = catalogue.categories().map(|one| one.name.clone()).collect();
-        return Err(refused("error category", category, there));
-    }
-    Ok(store.mark_error(measured.test.id, *id, place, category, present)?)
+    let at = super::browse::At { test: measured.test.id, system: *id, place };
+    super::browse::say(context, &mut store, at, category, present).map(drop)
+}
+
+/// A row of a test set with what the systems answered to it and the errors of that.
+///
+/// # Errors
+/// When there is no such row, or nothing is stored.
+pub fn row(context: &mut Context, request: &Request, row: &str) -> Result<super::browse::Shown, ActionError> {
+    let mut store = context.store()?;
+    let measured = measured(context, &mut store, request)?;
+    let place = place(&measured, row)?;
+    let systems: Vec<i64> = measured.systems.iter().map(|(_, id)| *id).collect();
+    super::browse::row(context, &store, measured.test.id, place, &systems)
+}
+
+/// Where a row stands.
+fn place(measured: &Measured, row: &str) -> Result<usize, ActionError> {
+    let found = measured.records.iter().position(|record| record.id == row);
+    found.ok_or_else(|| {
+        let there: Vec<String> = measured.records.iter().take(5).map(|record| record.id.clone()).collect();
+        ActionError::Refused(format!("there is no row {row:?}; there is {}", there.join(", ")))
+    })
 }
 
 /// The errors of what is stored of a test set; nobody is asked.

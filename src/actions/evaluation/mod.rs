@@ -4,7 +4,9 @@
 //! them as they come, so a stopped one goes on where it was and the same one again asks nobody. The report is made of what is
 //! stored: metrics can be changed and computed anew at will.
 
+pub mod background;
 mod bases;
+pub mod browse;
 pub mod errors;
 mod examples;
 mod local;
@@ -41,6 +43,8 @@ pub const EXAMPLES: usize = 4;
 pub struct Request {
     /// The test records; without a file the project's gold records of the split `test`.
     pub data: Option<PathBuf>,
+    /// A test set that is frozen already, by its number, in place of `data`.
+    pub test: Option<i64>,
     /// Only the first rows.
     pub rows: Option<usize>,
     /// The systems by name; none for the usual ones: the base, the base with examples, and `choice`.
@@ -55,6 +59,8 @@ pub struct Request {
     pub writing: Writing,
     /// Ask nobody: report what is stored.
     pub stored: bool,
+    /// With `stored`: only the systems of these names or hashes, those too that have not answered every row.
+    pub only: Vec<String>,
     /// Resamples of the bootstrap.
     pub resampling: Resampling,
 }
@@ -63,6 +69,7 @@ impl Default for Request {
     fn default() -> Self {
         Self {
             data: None,
+            test: None,
             rows: None,
             systems: Vec::new(),
             choice: Choice::default(),
@@ -70,6 +77,7 @@ impl Default for Request {
             examples: EXAMPLES,
             writing: Writing { max_tokens: 96, sampling: Sampling::default() },
             stored: false,
+            only: Vec::new(),
             resampling: Resampling::default(),
         }
     }
@@ -198,6 +206,20 @@ pub fn measure(
     tell: &mut dyn FnMut(Download),
     see: &mut dyn FnMut(Progress<'_>) -> bool,
 ) -> Result<Measured, ActionError> {
+    let (mut measured, mut bases) = prepare(context, store, request, tell)?;
+    if !request.stored {
+        ask(context, store, (&mut measured, &mut bases), see)?;
+    }
+    Ok(measured)
+}
+
+/// Freezes the test set and finds the systems.
+fn prepare(
+    context: &mut Context,
+    store: &mut Store,
+    request: &Request,
+    tell: &mut dyn FnMut(Download),
+) -> Result<(Measured, Bases), ActionError> {
     let (test, mut records) = frozen(context, store, request)?;
     if let Some(rows) = request.rows {
         records.truncate(rows);
@@ -230,24 +252,31 @@ pub fn measure(
         }
         kept
     };
-    let mut measured = Measured { test, records, systems, notes };
-    if !request.stored {
-        local::answer(store, &measured, &mut bases, see)?;
-        for (system, id) in &measured.systems {
-            if system.endpoint.is_some() {
-                let asked: Vec<(usize, &Record)> = missing(store, &measured, *id)?;
-                if asked.is_empty() {
-                    continue;
-                }
-                let before = measured.records.len() - asked.len();
-                let rows = measured.records.len();
-                let mut turn = Turn { system: &system.name, stage: Stage::Answers, before, rows, see };
-                let told = service::answer(context, store, system, (measured.test.id, *id), &asked, &mut turn)?;
-                measured.notes.extend(told);
+    Ok((Measured { test, records, systems, notes }, bases))
+}
+
+/// Has the systems answer what is missing.
+fn ask(
+    context: &Context,
+    store: &mut Store,
+    (measured, bases): (&mut Measured, &mut Bases),
+    see: &mut dyn FnMut(Progress<'_>) -> bool,
+) -> Result<(), ActionError> {
+    local::answer(store, measured, bases, see)?;
+    for (system, id) in &measured.systems {
+        if system.endpoint.is_some() {
+            let asked: Vec<(usize, &Record)> = missing(store, measured, *id)?;
+            if asked.is_empty() {
+                continue;
             }
+            let before = measured.records.len() - asked.len();
+            let rows = measured.records.len();
+            let mut turn = Turn { system: &system.name, stage: Stage::Answers, before, rows, see };
+            let told = service::answer(context, store, system, (measured.test.id, *id), &asked, &mut turn)?;
+            measured.notes.extend(told);
         }
     }
-    Ok(measured)
+    Ok(())
 }
 
 /// The keys of the metrics that fit a test set.
@@ -284,7 +313,9 @@ fn stored(
         return Err(ActionError::Refused(why));
     }
     let mut found: Vec<(System, i64)> = Vec::new();
-    if request.systems.is_empty() {
+    if !request.only.is_empty() {
+        found = browse::only(there, &request.only, test)?;
+    } else if request.systems.is_empty() {
         let wanted = records.iter().filter(|record| is_asked(record)).count();
         for (system, kept) in there {
             let places = store.answered(test.id, kept.id)?;
@@ -349,6 +380,9 @@ fn missing<'m>(store: &Store, measured: &'m Measured, system: i64) -> Result<Vec
 
 /// Freezes the test set, or finds it frozen.
 fn frozen(context: &Context, store: &mut Store, request: &Request) -> Result<(TestSet, Vec<Record>), ActionError> {
+    if let Some(id) = request.test {
+        return browse::test(store, id);
+    }
     let (name, rows) = if let Some(path) = &request.data {
         (path.display().to_string(), records(path)?)
     } else {

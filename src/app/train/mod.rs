@@ -265,6 +265,13 @@ impl Train {
         self.runs.get(self.at)
     }
 
+    /// How far the newest run that is carried out is, in percent.
+    #[must_use]
+    pub fn share(&self) -> Option<u64> {
+        let live = self.runs.iter().find(|run| run.is_live())?;
+        Some(100 * live.step.min(live.steps?) / live.steps?.max(1))
+    }
+
     /// A run by its name.
     #[must_use]
     pub fn run(&self, name: &str) -> Option<&Run> {
@@ -396,7 +403,12 @@ impl App {
         let shown = self.pane == Pane::Train;
         let train = &mut self.train;
         match msg {
-            Msg::Runs(runs) => train.take_runs(runs),
+            Msg::Runs(runs) => {
+                let before = train.share();
+                train.take_runs(runs);
+                // Every pane's heading tells how far a run is.
+                return shown || train.share() != before;
+            }
             Msg::Steps { run, anew, points } => {
                 let (steps, live) = train.run(&run).map_or((None, true), |run| (run.steps, run.is_live()));
                 // What was on its way when the run left the chart.

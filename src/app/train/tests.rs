@@ -363,8 +363,12 @@ fn samples_are_bounded_and_the_first_is_kept() {
 fn a_run_that_goes_on_elsewhere_does_not_draw_another_pane() {
     let mut app = app();
     app.pane = Pane::Data;
+    let of = |step: u64| Run { steps: Some(1_000), ..run("a3", "running", step) };
+    take(&mut app, Msg::Runs(vec![of(770)]));
     app.take_dirty();
-    take(&mut app, Msg::Runs(vec![run("a3", "running", 77)]));
+    take(&mut app, Msg::Runs(vec![of(777)]));
     assert!(!app.take_dirty());
-    assert_eq!(app.train.runs[0].step, 77, "it is known all the same");
+    assert_eq!(app.train.runs[0].step, 777, "it is known all the same");
+    take(&mut app, Msg::Runs(vec![of(780)]));
+    assert!(app.take_dirty() && app.train.share() == Some(78), "but for the heading, which tells how far it is");
 }

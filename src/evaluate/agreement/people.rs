@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::super::significance::{Estimate, Resampling};
 use super::{Level, Undefined, Weighting, alpha, cohen, fleiss, with_interval};
 
 /// How far people agree.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Agreement {
     /// Items that two people or more labelled.
     pub items: usize,

@@ -1,6 +1,6 @@
 //! What became of each row from one system to another.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Candidate, EXACT, Metric, Test};
 
@@ -10,7 +10,7 @@ pub const STEP: f64 = 0.1;
 pub(super) const GRADES: [&str; 5] = ["field_f1", "f1", "rouge_l", "chrf", "indel"];
 
 /// What became of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Turned {
     /// Wrong before, right after.
@@ -26,7 +26,7 @@ pub enum Turned {
 }
 
 /// A row that changed or stayed wrong.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// The row's id.
     pub id: String,
@@ -52,7 +52,7 @@ pub struct Change {
 }
 
 /// What became of the rows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Changes {
     /// The metric that graded wrong answers.
     pub graded_by: String,

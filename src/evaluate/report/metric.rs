@@ -1,25 +1,25 @@
 //! A metric as a report sees it: a column of scores, and how rows become one figure.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::super::metrics::{Bleu, FieldF1};
 
 /// What a column of scores is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metric {
     /// Its name in JSON: `exact`, `f1`, `rouge_l` …
     pub key: String,
     /// Its name for people.
     pub name: String,
     /// The tokens it counts: `13a`, characters, …; empty where it counts none.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tokens: String,
     /// How rows become one figure.
     pub pool: Pool,
 }
 
 /// How rows become one figure.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pool {
     /// The mean of the rows' scores.

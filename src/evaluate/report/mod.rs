@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::agreement::Agreement;
 use super::errors::{Advice, Matrix};
@@ -36,7 +36,7 @@ pub use verdict::Verdict;
 pub const EXACT: &str = "exact";
 
 /// A row of the test set.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Question {
     /// Its id.
     pub id: String,
@@ -87,7 +87,7 @@ pub struct Candidate {
 }
 
 /// The figures of a system.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// What it is called.
     pub name: String,
@@ -100,7 +100,7 @@ pub struct Figures {
     /// The mean of each metric with its interval, by the metric's key.
     pub scores: BTreeMap<String, Estimate>,
     /// The same for the rows of each category.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub categories: BTreeMap<String, BTreeMap<String, Estimate>>,
     /// Mean negative log-likelihood of the right answers, nats a token.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,7 +130,7 @@ pub struct Figures {
 }
 
 /// Two systems on the same rows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
     /// The one before.
     pub first: String,
@@ -149,7 +149,7 @@ pub struct Pair {
 }
 
 /// The report.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// What the test set is called.
     pub test: String,
@@ -172,12 +172,12 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<Errors>,
     /// What a reader must know besides.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
 /// The errors of two systems on the same rows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Errors {
     /// The system before.
     pub before: String,

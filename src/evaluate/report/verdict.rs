@@ -1,6 +1,6 @@
 //! Whether tuning beats prompting, in one sentence that the figures bear out.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::super::significance::{Estimate, SIGNIFICANT};
 use super::changes::GRADES;
@@ -10,7 +10,7 @@ use super::{EXACT, Figures, Metric, Pair, p_text, percent};
 const SEEN: f64 = 0.02;
 
 /// What the report says of tuning against prompting.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The best tuned system.
     pub tuned: String,

@@ -117,7 +117,7 @@ impl Panels {
         // Chunks of nothing are not allowed; half-precision panels have no scales.
         let mut none: Vec<[f32; 0]> = vec![[]; panels];
         let parts: Vec<&mut [f32]> = if scaled == 0 {
-            none.iter_mut().map(|part| part.as_mut_slice()).collect()
+            none.iter_mut().map(<[f32; 0]>::as_mut_slice).collect()
         } else {
             scales.chunks_exact_mut(scaled).collect()
         };
@@ -246,7 +246,7 @@ impl Panels {
                         }
                     }
                     Code::Bf16 | Code::F16 => {
-                        let word = words[(i * PANEL + lane) / 2];
+                        let word = words[i * (PANEL / 2) + lane / 2];
                         let bits = (word >> (16 * (lane % 2))) as u16;
                         match self.code {
                             Code::Bf16 => half::bf16::from_bits(bits).to_f32(),
@@ -274,7 +274,7 @@ fn put_lane(
             return Err(short());
         }
         for (i, &half) in row.halves.iter().enumerate() {
-            words[(i * PANEL + lane) / 2] |= u32::from(half) << (16 * (lane % 2));
+            words[i * (PANEL / 2) + lane / 2] |= u32::from(half) << (16 * (lane % 2));
         }
         return Ok(());
     }

@@ -171,7 +171,7 @@ fn fives(high: &[u8], bytes: &[u8], middle: i8, row: &mut Unpacked) {
     row.codes.extend(bytes.iter().enumerate().map(|(i, code)| (code >> 4 | fifth(i + 16)) as i8 - middle));
 }
 
-/// The scales and leasts of the eight groups of a Q4_K or Q5_K super-block, six bits each in twelve bytes.
+/// The scales and leasts of the eight groups of a super-block of `Q4_K` or `Q5_K`, six bits each in twelve bytes.
 fn scales_of_k(d: f32, least: f32, bytes: &[u8]) -> impl Iterator<Item = [f32; 2]> {
     let at = |i: usize| bytes.get(i).copied().unwrap_or(0);
     (0..8).map(move |group| {

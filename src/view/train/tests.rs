@@ -128,6 +128,32 @@ fn the_pane_tells_everything_at_every_size() {
 }
 
 #[test]
+fn the_pane_as_it_was_seen_to_be_right() {
+    let app = app(true);
+    for size in [(80, 24), (120, 36), (200, 50)] {
+        let frame = screen(&drawn(&app, size, &theme(Colours::All, false)));
+        insta::assert_snapshot!(format!("train-{}x{}", size.0, size.1), frame);
+    }
+    let frame = screen(&drawn(&app, (80, 24), &theme(Colours::None, true)));
+    insta::assert_snapshot!("train-ascii-80x24", frame);
+}
+
+#[test]
+fn every_heading_tells_how_far_a_live_run_is() {
+    let mut app = app(false);
+    for pane in Pane::ALL {
+        app.pane = pane;
+        for (size, words) in [((60, 16), "▶ 75 %"), ((80, 24), "▶ 75 %"), ((120, 36), "▶ training 75 %")] {
+            let shown = screen(&drawn(&app, size, &theme(Colours::All, false)));
+            let heading = shown.lines().next().unwrap_or_default().to_owned();
+            assert!(heading.contains(words), "{pane:?} {size:?}: {heading}");
+        }
+    }
+    take(&mut app, Msg::Runs(vec![run("2026-11-22-a1", "finished", 120)]));
+    assert!(!screen(&drawn(&app, (80, 24), &theme(Colours::All, false))).contains('▶'));
+}
+
+#[test]
 fn a_narrow_chart_is_as_it_was_seen_to_be_right() {
     let app = app(true);
     let area = Rect::new(0, 0, 56, 11);

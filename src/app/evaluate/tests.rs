@@ -1,0 +1,270 @@
+//! What the pane's commands ask for, and what becomes of what is told.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::super::{App, Effect as AppEffect, Msg as AppMsg, Overlay, Pane, wish};
+use super::*;
+use crate::keymap::{Command, Keymap};
+
+struct Hand {
+    app: App,
+    now: Duration,
+}
+
+impl Hand {
+    /// The pane is shown, and what is stored is told.
+    fn new(tests: Vec<Test>) -> (Self, Vec<Effect>) {
+        let (app, _) = App::new("desk".into(), "mika".into(), Keymap::default(), (120, 36));
+        let mut hand = Self { app, now: Duration::from_secs(1) };
+        let mut effects = hand.give(Command::PaneEvaluate);
+        effects.extend(hand.take(Msg::Tests(tests)));
+        (hand, effects)
+    }
+
+    fn told(effects: Vec<AppEffect>) -> Vec<Effect> {
+        let of = |effect| if let AppEffect::Evaluate(effect) = effect { Some(effect) } else { None };
+        effects.into_iter().filter_map(of).collect()
+    }
+
+    fn take(&mut self, msg: Msg) -> Vec<Effect> {
+        Self::told(self.app.update(AppMsg::Evaluate(msg), self.now))
+    }
+
+    /// Gives a command as its key would, with what follows from it.
+    fn give(&mut self, command: Command) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.app.command(command, self.now, &mut effects);
+        effects.extend(self.app.update(AppMsg::Wake, self.now));
+        Self::told(effects)
+    }
+
+    fn notes(&self) -> String {
+        self.app.toasts.iter().map(|toast| toast.text.as_str()).collect::<Vec<_>>().join("; ")
+    }
+}
+
+fn test(id: i64, answered: &[usize]) -> Test {
+    let system = |(at, answered): (usize, &usize)| Known {
+        id: at as i64 + 1,
+        hash: format!("h{}", at + 1),
+        name: format!("s{}", at + 1),
+        about: String::new(),
+        answered: *answered,
+    };
+    let systems = answered.iter().enumerate().map(system).collect();
+    Test { id, name: format!("test {id}"), hash: format!("t{id}"), rows: 10, asked: 10, systems }
+}
+
+fn change(place: usize) -> Value {
+    json!({ "id": format!("r{place}"), "place": place, "turned": "broken", "asks": "?", "gold": "g", "before": "b",
+        "after": "a", "score": 0.1, "gain": -0.5 })
+}
+
+fn report(worse: &[usize]) -> Report {
+    let figures = |name: &str, tuned: bool| json!({ "name": name, "about": "", "tuned": tuned, "prompted": false, "scores": {}, "characters": 1.0, "cut": 0.0 });
+    let rows: Vec<Value> = worse.iter().copied().map(change).collect();
+    serde_json::from_value(json!({
+        "test": "t", "hash": "t1", "rows": 10, "counted": 10, "metrics": [],
+        "systems": [figures("s1", false), figures("s2", true)],
+        "pairs": [{ "first": "s1", "second": "s2", "mcnemar": { "lost": 1, "gained": 0, "p": 1.0, "mid_p": 1.0 },
+            "p_holm": 1.0, "differences": {}, "holm": {},
+            "changes": { "graded_by": "f1", "stayed_right": 2, "better": [], "worse": rows, "stayed_wrong": [change(9)] } }],
+    }))
+    .unwrap()
+}
+
+fn reported(hand: &mut Hand, worse: &[usize]) -> Vec<Effect> {
+    let systems = vec!["h1".to_owned(), "h2".to_owned()];
+    hand.take(Msg::Reported { test: 1, systems, result: Ok(Box::new(report(worse))) })
+}
+
+fn row(place: usize) -> Box<Row> {
+    let answer = |system: i64| Answer {
+        system,
+        name: format!("s{system}"),
+        text: Some("text".into()),
+        errors: vec![Mark { category: "verbose".into(), reason: "too long".into(), by_person: false }],
+        ..Answer::default()
+    };
+    let categories = ["verbose", "rude"].map(str::to_owned).to_vec();
+    Box::new(Row { test: 1, place, answers: vec![answer(1), answer(2)], categories, ..Row::default() })
+}
+
+fn asks_report(test: i64, systems: &[&str]) -> Effect {
+    Effect::Report { test, systems: systems.iter().map(|hash| (*hash).to_owned()).collect() }
+}
+
+#[test]
+fn the_report_is_of_those_who_have_answered_all_and_is_asked_for_once() {
+    let (mut hand, effects) = Hand::new(vec![test(1, &[10, 10, 3])]);
+    assert_eq!(effects, [Effect::Watch(true), asks_report(1, &["h1", "h2"])]);
+    assert_eq!(hand.give(Command::EvaluateDown), [], "one is being made");
+    assert_eq!(reported(&mut hand, &[4]), []);
+    assert_eq!(hand.give(Command::EvaluateDown), [], "nothing is new");
+    // With r it is made anew.
+    assert_eq!(hand.give(Command::EvaluateAgain), [asks_report(1, &["h1", "h2"])]);
+    reported(&mut hand, &[4]);
+    // Where nobody has answered all, all are shown.
+    let (_, effects) = Hand::new(vec![test(1, &[4, 3])]);
+    assert_eq!(effects.last(), Some(&asks_report(1, &["h1", "h2"])));
+    // Another pane needs no report.
+    hand.app.pane = Pane::Data;
+    assert_eq!(hand.take(Msg::Tests(vec![test(1, &[10, 10, 10])])), [Effect::Watch(false)]);
+    assert_eq!(hand.app.wake(), None, "and no waking");
+}
+
+#[test]
+fn while_answers_come_reports_leave_the_machine_time() {
+    let live = |answered: usize| Job {
+        name: "a1".into(),
+        state: "running".into(),
+        hash: "t1".into(),
+        systems: vec![("s1".into(), "h1".into(), 10, 10), ("s2".into(), "h2".into(), answered, 10)],
+        ..Job::default()
+    };
+    let (mut hand, _) = Hand::new(Vec::new());
+    hand.take(Msg::Jobs(vec![live(2)]));
+    let effects = hand.take(Msg::Tests(vec![test(1, &[10, 2])]));
+    assert_eq!(effects, [asks_report(1, &["h1", "h2"])], "one that is being asked is compared on the rows it has");
+    hand.now += Duration::from_secs(2);
+    reported(&mut hand, &[]);
+    // Two seconds were needed; for eight the machine is left to those who answer.
+    assert_eq!(hand.take(Msg::Tests(vec![test(1, &[10, 3])])), []);
+    assert_eq!(hand.app.wake(), Some(hand.now + Duration::from_secs(8)));
+    hand.now += Duration::from_secs(8);
+    assert_eq!(Hand::told(hand.app.update(AppMsg::Wake, hand.now)), [asks_report(1, &["h1", "h2"])]);
+    let ended = Job { state: "finished".into(), reason: "all is answered".into(), ..live(10) };
+    hand.take(Msg::Jobs(vec![ended]));
+    assert!(hand.notes().contains("evaluation a1 finished: all is answered"), "{}", hand.notes());
+}
+
+#[test]
+fn who_is_compared_and_on_what_is_chosen() {
+    let (mut hand, _) = Hand::new(vec![test(1, &[10, 10, 3]), test(2, &[10, 10])]);
+    assert_eq!(hand.app.evaluate.test().unwrap().id, 2, "the newest");
+    let systems = vec!["h1".to_owned(), "h2".to_owned()];
+    hand.take(Msg::Reported { test: 2, systems, result: Err("no".into()) });
+    hand.give(Command::EvaluateTest);
+    hand.give(Command::PickDown);
+    assert_eq!(hand.give(Command::PickDone), [asks_report(1, &["h1", "h2"])]);
+    reported(&mut hand, &[1]);
+    hand.give(Command::EvaluateSystems);
+    hand.give(Command::PickDown);
+    hand.give(Command::PickDown);
+    assert_eq!(hand.give(Command::PickDone), [asks_report(1, &["h1", "h2", "h3"])], "s3 is in, though not whole");
+    assert!(matches!(&hand.app.overlay, Some(Overlay::Pick { at: 2, .. })), "several are chosen one after the other");
+    // What was being made is not what is wanted any more.
+    hand.give(Command::PickUp);
+    hand.give(Command::PickDone);
+    let systems = vec!["h1".to_owned(), "h2".to_owned(), "h3".to_owned()];
+    let effects = hand.take(Msg::Reported { test: 1, systems, result: Err("x".into()) });
+    assert_eq!(effects, [asks_report(1, &["h1", "h3"])]);
+    hand.give(Command::PickUp);
+    hand.give(Command::PickDone);
+    hand.give(Command::PickDown);
+    hand.give(Command::PickDown);
+    hand.give(Command::PickDone);
+    assert!(hand.notes().contains("one system at least"), "{}", hand.notes());
+}
+
+#[test]
+fn rows_are_walked_and_the_cursor_stays_on_its_row() {
+    let (mut hand, _) = Hand::new(vec![test(1, &[10, 10])]);
+    reported(&mut hand, &[4, 5, 6]);
+    hand.give(Command::EvaluateDown);
+    assert_eq!(hand.app.evaluate.current().unwrap().place, 5);
+    hand.give(Command::EvaluateAgain);
+    reported(&mut hand, &[7, 4, 8, 5]);
+    assert_eq!(hand.app.evaluate.current().unwrap().place, 5, "wherever it stands now");
+    let open = Effect::Row { test: 1, place: 5, systems: vec![1, 2] };
+    assert_eq!(hand.give(Command::EvaluateOpen), [open]);
+    hand.take(Msg::Row(row(5)));
+    let names = |hand: &Hand| {
+        hand.app.evaluate.row.as_ref().unwrap().answers.iter().map(|one| one.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (names(&hand), hand.app.evaluate.focus),
+        (vec!["s2".into(), "s1".into()], 0),
+        "the answer after comes first"
+    );
+    assert_eq!(hand.give(Command::RowNext), []);
+    assert!(hand.notes().contains("the last row that got worse"), "{}", hand.notes());
+    assert_eq!(hand.give(Command::RowBefore), [Effect::Row { test: 1, place: 8, systems: vec![1, 2] }]);
+    hand.give(Command::RowAnswer);
+    assert_eq!(hand.app.evaluate.focus, 1);
+    hand.give(Command::RowAnswerBefore);
+    assert_eq!(hand.app.evaluate.focus, 0);
+    hand.give(Command::RowLeave);
+    hand.give(Command::EvaluateList);
+    assert_eq!((hand.app.evaluate.list, hand.app.evaluate.current().unwrap().place), (List::Wrong, 9));
+    hand.give(Command::EvaluateList);
+    assert_eq!(hand.give(Command::EvaluateOpen), []);
+    assert!(hand.notes().contains("no row that got better"), "{}", hand.notes());
+}
+
+#[test]
+fn a_mark_is_kept_taken_back_and_put_again() {
+    let (mut hand, _) = Hand::new(vec![test(1, &[10, 10])]);
+    reported(&mut hand, &[4]);
+    hand.give(Command::EvaluateOpen);
+    hand.take(Msg::Row(row(4)));
+    let at = At { test: 1, system: 2, place: 4 };
+    let said = |category: &str, word| Said { at, category: category.into(), word };
+    hand.give(Command::RowMark);
+    let Some(Overlay::Pick { items, .. }) = &hand.app.overlay else { panic!("errors are chosen from a list") };
+    assert_eq!(*items, ["[x] verbose  by a rule", "[ ] rude"]);
+    // A rule found it verbose: choosing that says that it is not.
+    let effects = hand.give(Command::PickDone);
+    assert_eq!(effects, [Effect::Say { said: said("verbose", Some(false)), step: Step::Say }]);
+    assert_eq!(hand.give(Command::Undo), [], "what it was before is not yet known");
+    let effects = hand.take(Msg::Said { said: said("verbose", Some(false)), before: None, step: Step::Say });
+    let read = Effect::Row { test: 1, place: 4, systems: vec![1, 2] };
+    assert_eq!(effects, [read, asks_report(1, &["h1", "h2"])], "the row and the matrix are read again");
+    let back = said("verbose", None);
+    assert_eq!(hand.give(Command::Undo), [Effect::Say { said: back.clone(), step: Step::Undo }]);
+    hand.take(Msg::Said { said: back, before: Some(false), step: Step::Undo });
+    let again = Effect::Say { said: said("verbose", Some(false)), step: Step::Redo };
+    assert_eq!(hand.give(Command::Redo), [again]);
+    hand.app.update(AppMsg::Failed("the disk is full".into()), hand.now);
+    assert_eq!(hand.give(Command::Undo), [], "it is lost: there is nothing to take back");
+    assert!(hand.notes().contains("no mark of this session"), "{}", hand.notes());
+}
+
+#[test]
+fn an_evaluation_is_begun_with_the_verbs_own_words_and_stopped() {
+    let (mut hand, _) = Hand::new(vec![test(1, &[10, 10])]);
+    let run = |name: &str| wish::System::Run(name.into());
+    let systems = vec![wish::System::Base, run("a1"), run("a1@20"), run("a2")];
+    hand.app.update(AppMsg::Systems(systems), hand.now);
+    hand.give(Command::EvaluateStart);
+    let Some(Overlay::Ask(asked)) = &hand.app.overlay else { panic!("a line is asked for") };
+    assert_eq!(asked.field.text(), "--test 1 --run a2");
+    assert!(asked.suggestions.contains(&"--run a1@20".to_owned()), "{:?}", asked.suggestions);
+    hand.app.update(AppMsg::Paste(" --rows 5".into()), hand.now);
+    let words = ["--test", "1", "--run", "a2", "--rows", "5"].map(str::to_owned).to_vec();
+    assert_eq!(hand.give(Command::AskDone), [Effect::Start(words)]);
+    hand.give(Command::EvaluateStart);
+    assert!(hand.notes().contains("is being started"), "{}", hand.notes());
+    hand.take(Msg::Started(Ok(("2026-11-22-a1".into(), 2))));
+    hand.give(Command::EvaluateStop);
+    assert!(hand.notes().contains("no evaluation runs"), "{}", hand.notes());
+    let live = Job { name: "2026-11-22-a1".into(), state: "running".into(), hash: "t2".into(), ..Job::default() };
+    hand.take(Msg::Jobs(vec![live]));
+    hand.take(Msg::Tests(vec![test(1, &[10, 10]), test(2, &[1])]));
+    assert_eq!(hand.app.evaluate.test().unwrap().id, 2, "its test set is shown once there are answers");
+    assert_eq!(hand.give(Command::EvaluateStop), [Effect::Stop("2026-11-22-a1".into())]);
+    hand.take(Msg::Started(Err("there is no run \"a9\"".into())));
+    assert!(hand.notes().contains("no run \"a9\""), "{}", hand.notes());
+}
+
+#[test]
+fn the_pane_has_a_number_and_its_commands_are_found_from_elsewhere() {
+    let (mut hand, _) = Hand::new(vec![test(1, &[10, 10])]);
+    hand.give(Command::PaneNext);
+    assert_eq!(hand.app.pane, Pane::Data);
+    hand.give(Command::PaneBefore);
+    assert_eq!(hand.app.pane, Pane::Evaluate);
+    assert_eq!(hand.app.keymap.first(Command::PaneEvaluate), "5");
+}
