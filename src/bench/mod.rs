@@ -40,7 +40,7 @@ pub struct Rate {
     pub tokens_per_s: f64,
     pub median_tokens_per_s: f64,
     /// Share of what the machine's limit allows for the counted work (arithmetic for training and prompts, bytes of
-    /// weights for decoding).
+    /// weights for decoding few streams).
     pub fraction: f64,
     /// The counted work for one token: floating-point operations in training and prompts, bytes of weights in decoding.
     pub work_per_token: f64,
@@ -169,6 +169,15 @@ impl Bench<'_> {
         let decode = self.decode(&machine, &[None])?;
         let pair = self.decode(&machine, &[None, Some(&adapter)])?;
         let batched = self.decode(&machine, &[Some(&adapter); STREAMS])?;
+        // So many streams are bound by arithmetic, not by reading.
+        let work = 2.0 * (d.parameters() - if d.tied { 0 } else { d.vocab * d.hidden }) as f64;
+        let batched = Rate {
+            tokens_per_s: batched.tokens_per_s * STREAMS as f64,
+            median_tokens_per_s: batched.median_tokens_per_s * STREAMS as f64,
+            fraction: batched.tokens_per_s * STREAMS as f64 * work / 1e9 / machine.gemm_gflops,
+            work_per_token: work,
+            ..batched
+        };
         Ok(Measured {
             model: self.name.to_owned(),
             weight_bytes: self.decoder.bytes() as u64,
@@ -181,11 +190,7 @@ impl Bench<'_> {
             prompt,
             decode,
             pair,
-            batched: Rate {
-                tokens_per_s: batched.tokens_per_s * STREAMS as f64,
-                median_tokens_per_s: batched.median_tokens_per_s * STREAMS as f64,
-                ..batched
-            },
+            batched,
             machine,
         })
     }

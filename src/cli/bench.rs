@@ -72,7 +72,7 @@ fn told(found: &Measured) -> String {
         row("prompt, tokens/s", &found.prompt, "GEMM"),
         row("one stream, tokens/s", &found.decode, "reading"),
         row("base and tuned, steps/s", &found.pair, "reading"),
-        row("32 streams, tokens/s", &found.batched, "reading"),
+        row("32 streams, tokens/s", &found.batched, "GEMM"),
     ];
     let phases = &found.phases;
     let share = |seconds: f64| format!("{:.0} %", 100.0 * seconds / phases.all.max(f64::MIN_POSITIVE));
