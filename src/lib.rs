@@ -43,8 +43,9 @@
 //! # What holds everywhere
 //!
 //! - **One renderer, one decoder.** What trains is what was shown; a family is a description, not another forward pass.
-//! - **No autograd graph.** A block's forward returns what its backward needs. candle reads the files and quantised
-//!   formats; on the CPU the engine works on plain `f32` buffers, whose layouts the docs of each function give.
+//! - **No autograd graph.** A block's forward returns what its backward needs. On the CPU the engine works on plain `f32` buffers,
+//!   whose layouts the docs of each function give; frozen weights stay as their file has them ([`model::matrix`]), and codes are
+//!   turned into numbers where they are multiplied.
 //! - **Row-invariant inference.** A row's numbers do not depend on the rows beside it nor on how a prompt was split.
 //! - **Nothing is overwritten.** An act gives a record a new revision; undo is one more act; an edit names the revision it was
 //!   made on.

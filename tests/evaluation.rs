@@ -86,6 +86,40 @@ fn the_base_with_examples_stands_beside_the_tuned_model_and_nobody_is_asked_twic
 }
 
 #[test]
+fn a_question_that_the_model_cannot_read_is_wrong_and_stops_nobody() {
+    let desk = Desk::with_project();
+    // The model reads 256 bytes. One question is longer; of another only question and answer together are.
+    let row =
+        |id: &str, asks: &str, gold: &str| json!({ "id": id, "instruction": asks, "output": gold }).to_string() + "\n";
+    let rows = [
+        row("fits", "say ka", "ka"),
+        row("long", &"say ka again and ".repeat(30), "ka"),
+        row("wide", &"say it ".repeat(20), &"ka".repeat(80)),
+        row("fits-too", "say ki", "ki"),
+    ];
+    fs::write(desk.path("long.jsonl"), rows.concat()).unwrap();
+    let eval = ["eval", "--data", "long.jsonl", "--max-tokens", "4", "--system", "base", "--json"];
+    let (out, told) = desk.run(&eval, 0);
+    let found: Value = serde_json::from_str(&out).unwrap();
+    let report = &found["report"];
+    assert_eq!((report["rows"].as_u64(), report["counted"].as_u64()), (Some(4), Some(4)), "{report}");
+    assert_eq!(found["test_rows"].as_u64(), Some(4), "the long one is counted, and not right");
+    let notes: Vec<&str> = report["notes"].as_array().unwrap().iter().map(|note| note.as_str().unwrap()).collect();
+    let unread = notes.iter().find(|note| note.contains("count as wrong")).unwrap();
+    assert!(unread.starts_with("base: 1 of the questions") && unread.ends_with(": long"), "{unread}");
+    let unlikely = notes.iter().find(|note| note.contains("perplexity")).unwrap();
+    assert!(unlikely.contains("2 of the rows") && unlikely.ends_with(": long, wide"), "{unlikely}");
+    assert!(told.contains(unread) && report["systems"][0]["perplexity"].as_f64().is_some_and(f64::is_finite), "{told}");
+    // It is stored as any other: nobody is asked again, and the stored report says the same.
+    let (out, _) = desk.run(&[&eval[..], &["--stored", "--answers", "said.jsonl"]].concat(), 0);
+    let stored: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&stored["report"]["notes"], &stored["report"]["systems"]), (&report["notes"], &report["systems"]));
+    let said = fs::read_to_string(desk.path("said.jsonl")).unwrap();
+    let long: Value = serde_json::from_str(said.lines().nth(1).unwrap()).unwrap();
+    assert_eq!((long["id"].as_str(), long["base"].as_str()), (Some("long"), Some("")), "{said}");
+}
+
+#[test]
 fn errors_are_named_marked_and_counted() {
     let desk = Desk::with_project();
     let trained = desk.train();
@@ -100,6 +134,11 @@ fn errors_are_named_marked_and_counted() {
     // Random weights write no JSON.
     assert_eq!(count(&usual, "wrong-format"), Some(3), "{usual}");
     assert!(usual["advice"]["why"].is_string());
+    let cause = |category: &str| {
+        let all = usual["matrix"]["changes"].as_array().unwrap();
+        all.iter().find(|change| change["category"] == category).map(|change| change["cause"].clone())
+    };
+    assert_eq!((cause("wrong"), cause("wrong-fact")), (Some(json!("unknown")), Some(json!("knowledge"))), "{usual}");
 
     let settings = desk.path("p/togi.toml");
     let text = fs::read_to_string(&settings).unwrap();
@@ -229,6 +268,8 @@ fn an_endpoint_answers_the_same_test_and_what_it_costs_is_told() {
     assert_eq!((page["measured"].as_str(), page["endpoint"].as_str()), (Some("base"), Some("big")));
     let (told, _) = desk.run(&["cost", "--set", "per_hour=0.8"], 0);
     assert!(told.lines().any(|line| line.starts_with("per_hour") && line.ends_with("--set")), "{told}");
+    let (_, told) = desk.run(&["cost", "--set", "per_hour"], 1);
+    assert!(told.contains("--set per_hour has no value") && told.contains("per_hour=0.8"), "{told}");
     let (_, told) = desk.run(&["cost", "--set", "per_houre=1"], 1);
     assert!(told.contains("per_houre"), "{told}");
     let (_, told) = desk.run(&["eval", "--data", "test.jsonl", "--system", "endpoint=small"], 1);

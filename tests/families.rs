@@ -70,7 +70,7 @@ fn logits(decoder: &Decoder, adapter: Option<&Adapter>, rows: &[Row]) -> Vec<Vec
     rows.iter()
         .map(|row| {
             let states = states.by_ref().take(row.tokens.len());
-            states.map(|h| decoder.head().chunks_exact(width).map(|w| dot(h, w)).collect()).collect()
+            states.map(|h| decoder.head().to_f32().chunks_exact(width).map(|w| dot(h, w)).collect()).collect()
         })
         .collect()
 }

@@ -103,19 +103,20 @@ impl Context {
         self.locate(given.as_ref(), tell)
     }
 
-    /// The base model with its fingerprint; `model` stands in for the project's own where it is given.
+    /// The base model with its fingerprint, and its files open; `model` stands in for the project's own where it is given.
     ///
     /// # Errors
     /// As [`Context::base`], and when the model cannot be read.
-    pub fn base_of(
+    pub fn open_base(
         &mut self,
         model: Option<&str>,
         tell: &mut dyn FnMut(hub::Progress),
-    ) -> Result<BaseModel, ActionError> {
+    ) -> Result<(BaseModel, Source), ActionError> {
         let given = model.map(ModelRef::parse).or_else(|| self.model.clone());
         let mut base = self.locate(given.as_ref(), tell)?;
-        Source::open(Path::new(&base.path))?.identity().clone_into(&mut base.identity);
-        Ok(base)
+        let source = Source::open(Path::new(&base.path))?;
+        source.identity().clone_into(&mut base.identity);
+        Ok((base, source))
     }
 
     /// Whether a model was named in place of the project's own.
@@ -195,17 +196,13 @@ impl Context {
     pub fn settings(&self, set: &[String]) -> Result<Settings, ActionError> {
         let mut table = self.project.train().clone();
         for assignment in set {
-            let (key, value) = assignment.split_once('=').ok_or_else(|| {
-                ActionError::Refused(format!("--set {assignment} has no value; write it as --set train.rank=8"))
-            })?;
-            let key = key.trim().strip_prefix("train.").unwrap_or(key.trim());
-            // A value is TOML where it reads as TOML (8, true, 3e-4, ["q_proj"]), else a plain text.
-            let parsed = toml::from_str::<toml::Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
-            let mut parsed = parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()));
-            if let (toml::Value::Integer(n), Some(toml::Value::Float(_))) = (&parsed, default_of(key)) {
-                parsed = toml::Value::Float(*n as f64);
-            }
-            table.insert(key.to_owned(), parsed);
+            let (key, value) = assigned(assignment, "train.rank=8")?;
+            let key = key.strip_prefix("train.").unwrap_or(&key);
+            let value = match (value, default_of(key)) {
+                (toml::Value::Integer(n), Some(toml::Value::Float(_))) => toml::Value::Float(n as f64),
+                (value, _) => value,
+            };
+            table.insert(key.to_owned(), value);
         }
         check_keys(&table)?;
         Ok(Settings::from_table(&table)?)
@@ -218,6 +215,18 @@ impl Context {
     pub fn run(&self, name: &str) -> Result<Job, ActionError> {
         Ok(Job::find(&self.project.runs_dir(), name)?)
     }
+}
+
+/// What `--set KEY=VALUE` assigns. A value is TOML where it reads as TOML (`8`, `true`, `3e-4`, `["q_proj"]`), else a plain text.
+///
+/// # Errors
+/// When it has no `=`; `example` shows how it is written.
+pub fn assigned(assignment: &str, example: &str) -> Result<(String, toml::Value), ActionError> {
+    let (key, value) = assignment
+        .split_once('=')
+        .ok_or_else(|| ActionError::Refused(format!("--set {assignment} has no value; write it as --set {example}")))?;
+    let parsed = toml::from_str::<toml::Table>(&format!("v = {value}")).ok().and_then(|mut table| table.remove("v"));
+    Ok((key.trim().to_owned(), parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()))))
 }
 
 /// Refuses a training setting that there is none of, with the one that may have been meant.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::context::{ActionError, Context, Download};
+use super::context::{ActionError, Context, Download, assigned};
 use super::evaluation::{self, Figures, Request};
 use crate::evaluate::cost::{Assumptions, Costs, Field};
 use crate::evaluate::encs::{Judged, Judgement, Kind, Times};
@@ -179,17 +179,14 @@ pub fn page(context: &mut Context, asked: &Asked) -> Result<Page, ActionError> {
     let mut table = toml::Table::try_from(&assumed).unwrap_or_default();
     let mut from_set = Vec::new();
     for assignment in &asked.set {
-        let (key, value) = assignment.split_once('=').ok_or_else(|| {
-            ActionError::Refused(format!("--set {assignment} has no value; write it as --set per_hour=0.8"))
-        })?;
-        let parsed = toml::from_str::<toml::Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
-        let parsed = match parsed {
-            Some(toml::Value::Integer(n)) => toml::Value::Float(n as f64),
-            Some(other) => other,
-            None => toml::Value::String(value.to_owned()),
+        let (key, value) = assigned(assignment, "per_hour=0.8")?;
+        // Every amount is a number that may have a fraction.
+        let value = match value {
+            toml::Value::Integer(n) => toml::Value::Float(n as f64),
+            other => other,
         };
-        table.insert(key.trim().to_owned(), parsed);
-        from_set.push(key.trim().to_owned());
+        table.insert(key.clone(), value);
+        from_set.push(key);
     }
     let assumed: Assumptions = table
         .try_into()

@@ -6,10 +6,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::context::ActionError;
-use crate::evaluate::agreement::{self, Level, Weighting};
+pub use crate::evaluate::agreement::Agreement;
 use crate::evaluate::interval::{Interval, wilson95};
 use crate::evaluate::preference::{self, Pick, Ranking};
-use crate::evaluate::significance::Resampling;
 use crate::store::Store;
 
 pub use crate::evaluate::significance::Estimate;
@@ -124,29 +123,10 @@ pub fn ranking(judgements: &[Judgement], blind: bool) -> Option<Ranked> {
     Some(Ranked { systems, warnings, judgements: ranking.judgements })
 }
 
-/// How far people agree who judged the same two answers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Agreement {
-    /// Questions that two people or more judged with the same two answers.
-    pub items: usize,
-    /// Who judged.
-    pub people: Vec<String>,
-    /// Krippendorff's alpha over first, second, as good, both bad; absent with the reason in `notes`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub alpha: Option<Estimate>,
-    /// Fleiss' kappa, where everybody judged every one of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fleiss: Option<Estimate>,
-    /// Cohen's kappa of every two people: who, on how many, and the figure.
-    pub cohen: Vec<(String, String, usize, Estimate)>,
-    /// Why a figure is absent.
-    pub notes: Vec<String>,
-}
-
 /// A question with the two answers that were judged, each with its system.
 type Item = (String, [(String, String); 2]);
 
-/// How far people agree; none where no two judged the same. Of a question that a person judged again the last word counts.
+/// How far people agree who judged the same two answers, over first, second, as good and both bad; none where no two did. Of a question that a person judged again the last word counts.
 #[must_use]
 pub fn agreement(judgements: &[Judgement]) -> Option<Agreement> {
     let mut items: BTreeMap<Item, BTreeMap<&str, u32>> = BTreeMap::new();
@@ -166,49 +146,7 @@ pub fn agreement(judgements: &[Judgement]) -> Option<Agreement> {
         };
         items.entry((judgement.question.clone(), sides)).or_default().insert(&judgement.author, label);
     }
-    let shared: Vec<BTreeMap<&str, u32>> = items.into_values().filter(|labels| labels.len() > 1).collect();
-    if shared.is_empty() {
-        return None;
-    }
-    let mut people: Vec<&str> = shared.iter().flat_map(|labels| labels.keys().copied()).collect();
-    people.sort_unstable();
-    people.dedup();
-    let resampling = Resampling::default();
-    let mut notes = Vec::new();
-    let mut keep = |name: &str, found: Result<Estimate, agreement::Undefined>| match found {
-        Ok(found) => Some(found),
-        Err(why) => {
-            notes.push(format!("{name}: {why}"));
-            None
-        }
-    };
-    let rows: Vec<Vec<Option<f64>>> = shared
-        .iter()
-        .map(|labels| people.iter().map(|person| labels.get(person).copied().map(f64::from)).collect())
-        .collect();
-    let alpha = agreement::with_interval(&rows, |rows| agreement::alpha(rows, Level::Nominal), &resampling);
-    let alpha = keep("Krippendorff's alpha", alpha);
-    let everybody = shared.iter().all(|labels| labels.len() == people.len());
-    let fleiss = everybody.then(|| {
-        let rows: Vec<Vec<u32>> = shared.iter().map(|labels| labels.values().copied().collect()).collect();
-        keep("Fleiss' kappa", agreement::with_interval(&rows, agreement::fleiss, &resampling))
-    });
-    let mut cohen = Vec::new();
-    for (i, one) in people.iter().enumerate() {
-        for other in people.iter().skip(i + 1) {
-            let both: Vec<(u32, u32)> =
-                shared.iter().filter_map(|labels| Some((*labels.get(one)?, *labels.get(other)?))).collect();
-            if both.is_empty() {
-                continue;
-            }
-            let found = agreement::with_interval(&both, |both| agreement::cohen(both, Weighting::Nominal), &resampling);
-            if let Some(found) = keep(&format!("Cohen's kappa of {one} and {other}"), found) {
-                cohen.push(((*one).to_owned(), (*other).to_owned(), both.len(), found));
-            }
-        }
-    }
-    let people = people.into_iter().map(str::to_owned).collect();
-    Some(Agreement { items: shared.len(), people, alpha, fleiss: fleiss.flatten(), cohen, notes })
+    Agreement::of(items.into_values())
 }
 
 /// The decided judgements as preference pairs: `{"prompt", "chosen", "rejected"}`. Of a question that the same person judged

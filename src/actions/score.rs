@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::evaluate::mecab::Mecab;
 use crate::evaluate::metrics::{self, Row, RowScores};
+use crate::prompt::record::kind_of;
 
 use super::ActionError;
 
@@ -142,13 +143,13 @@ impl Line {
         };
         let hyp = match fields.remove("hyp") {
             Some(Value::String(hyp)) => hyp,
-            Some(other) => return Err(format!("hyp, the answer, is {} and no text", kind(&other))),
+            Some(other) => return Err(format!("hyp, the answer, is {} and no text", kind_of(&other))),
             None => return Err("it has no hyp, the answer".to_owned()),
         };
         let refs = match fields.remove("refs") {
             Some(Value::String(one)) => vec![one],
             Some(Value::Array(list)) => references(list)?,
-            Some(other) => return Err(format!("refs is {}; it is one text or a list of texts", kind(&other))),
+            Some(other) => return Err(format!("refs is {}; it is one text or a list of texts", kind_of(&other))),
             None => return Err("it has no refs, the texts that would be right".to_owned()),
         };
         if refs.is_empty() {
@@ -157,7 +158,7 @@ impl Line {
         let lang = match fields.remove("lang") {
             None | Some(Value::Null) => None,
             Some(Value::String(lang)) => Some(lang),
-            Some(other) => return Err(format!("lang is {}; it is a code such as \"en\" or \"ja\"", kind(&other))),
+            Some(other) => return Err(format!("lang is {}; it is a code such as \"en\" or \"ja\"", kind_of(&other))),
         };
         let id = fields.remove("id").filter(|id| !id.is_null()).unwrap_or_else(|| json!(number));
         Ok(Self { id, hyp, refs, lang })
@@ -175,21 +176,10 @@ fn references(list: Vec<Value>) -> Result<Vec<String>, String> {
         match item {
             Value::String(text) => refs.push(text),
             Value::Null => {}
-            other => return Err(format!("one of refs is {} and no text", kind(&other))),
+            other => return Err(format!("one of refs is {} and no text", kind_of(&other))),
         }
     }
     Ok(refs)
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
 }
 
 impl Scored {

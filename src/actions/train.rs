@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::bench::saved;
 use crate::data::view::rendered;
 use crate::job::{self, JobError, State};
 use crate::model::weights::hub;
@@ -71,7 +72,12 @@ fn look(context: &mut Context, request: &Request, tell: &mut dyn FnMut(hub::Prog
     }
     let (opened, base, prompt) = context.open(tell)?;
     let threads = context.config.threads;
-    Ok(training::check(&opened, base, prompt, settings, train, valid, threads)?)
+    let identity = base.identity.clone();
+    let mut checked = training::check(&opened, base, prompt, settings, train, valid, threads)?;
+    let measured = saved::file().map(|file| saved::load(&file)).unwrap_or_default();
+    checked.facts.seconds = saved::find(&measured, &saved::machine_name(), &identity)
+        .map(|saved| saved.measured.seconds(checked.facts.flops));
+    Ok(checked)
 }
 
 /// The project's gold records to train and to validate on. Each is named `RECORD@REVISION`, so that the run's own inputs say for

@@ -2,10 +2,14 @@
 //!
 //! Rates are the best and the median of several runs in one process; on a shared machine only ratios within one run mean
 //! anything. A model is measured as it is, with a seeded adapter, on seeded tokens: the numbers do not matter to speed.
+//! [`saved`] keeps what was measured, so that a plan's work can be told in minutes before it is begun.
+
+pub mod allocations;
+pub mod saved;
 
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::decoder::Decoder;
 use crate::model::infer::{InferError, Inference, Row as InferRow, Want};
@@ -15,10 +19,12 @@ use crate::model::ops::gemm::{Mat, MatMut, gemm};
 use crate::train::batch::{Packed, Row};
 use crate::train::metrics::memory_mib;
 use crate::train::optimizer::{AdamW, Moments};
-use crate::train::step::{Engine, Options, Sink};
+use crate::train::step::{Engine, Options, Phases, Sink};
+use crate::train::work::{Trained, Work};
+use allocations::Allocations;
 
 /// The machine's limits.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     pub threads: usize,
     /// Best of a 2048 x 2048 x 2048 product in f32, in GFLOP/s.
@@ -28,22 +34,42 @@ pub struct Machine {
 }
 
 /// A rate and how it was reached.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rate {
     /// Best and median tokens a second.
     pub tokens_per_s: f64,
     pub median_tokens_per_s: f64,
     /// Share of what the machine's limit allows for the counted work (arithmetic for training and prompts, bytes of
-    /// weights for decoding).
+    /// weights for decoding few streams).
     pub fraction: f64,
+    /// The counted work for one token: floating-point operations in training and prompts, bytes of weights in decoding.
+    pub work_per_token: f64,
     pub peak_mib: u64,
 }
 
+/// Seconds of one training step by what was done in them; the median step's.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Seconds {
+    /// Blocks forward, attention included.
+    pub forward: f64,
+    /// Head and loss, forward and backward.
+    pub head: f64,
+    /// Blocks backward, attention included.
+    pub backward: f64,
+    /// Attention in both.
+    pub attention: f64,
+    /// AdamW.
+    pub optimizer: f64,
+    pub all: f64,
+}
+
 /// Everything `togi bench` measures of a model.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     pub machine: Machine,
     pub model: String,
+    /// Bytes of the weights in memory.
+    pub weight_bytes: u64,
     /// Rows and tokens a row of the training batch.
     pub batch: usize,
     pub length: usize,
@@ -51,12 +77,25 @@ pub struct Measured {
     pub train: Rate,
     /// Supervised tokens a second of it.
     pub supervised_per_s: f64,
+    pub phases: Seconds,
+    /// What one such step asks the allocator for, once buffers are there; nothing where that is not counted.
+    pub allocations: Option<Allocations>,
     /// Reading a prompt of 512 tokens (or what the context allows).
     pub prompt: Rate,
     /// One greedy stream.
     pub decode: Rate,
     /// Base and tuned as two rows of one batch, in steps a second.
     pub pair: Rate,
+    /// 32 streams in one batch, in tokens a second of all of them.
+    pub batched: Rate,
+}
+
+impl Measured {
+    /// Seconds that `flops` of training take at the measured rate.
+    #[must_use]
+    pub fn seconds(&self, flops: f64) -> f64 {
+        flops / (self.train.fraction * self.machine.gemm_gflops * 1e9)
+    }
 }
 
 /// Measures the limits of this machine.
@@ -84,7 +123,7 @@ pub fn machine() -> Machine {
 /// The best and the median of `times` runs, in seconds, after one that is not counted.
 fn best(times: usize, mut run: impl FnMut()) -> (f64, f64) {
     run();
-    let mut seconds: Vec<f64> = (0..times)
+    let mut seconds: Vec<f64> = (0..times.max(1))
         .map(|_| {
             let started = Instant::now();
             run();
@@ -95,126 +134,186 @@ fn best(times: usize, mut run: impl FnMut()) -> (f64, f64) {
     (seconds[0], seconds[seconds.len() / 2])
 }
 
-/// Floating-point operations of one training step: the base's forward and its gradient of activations, the adapter's
-/// three products, causal attention forward and backward, and the head on supervised rows.
-#[must_use]
-pub fn training_flops(decoder: &Decoder, adapter: &Adapter, batch: usize, length: usize, supervised: usize) -> f64 {
-    let d = &decoder.description;
-    let tokens = (batch * length) as f64;
-    let linear = (d.qkv_rows() + d.hidden) * d.hidden + (d.heads * d.head_dim - d.hidden) * d.hidden;
-    let linears = (d.layers * (linear + d.mlp_rows() * d.hidden + d.intermediate * d.hidden)) as f64;
-    let attention = (d.layers * d.heads * d.head_dim) as f64 * (length as f64 / 2.0) * 2.0;
-    let base = 2.0 * tokens * linears * 2.0;
-    let lora = 2.0 * tokens * adapter.values.len() as f64 * 3.0;
-    let head = 2.0 * (supervised * d.vocab * d.hidden) as f64 * 2.0;
-    base + lora + 2.0 * tokens * attention * 3.5 + head
+/// What is to be measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Bench<'a> {
+    pub name: &'a str,
+    pub decoder: &'a Decoder,
+    pub config: &'a LoraConfig,
+    /// Rows and tokens a row of the training batch.
+    pub batch: usize,
+    pub length: usize,
+    /// Runs of each measurement.
+    pub runs: usize,
 }
 
-/// Measures a model: training on `batch` rows of `length` tokens, reading a prompt, one stream, and two.
-///
-/// # Errors
-/// When the shape is longer than the model's context.
-pub fn measure(
-    machine: Machine,
-    name: &str,
-    decoder: &Decoder,
-    config: &LoraConfig,
-    batch: usize,
-    length: usize,
-    runs: usize,
-) -> Result<Measured, InferError> {
-    let d = &decoder.description;
-    if length > d.context {
-        return Err(InferError::TooLong { tokens: length, context: d.context });
-    }
-    let token = |i: usize| ((i * 7919 + 13) % d.vocab) as u32;
-    let mut adapter = Adapter::new(decoder, config, 0);
+/// Streams that are decoded together.
+const STREAMS: usize = 32;
+/// Tokens that streams have seen when measuring begins, and steps that are measured.
+const SEEN: usize = 16;
+const STEPS: usize = 32;
 
-    // Distinct first tokens keep the rows from sharing a beginning: this measures the fixed batch as it is.
-    let rows: Vec<Row> = (0..batch)
-        .map(|r| Row {
-            tokens: (0..length).map(|i| token(r * 4099 + i)).collect(),
-            weights: (0..length).map(|i| if i < length / 2 { 0.0 } else { 1.0 }).collect(),
+impl Bench<'_> {
+    /// Measures training on a batch, reading a prompt, one stream, two, and many.
+    ///
+    /// # Errors
+    /// When the shape is longer than the model's context.
+    pub fn measure(self, machine: Machine) -> Result<Measured, InferError> {
+        let d = &self.decoder.description;
+        if self.length > d.context {
+            return Err(InferError::TooLong { tokens: self.length, context: d.context });
+        }
+        let mut adapter = Adapter::new(self.decoder, self.config, 0);
+        let training = self.training(&machine, &mut adapter);
+        let prompt = self.prompt(&machine)?;
+        let decode = self.decode(&machine, &[None])?;
+        let pair = self.decode(&machine, &[None, Some(&adapter)])?;
+        let batched = self.decode(&machine, &[Some(&adapter); STREAMS])?;
+        // So many streams are bound by arithmetic, not by reading.
+        let work = 2.0 * (d.parameters() - if d.tied { 0 } else { d.vocab * d.hidden }) as f64;
+        let batched = Rate {
+            tokens_per_s: batched.tokens_per_s * STREAMS as f64,
+            median_tokens_per_s: batched.median_tokens_per_s * STREAMS as f64,
+            fraction: batched.tokens_per_s * STREAMS as f64 * work / 1e9 / machine.gemm_gflops,
+            work_per_token: work,
+            ..batched
+        };
+        Ok(Measured {
+            model: self.name.to_owned(),
+            weight_bytes: self.decoder.bytes() as u64,
+            batch: self.batch,
+            length: self.length,
+            train: training.rate,
+            supervised_per_s: training.supervised_per_s,
+            phases: training.phases,
+            allocations: training.allocations,
+            prompt,
+            decode,
+            pair,
+            batched,
+            machine,
         })
-        .collect();
-    let packed = Packed::new(&rows.iter().collect::<Vec<_>>(), false);
-    let supervised = packed.predicting.len();
-    let flops = training_flops(decoder, &adapter, batch, length, supervised);
-    let mut engine = Engine::new();
-    let mut gradient = vec![0f32; adapter.values.len()];
-    let mut moments = Moments::new(adapter.values.len());
-    let options = Options { scale: 1.0 / supervised.max(1) as f32, ..Options::default() };
-    let step = best(runs, || {
-        gradient.fill(0.0);
-        engine.step(decoder, Some(&adapter), &packed, options, Sink::Adapter(&mut gradient));
-        moments.begin();
-        moments.apply(AdamW::default(), 1e-4, 1.0, 0, true, &mut adapter.values, &gradient);
-    });
-    let tokens = (batch * length) as f64;
-    let peak = memory_mib().1;
-    let train = Rate {
-        tokens_per_s: tokens / step.0,
-        median_tokens_per_s: tokens / step.1,
-        fraction: flops / step.0 / 1e9 / machine.gemm_gflops,
-        peak_mib: peak,
-    };
+    }
 
-    let mut inference = Inference::new(decoder);
-    let long = 512.min(d.context);
-    let prompt: Vec<u32> = (0..long).map(token).collect();
-    let mut failed = Ok(());
-    let read = best(runs, || {
-        let mut cache = KvCache::of(d, long);
-        let row = InferRow { tokens: &prompt, cache: &mut cache, adapter: None };
-        failed = inference.forward(&mut [row], Want::Last).map(drop);
-    });
-    failed?;
-    let matrices = (d.parameters() - d.vocab * d.hidden * if d.tied { 1 } else { 2 }) as f64;
-    let prompt_rate = Rate {
-        tokens_per_s: long as f64 / read.0,
-        median_tokens_per_s: long as f64 / read.1,
-        fraction: 2.0 * matrices * long as f64 / read.0 / 1e9 / machine.gemm_gflops,
-        peak_mib: memory_mib().1,
-    };
+    fn token(&self, i: usize) -> u32 {
+        ((i * 7919 + 13) % self.decoder.description.vocab) as u32
+    }
 
-    let bytes = 4.0 * (matrices + (d.vocab * d.hidden) as f64);
-    let steps = 32.min(d.context / 4).max(1);
-    let mut decode = |both: bool| -> Result<Rate, InferError> {
+    fn training(&self, machine: &Machine, adapter: &mut Adapter) -> Training {
+        let (batch, length) = (self.batch, self.length);
+        // Distinct first tokens keep the rows from sharing a beginning: this measures the fixed batch as it is.
+        let rows: Vec<Row> = (0..batch)
+            .map(|r| Row {
+                tokens: (0..length).map(|i| self.token(r * 4099 + i)).collect(),
+                weights: (0..length).map(|i| if i < length / 2 { 0.0 } else { 1.0 }).collect(),
+            })
+            .collect();
+        let packed = Packed::new(&rows.iter().collect::<Vec<_>>(), false);
+        let supervised = packed.predicting.len();
+        let flops = Work::of(&packed).flops(&self.decoder.description, Trained::Adapter(adapter.values.len()), false);
+        let mut engine = Engine::new();
+        let mut gradient = vec![0f32; adapter.values.len()];
+        let mut moments = Moments::new(adapter.values.len());
+        let options = Options { scale: 1.0 / supervised.max(1) as f32, ..Options::default() };
+        let mut each: Vec<(Seconds, Allocations)> = Vec::new();
+        let step = best(self.runs, || {
+            let (started, before) = (Instant::now(), Allocations::so_far());
+            gradient.fill(0.0);
+            engine.step(self.decoder, Some(adapter), &packed, options, Sink::Adapter(&mut gradient));
+            let stepped = Instant::now();
+            moments.begin();
+            moments.apply(AdamW::default(), 1e-4, 1.0, 0, true, &mut adapter.values, &gradient);
+            let Phases { forward, head, backward, attention } = engine.take_phases();
+            let optimizer = stepped.elapsed().as_secs_f64();
+            let all = started.elapsed().as_secs_f64();
+            let seconds = Seconds { forward, head, backward, attention, optimizer, all };
+            each.push((seconds, Allocations::so_far().since(before)));
+        });
+        let last = each.last().map(|(_, allocations)| *allocations).unwrap_or_default();
+        each.sort_by(|(a, _), (b, _)| a.all.total_cmp(&b.all));
+        let tokens = (batch * length) as f64;
+        Training {
+            rate: Rate {
+                tokens_per_s: tokens / step.0,
+                median_tokens_per_s: tokens / step.1,
+                fraction: flops / step.0 / 1e9 / machine.gemm_gflops,
+                work_per_token: flops / tokens,
+                peak_mib: memory_mib().1,
+            },
+            supervised_per_s: supervised as f64 / step.0,
+            phases: each.swap_remove(each.len() / 2).0,
+            allocations: (Allocations::so_far().calls > 0).then_some(last),
+        }
+    }
+
+    fn prompt(&self, machine: &Machine) -> Result<Rate, InferError> {
+        let d = &self.decoder.description;
+        let mut inference = Inference::new(self.decoder);
+        let long = 512.min(d.context);
+        let prompt: Vec<u32> = (0..long).map(|i| self.token(i)).collect();
+        let mut failed = Ok(());
+        let read = best(self.runs, || {
+            let mut cache = KvCache::of(d, long);
+            let row = InferRow { tokens: &prompt, cache: &mut cache, adapter: None };
+            failed = inference.forward(&mut [row], Want::Last).map(drop);
+        });
+        failed?;
+        let tables = if d.tied { 1 } else { 2 };
+        let work = 2.0 * (d.parameters() - tables * d.vocab * d.hidden) as f64;
+        Ok(Rate {
+            tokens_per_s: long as f64 / read.0,
+            median_tokens_per_s: long as f64 / read.1,
+            fraction: work * long as f64 / read.0 / 1e9 / machine.gemm_gflops,
+            work_per_token: work,
+            peak_mib: memory_mib().1,
+        })
+    }
+
+    /// Steps a second of one stream for each of `adapters`, all in one batch.
+    fn decode(&self, machine: &Machine, adapters: &[Option<&Adapter>]) -> Result<Rate, InferError> {
+        let d = &self.decoder.description;
+        let mut inference = Inference::new(self.decoder);
+        let seen = SEEN.min(d.context / 2).max(1);
+        let steps = STEPS.min(d.context - seen).max(1);
+        let start: Vec<u32> = (0..seen).map(|i| self.token(i)).collect();
+        let mut caches: Vec<KvCache> = adapters.iter().map(|_| KvCache::of(d, seen + steps)).collect();
+        for (cache, &adapter) in caches.iter_mut().zip(adapters) {
+            inference.forward(&mut [InferRow { tokens: &start, cache, adapter }], Want::Nothing)?;
+        }
         let mut result = Ok(());
-        let time = best(runs.min(3), || {
-            let mut caches = [KvCache::of(d, 16 + steps), KvCache::of(d, 16 + steps)];
-            result = (|| {
-                for i in 0..steps {
-                    let next = if i == 0 { prompt[..16.min(prompt.len())].to_vec() } else { vec![token(i)] };
-                    let [one, two] = &mut caches;
-                    let mut rows = vec![InferRow { tokens: &next, cache: one, adapter: None }];
-                    if both {
-                        rows.push(InferRow { tokens: &next, cache: two, adapter: Some(&adapter) });
-                    }
-                    inference.forward(&mut rows, Want::Last)?;
+        let time = best(self.runs.min(3), || {
+            for cache in &mut caches {
+                cache.truncate(seen);
+            }
+            for i in 0..steps {
+                let next = [self.token(i)];
+                let mut rows: Vec<_> = caches
+                    .iter_mut()
+                    .zip(adapters)
+                    .map(|(cache, &adapter)| InferRow { tokens: &next, cache, adapter })
+                    .collect();
+                if let Err(error) = inference.forward(&mut rows, Want::Last) {
+                    result = Err(error);
+                    return;
                 }
-                Ok(())
-            })();
+            }
         });
         result?;
-        let rate = steps as f64 / time.0;
+        let (rate, bytes) = (steps as f64 / time.0, self.decoder.bytes() as f64);
         Ok(Rate {
             tokens_per_s: rate,
             median_tokens_per_s: steps as f64 / time.1,
             fraction: rate * bytes / 1e9 / machine.read_gb_s,
+            work_per_token: bytes,
             peak_mib: memory_mib().1,
         })
-    };
-    let (one, two) = (decode(false)?, decode(true)?);
-    Ok(Measured {
-        model: name.to_owned(),
-        batch,
-        length,
-        supervised_per_s: supervised as f64 / step.0,
-        train,
-        prompt: prompt_rate,
-        decode: one,
-        pair: two,
-        machine,
-    })
+    }
+}
+
+/// What training a batch took.
+struct Training {
+    rate: Rate,
+    supervised_per_s: f64,
+    phases: Seconds,
+    allocations: Option<Allocations>,
 }

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use clap::Args;
 use color_eyre::eyre::Result;
 
-use super::output;
+use super::output::{self, say};
 use super::{BaseModel, Place, progress};
-use crate::actions::bench::{self, Measured, Rate};
+use crate::actions::bench::{self, Benched, Measured, Rate};
+use crate::text;
 
 /// Measure this machine and the project's model on it
 #[derive(Debug, Args)]
@@ -40,7 +41,10 @@ impl Bench {
         let spinner = progress::spinner("measuring");
         let found = bench::run(&mut context, self.batch, self.length, self.runs, &mut progress::download(&spinner));
         spinner.finish_and_clear();
-        let found = found?;
+        let Benched { measured: found, kept } = found?;
+        if let Some(problem) = kept {
+            say!("note: {problem}");
+        }
         if self.json {
             output::json(&found)?;
         } else {
@@ -68,10 +72,27 @@ fn told(found: &Measured) -> String {
         row("prompt, tokens/s", &found.prompt, "GEMM"),
         row("one stream, tokens/s", &found.decode, "reading"),
         row("base and tuned, steps/s", &found.pair, "reading"),
+        row("32 streams, tokens/s", &found.batched, "GEMM"),
     ];
+    let phases = &found.phases;
+    let share = |seconds: f64| format!("{:.0} %", 100.0 * seconds / phases.all.max(f64::MIN_POSITIVE));
+    let asked = found.allocations.map_or_else(String::new, |asked| {
+        format!("; {} allocations of {} in all", text::count(asked.calls), text::bytes(asked.bytes))
+    });
+    let step = format!(
+        "a step of {:.2} s: forward {}, head and loss {}, backward {}, AdamW {}; attention {} of it{asked}\n",
+        phases.all,
+        share(phases.forward),
+        share(phases.head),
+        share(phases.backward),
+        share(phases.optimizer),
+        share(phases.attention),
+    );
     format!(
-        "{} on {} threads: GEMM {:.0} GFLOP/s (f32), reading {:.1} GB/s\n{}{:.1} supervised tokens a second in training\n",
+        "{}, {} of weights, on {} threads: GEMM {:.0} GFLOP/s (f32), reading {:.1} GB/s\n{}{:.1} supervised tokens a second \
+         in training\n{step}",
         found.model,
+        text::bytes(found.weight_bytes),
         found.machine.threads,
         found.machine.gemm_gflops,
         found.machine.read_gb_s,

@@ -9,7 +9,7 @@ use color_eyre::eyre::Result;
 
 use super::output::{self, say};
 use super::{BaseModel, Place, evaluations};
-use crate::actions::evaluation::errors::{self, Cause, Errors};
+use crate::actions::evaluation::errors::{self, Errors};
 use crate::actions::evaluation::{Request, Spec};
 
 /// Count the errors that hurt, before and after tuning, and say what to do about them
@@ -24,7 +24,7 @@ Example:
 Works on what togi eval has stored. A project names its errors in togi.toml:
   [[errors]]
   name = \"verbose\"
-  cause = \"behaviour\"        # or knowledge
+  cause = \"behaviour\"        # or knowledge; or unknown, where it does not tell
   rules = [{ kind = \"length\", max = 200 }]")]
 pub struct ErrorsVerb {
     /// The test records that were evaluated [default: the project's gold records of the split test]
@@ -93,15 +93,11 @@ impl ErrorsVerb {
 /// The matrix and what it says.
 pub(super) fn table(found: &Errors) -> String {
     let matrix = &found.matrix;
-    let head = ["error", "lack of", "before", "after", "fixed", "new", "stayed"];
+    let head = ["error", "cause", "before", "after", "fixed", "new", "stayed"];
     let mut rows: Vec<Vec<String>> = vec![head.map(str::to_owned).into()];
     for change in &matrix.changes {
-        let cause = match change.cause {
-            Cause::Knowledge => "knowledge",
-            Cause::Behaviour => "behaviour",
-        };
         let counts = [change.before, change.after, change.fixed.len(), change.new.len(), change.stayed.len()];
-        let mut row = vec![change.category.clone(), cause.to_owned()];
+        let mut row = vec![change.category.clone(), change.cause.name().to_owned()];
         row.extend(counts.map(|count| count.to_string()));
         rows.push(row);
     }
@@ -117,13 +113,16 @@ pub(super) fn table(found: &Errors) -> String {
         cross.push(std::iter::once(name.clone()).chain(counts.iter().map(ToString::to_string)).collect());
     }
     let _ = write!(out, "\n{}", output::table(&cross));
+    if let Some(agreement) = &found.agreement {
+        let _ = writeln!(out, "\nmarks on which several of {} spoke: {}", agreement.people.join(", "), agreement.items);
+        for line in agreement.lines() {
+            let _ = writeln!(out, "{line}");
+        }
+    }
     if let Some(advice) = &found.advice {
         let _ = writeln!(out, "\n{}", advice.why);
-        if !advice.records.is_empty() {
-            let shown: Vec<&str> = advice.records.iter().take(8).map(String::as_str).collect();
-            let more = advice.records.len().saturating_sub(shown.len());
-            let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let _ = writeln!(out, "it rests on {}{rest}", shown.join(", "));
+        if let Some(records) = advice.rests_on() {
+            let _ = writeln!(out, "{records}");
         }
     }
     out

@@ -10,10 +10,8 @@ use color_eyre::eyre::{Context as _, Result};
 
 use super::output::{self, say};
 use super::{BaseModel, Place, Tuned, evaluations, progress};
-use crate::actions::evaluation::report::Report;
-use crate::actions::evaluation::{
-    self, EXAMPLES, Evaluated, Figures, Interval, Request, Sampling, Spec, Stage, Writing,
-};
+use crate::actions::evaluation::report::{Cell, Report, lines};
+use crate::actions::evaluation::{self, EXAMPLES, Evaluated, Figures, Request, Sampling, Spec, Stage, Writing};
 use crate::text;
 
 /// Measure the base, the base with examples, and the tuned model on test records, and say whether they differ
@@ -165,52 +163,50 @@ fn write(path: &Path, page: &str) -> Result<()> {
     std::fs::write(path, page).wrap_err_with(|| format!("cannot write {}", path.display()))
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
-}
-
 /// The figures as a table, with a column for each system, and what the differences come to.
 fn table(found: &Evaluated) -> String {
     let report = &found.report;
     let counted = text::count(report.counted as u64);
     let head = std::iter::once(format!("{counted} rows"));
     let mut rows: Vec<Vec<String>> = vec![head.chain(report.systems.iter().map(column_name)).collect()];
-    let mut push = |name: &str, of: &dyn Fn(&Figures) -> Option<String>| {
-        let cells: Vec<Option<String>> = report.systems.iter().map(of).collect();
-        if cells.iter().any(Option::is_some) {
-            rows.push(
-                std::iter::once(name.to_owned()).chain(cells.into_iter().map(Option::unwrap_or_default)).collect(),
-            );
+    let mut fields = fields(found);
+    for line in report.lines() {
+        // The fields of JSON stand behind the metrics, before what is no score.
+        if !line.has_intervals() {
+            rows.append(&mut fields);
         }
-    };
-    let interval = |i: Interval| format!("{:.1} to {:.1} %", i.low * 100.0, i.high * 100.0);
-    for metric in &report.metrics {
-        push(&metric.label(), &|f| f.scores.get(&metric.key).map(|e| percent(e.value)));
-        push("  95 % interval", &|f| f.scores.get(&metric.key).and_then(|e| e.interval).map(interval));
+        let of = |text: &dyn Fn(&Cell) -> Option<String>| -> Vec<String> {
+            line.cells.iter().map(|cell| cell.as_ref().and_then(text).unwrap_or_default()).collect()
+        };
+        let row = |name: &str, cells: Vec<String>| std::iter::once(name.to_owned()).chain(cells).collect();
+        rows.push(row(&line.label, of(&|cell| Some(cell.value.clone()))));
+        if line.has_intervals() {
+            rows.push(row("  95 % interval", of(&|cell| cell.interval.clone())));
+        }
     }
-    let s = &found.summary;
-    let fields: BTreeSet<&String> = s.fields_base.keys().chain(s.fields_tuned.keys()).collect();
-    let first_base = report.systems.iter().find(|f| !f.tuned).map(|f| f.name.clone());
-    for field in fields {
-        push(&format!("F1 of {field}"), &|f| {
-            let of = if f.tuned { &s.fields_tuned } else { &s.fields_base };
-            let shown = f.tuned || Some(&f.name) == first_base.as_ref();
-            of.get(field).filter(|_| shown).map(|score| percent(score.f1))
-        });
-    }
-    let number = |n: f64| if n < 1e5 { format!("{n:.4}") } else { format!("{n:.3e}") };
-    push("loss (nats a token)", &|f| f.loss.map(number));
-    push("perplexity", &|f| f.perplexity.map(number));
-    push("bits a byte", &|f| f.bits_per_byte.map(number));
-    push("tokens an answer", &|f| f.tokens.map(|n| format!("{n:.1}")));
-    push("answers cut", &|f| (f.cut > 0.0).then(|| percent(f.cut)));
-    push("tokens a second", &|f| f.tokens_per_s.map(|n| format!("{n:.0}")));
-    push("seconds an answer", &|f| f.seconds.map(|n| format!("{n:.2}")));
-    push("price of 1,000 answers", &|f| f.cost_per_1000.map(|n| format!("{n:.4}")));
+    rows.append(&mut fields);
     let mut out = output::table(&rows);
     categories(&mut out, report);
     differences(&mut out, report);
     out
+}
+
+/// The F1 of each field of JSON answers, of the plain base and the tuned model.
+fn fields(found: &Evaluated) -> Vec<Vec<String>> {
+    let (report, s) = (&found.report, &found.summary);
+    let names: BTreeSet<&String> = s.fields_base.keys().chain(s.fields_tuned.keys()).collect();
+    let first_base = report.systems.iter().find(|f| !f.tuned).map(|f| f.name.clone());
+    let of = |figures: &Figures, field: &String| {
+        let of = if figures.tuned { &s.fields_tuned } else { &s.fields_base };
+        let shown = figures.tuned || Some(&figures.name) == first_base.as_ref();
+        of.get(field).filter(|_| shown).map_or_else(String::new, |score| format!("{:.1} %", 100.0 * score.f1))
+    };
+    let row = |field: &String| {
+        std::iter::once(format!("F1 of {field}"))
+            .chain(report.systems.iter().map(|figures| of(figures, field)))
+            .collect()
+    };
+    names.into_iter().map(row).collect()
 }
 
 /// A system's column: `tuned` says which ones have an adapter.
@@ -230,12 +226,7 @@ fn categories(out: &mut String, report: &Report) {
         let of = |f: &Figures| f.categories.get(name).and_then(|scores| scores.get(&metric.key)).copied();
         let count = report.systems.first().and_then(of).map_or(0, |e| e.rows);
         let mut row = vec![format!("  {name}"), text::count(count as u64)];
-        row.extend(report.systems.iter().map(|f| {
-            of(f).map_or_else(String::new, |e| match e.interval {
-                Some(i) => format!("{} ({:.0} to {:.0})", percent(e.value), 100.0 * i.low, 100.0 * i.high),
-                None => percent(e.value),
-            })
-        }));
+        row.extend(report.systems.iter().map(|f| of(f).map_or_else(String::new, |e| Cell::of(&e).to_string())));
         rows.push(row);
     }
     out.push('\n');
@@ -270,8 +261,7 @@ fn differences(out: &mut String, report: &Report) {
         for metric in &report.metrics {
             let Some(found) = pair.differences.get(&metric.key) else { continue };
             let points = |share: f64| format!("{:+.1}", 100.0 * share);
-            let interval =
-                found.interval.map_or_else(String::new, |i| format!("{} to {}", points(i.low), points(i.high)));
+            let interval = lines::points(found.interval);
             let holm = pair.holm.get(&metric.key).copied().map_or_else(String::new, p);
             let of_difference = found.p.map_or_else(String::new, p);
             rows.push(vec![metric.label(), points(found.difference), interval, of_difference, holm]);

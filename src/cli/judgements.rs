@@ -109,20 +109,7 @@ fn rank(out: &mut String, judgements: &[judge::Judgement], blind: bool) {
 fn agree(out: &mut String, judgements: &[judge::Judgement]) {
     let Some(found) = judge::agreement(judgements) else { return };
     let _ = writeln!(out, "\n{} questions were judged by several of {}", found.items, found.people.join(", "));
-    let mut tell = |name: &str, estimate: &judge::Estimate| {
-        let range = estimate.interval.map_or_else(String::new, |i| format!(" (95 %: {:.2} to {:.2})", i.low, i.high));
-        let _ = writeln!(out, "{name}: {:.2}{range}", estimate.value);
-    };
-    if let Some(alpha) = &found.alpha {
-        tell("Krippendorff's alpha", alpha);
-    }
-    if let Some(fleiss) = &found.fleiss {
-        tell("Fleiss' kappa", fleiss);
-    }
-    for (one, other, items, estimate) in &found.cohen {
-        tell(&format!("Cohen's kappa of {one} and {other} on {items}"), estimate);
-    }
-    for note in &found.notes {
-        let _ = writeln!(out, "{note}");
+    for line in found.lines() {
+        let _ = writeln!(out, "{line}");
     }
 }

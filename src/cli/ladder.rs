@@ -207,7 +207,7 @@ fn drawn(climbed: &Climbed, order: &[usize]) -> String {
         }
         let money = |amount: Option<f64>| amount.map_or_else(String::new, |a| format!("{a:.2e} {}", climbed.currency));
         let interval =
-            cell.interval.map_or_else(String::new, |i| format!("{:.1} to {:.1}", 100.0 * i.low, 100.0 * i.high));
+            cell.interval.map_or_else(|| "-".to_owned(), |i| format!("{:.1} to {:.1}", 100.0 * i.low, 100.0 * i.high));
         rows.push(vec![
             cell.model.clone(),
             if cell.rows == 0 { "base".into() } else { text::count(cell.rows as u64) },

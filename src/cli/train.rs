@@ -210,7 +210,11 @@ fn tell(facts: &Facts) {
         say!("  {} rows are too long and left out: {}{more}", n(facts.dropped.len()), shown.join(", "));
     }
     let free = facts.free_bytes.map(|free| format!("; {} are free", text::bytes(free))).unwrap_or_default();
-    say!("  {} steps; about {} of memory{free}", text::count(facts.steps), text::bytes(facts.needs_bytes));
+    let time = facts.seconds.map_or_else(
+        || "; togi bench measures this machine, so that it can be told how long that takes".to_owned(),
+        |seconds| format!("; about {} at the speed that togi bench has measured", text::duration(seconds)),
+    );
+    say!("  {} steps; about {} of memory{free}{time}", text::count(facts.steps), text::bytes(facts.needs_bytes));
 }
 
 /// The summary as a person reads it.

@@ -6,6 +6,7 @@
 //! - [`metrics`]: the scores of texts (exact match, F1, edit distance, ROUGE, BLEU, chrF, JSON), of a row and of a
 //!   corpus.
 //! - [`tokens`]: the ways a text is cut before it is scored.
+//! - [`script`]: what is Japanese.
 //! - [`mecab`]: words of Japanese by a dictionary.
 //! - [`json`]: an answer read the way Python's `json` module reads it.
 //! - [`fields`]: precision, recall and F1 of the fields of JSON answers.
@@ -44,6 +45,7 @@ pub mod metrics;
 pub mod nearest;
 pub mod preference;
 pub mod report;
+pub mod script;
 pub mod significance;
 pub mod tokens;
 

@@ -9,6 +9,7 @@ use rand::Rng;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use super::description::{Description, Family, Linear, Norm, Slot};
+use super::matrix::Matrix;
 use super::ops::norm::NormWeights;
 use super::weights::{TensorError, TensorSource};
 
@@ -42,7 +43,7 @@ pub struct Member {
 #[derive(Clone, Debug, Default)]
 pub struct Fused {
     /// `[outputs, inputs]`
-    pub weight: Vec<f32>,
+    pub weight: Matrix,
     /// `[outputs]`, or empty.
     pub bias: Vec<f32>,
     pub inputs: usize,
@@ -91,14 +92,14 @@ impl Block {
     }
 }
 
-/// A model's weights in `f32`, ready to run.
+/// A model's weights, ready to run: matrices in `f32` or as their file stores them, the rest in `f32`.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     pub description: Description,
     /// `[vocab, hidden]`
-    pub embedding: Vec<f32>,
+    pub embedding: Matrix,
     /// `[vocab, hidden]`; empty where the head is tied to the embedding.
-    pub head: Vec<f32>,
+    pub head: Matrix,
     pub final_norm: NormWeights,
     pub blocks: Vec<Block>,
 }
@@ -134,7 +135,7 @@ impl Fused {
             Product::Down => description.intermediate,
         };
         let outputs = members.last().map_or(0, |m| m.rows.end);
-        Self { weight: Vec::new(), bias: Vec::new(), inputs, outputs, members }
+        Self { weight: Matrix::default(), bias: Vec::new(), inputs, outputs, members }
     }
 
     fn load(
@@ -151,15 +152,13 @@ impl Fused {
         };
         for member in fused.members.clone() {
             let (rows, linear) = (member.rows.len(), member.linear);
-            let mut weight = source.tensor(Slot::Weight(layer, linear), &[rows, fused.inputs])?;
-            if linear == Linear::QueryKeyValue {
-                weight = split_heads(&weight, description, fused.inputs);
-            }
-            if fused.members.len() == 1 {
-                fused.weight = weight;
+            let (slot, shape) = (Slot::Weight(layer, linear), [rows, fused.inputs]);
+            let weight = if linear == Linear::QueryKeyValue {
+                Matrix::plain(split_heads(&source.tensor(slot, &shape)?, description, fused.inputs), fused.inputs)
             } else {
-                fused.weight.extend_from_slice(&weight);
-            }
+                source.matrix(slot, shape)?
+            };
+            fused.weight = std::mem::take(&mut fused.weight).then(weight);
             if biased {
                 let mut bias = source.tensor(Slot::Bias(layer, linear), &[rows])?;
                 if linear == Linear::QueryKeyValue {
@@ -182,6 +181,15 @@ pub fn interleaved_rows(description: &Description) -> Vec<usize> {
 /// Reorders rows of width `width` from one head's q, k, v after the other to all q, all k, all v.
 fn split_heads(rows: &[f32], description: &Description, width: usize) -> Vec<f32> {
     interleaved_rows(description).into_iter().flat_map(|row| &rows[row * width..(row + 1) * width]).copied().collect()
+}
+
+/// The linear layers of one block with their outputs and inputs.
+pub(super) fn linear_shapes(description: &Description) -> Vec<(Linear, [usize; 2])> {
+    let of = |product| {
+        let fused = Fused::empty(description, product);
+        fused.members.into_iter().map(move |member| (member.linear, [member.rows.len(), fused.inputs]))
+    };
+    Product::ALL.into_iter().flat_map(of).collect()
 }
 
 fn norm(
@@ -228,8 +236,8 @@ impl Decoder {
             });
         }
         Ok(Self {
-            embedding: source.tensor(Slot::Embedding, &table)?,
-            head: if d.tied { Vec::new() } else { source.tensor(Slot::Head, &table)? },
+            embedding: source.matrix(Slot::Embedding, table)?,
+            head: if d.tied { Matrix::default() } else { source.matrix(Slot::Head, table)? },
             final_norm: norm(source, d, Slot::FinalNorm, Slot::FinalNormBias)?,
             blocks,
             description: d.clone(),
@@ -247,8 +255,29 @@ impl Decoder {
 
     /// The head's weight, `[vocab, hidden]`.
     #[must_use]
-    pub fn head(&self) -> &[f32] {
+    pub fn head(&self) -> &Matrix {
         if self.description.tied { &self.embedding } else { &self.head }
+    }
+
+    /// Bytes of the matrices in memory: what decoding one token reads, but for the embedding table where it is not tied.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let blocks = self.blocks.iter().flat_map(|block| Product::ALL.map(|p| block.product(p).weight.bytes()));
+        self.head().bytes() + blocks.sum::<usize>()
+    }
+
+    /// The same model with every matrix in `f32`: what is to be trained whole.
+    #[must_use]
+    pub fn into_plain(mut self) -> Self {
+        let plain = |matrix: &mut Matrix| *matrix = std::mem::take(matrix).into_plain();
+        plain(&mut self.embedding);
+        plain(&mut self.head);
+        for block in &mut self.blocks {
+            for product in Product::ALL {
+                plain(&mut block.product_mut(product).weight);
+            }
+        }
+        self
     }
 
     /// The same shapes filled with zeros: where a full-parameter step gathers its gradients.
@@ -259,14 +288,15 @@ impl Decoder {
         zeros
     }
 
-    /// Shows every tensor in a fixed order, fused matrices as they lie, with a name of the place.
+    /// Shows every tensor in a fixed order, fused matrices as they lie, with a name of the place. Packed matrices cannot
+    /// be changed and have nothing to show: see [`Decoder::into_plain`].
     pub fn visit_mut(&mut self, see: &mut dyn FnMut(&str, &mut [f32])) {
-        see("embedding", &mut self.embedding);
-        see("head", &mut self.head);
+        see("embedding", self.embedding.values_mut());
+        see("head", self.head.values_mut());
         see("final_norm.scale", &mut self.final_norm.scale);
         see("final_norm.bias", &mut self.final_norm.bias);
         for (layer, block) in self.blocks.iter_mut().enumerate() {
-            let mut one = |name: &str, values: &mut Vec<f32>| see(&format!("blocks.{layer}.{name}"), values);
+            let mut one = |name: &str, values: &mut [f32]| see(&format!("blocks.{layer}.{name}"), values);
             one("attention_norm.scale", &mut block.attention_norm.scale);
             one("attention_norm.bias", &mut block.attention_norm.bias);
             one("query_norm", &mut block.query_norm);
@@ -277,7 +307,7 @@ impl Decoder {
             one("post_mlp_norm", &mut block.post_mlp_norm.scale);
             for product in Product::ALL {
                 let fused = block.product_mut(product);
-                one(&format!("{product:?}.weight"), &mut fused.weight);
+                one(&format!("{product:?}.weight"), fused.weight.values_mut());
                 one(&format!("{product:?}.bias"), &mut fused.bias);
             }
         }
@@ -295,8 +325,8 @@ impl Decoder {
                 all.push((slot, shape.to_vec(), values.to_vec()));
             }
         };
-        put(Slot::Embedding, &[d.vocab, d.hidden], &self.embedding);
-        put(Slot::Head, &[d.vocab, d.hidden], &self.head);
+        put(Slot::Embedding, &[d.vocab, d.hidden], &self.embedding.to_f32());
+        put(Slot::Head, &[d.vocab, d.hidden], &self.head.to_f32());
         put(Slot::FinalNorm, &[d.hidden], &self.final_norm.scale);
         put(Slot::FinalNormBias, &[d.hidden], &self.final_norm.bias);
         for (layer, block) in self.blocks.iter().enumerate() {
@@ -309,8 +339,9 @@ impl Decoder {
             put(Slot::QueryNorm(layer), &[d.head_dim], &block.query_norm);
             put(Slot::KeyNorm(layer), &[d.head_dim], &block.key_norm);
             for fused in Product::ALL.map(|p| block.product(p)) {
+                let weight = fused.weight.to_f32();
                 for member in &fused.members {
-                    let rows = &fused.weight[member.rows.start * fused.inputs..member.rows.end * fused.inputs];
+                    let rows = &weight[member.rows.start * fused.inputs..member.rows.end * fused.inputs];
                     let bias = fused.bias.get(member.rows.clone()).unwrap_or(&[]);
                     let shape = [member.rows.len(), fused.inputs];
                     if member.linear == Linear::QueryKeyValue {

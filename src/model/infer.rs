@@ -193,8 +193,12 @@ impl<'d> Inference<'d> {
         for part in parts {
             let row = &rows[part.row];
             for (i, &token) in row.tokens[part.from..part.from + part.len].iter().enumerate() {
-                let embedding = &self.decoder.embedding[token as usize * d.hidden..][..d.hidden];
-                x.extend(embedding.iter().map(|e| e * d.embedding_scale));
+                let first = x.len();
+                x.resize(first + d.hidden, 0.0);
+                self.decoder.embedding.row(token as usize, &mut x[first..]);
+                for e in &mut x[first..] {
+                    *e *= d.embedding_scale;
+                }
                 positions.push((row.cache.len() + i) as u32);
                 adapters.push(row.adapter);
             }
@@ -211,9 +215,8 @@ impl<'d> Inference<'d> {
             return;
         }
         let normed = normed(d.norm, &self.decoder.final_norm, &x);
-        let head = Layer { weight: self.decoder.head(), bias: &[], inputs: d.hidden, outputs: d.vocab };
         let rows = Rows { data: &normed, rows: wanted.len(), stride: d.hidden };
-        product(rows, head, logits, d.vocab, Put::Set);
+        self.decoder.head().product(rows, &[], logits, d.vocab, Put::Set);
     }
 
     /// One layer; where `keep` is given, `x` and `adapters` leave it with those rows alone.
@@ -327,8 +330,7 @@ fn chosen(x: &[f32], width: usize, keep: &[usize]) -> Vec<f32> {
 fn linear(fused: &Fused, x: &[f32], layer: usize, which: Product, adapters: &[Option<&Adapter>]) -> Vec<f32> {
     let (rows, inputs, outputs) = (adapters.len(), fused.inputs, fused.outputs);
     let mut y = vec![0.0; rows * outputs];
-    let weights = Layer { weight: &fused.weight, bias: &fused.bias, inputs, outputs };
-    product(Rows { data: x, rows, stride: inputs }, weights, &mut y, outputs, Put::Set);
+    fused.weight.product(Rows { data: x, rows, stride: inputs }, &fused.bias, &mut y, outputs, Put::Set);
     let mut start = 0;
     for same in adapters.chunk_by(|a, b| match (a, b) {
         (None, None) => true,

@@ -10,7 +10,7 @@ use rand::Rng;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use super::decoder::{Decoder, Product};
+use super::decoder::{Decoder, Product, linear_shapes};
 use super::description::{Description, Family, Linear};
 use super::families;
 
@@ -28,6 +28,13 @@ pub struct LoraConfig {
 }
 
 impl LoraConfig {
+    /// Numbers in an adapter of this kind for a model: `A`, `[rank, inputs]`, and `B`, `[outputs, rank]`, of each layer.
+    #[must_use]
+    pub fn parameters(&self, description: &Description) -> usize {
+        let adapted = linear_shapes(description).into_iter().filter(|(linear, _)| self.targets.contains(linear));
+        description.layers * adapted.map(|(_, [outputs, inputs])| self.rank * (outputs + inputs)).sum::<usize>()
+    }
+
     /// The factor on the adapter's output.
     #[must_use]
     pub fn scale(&self) -> f32 {

@@ -10,6 +10,7 @@ pub mod generate;
 pub mod infer;
 pub mod kv_cache;
 pub mod lora;
+pub mod matrix;
 pub mod ops;
 pub mod peft;
 pub mod sample;

@@ -392,7 +392,7 @@ version = {VERSION}
 # An error that hurts whoever reads the answers (togi errors), with what finds it.
 # [[errors]]
 # name = "verbose"
-# cause = "behaviour"
+# cause = "behaviour"   # or knowledge, or unknown
 # rules = [{{ kind = "length", max_ratio = 2.0 }}]
 
 # What people, this machine and an endpoint cost; togi cost lists every key.

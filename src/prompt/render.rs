@@ -211,6 +211,14 @@ impl Renderer {
         Ok(renderer)
     }
 
+    /// One for the same model with another prompt. `chat_template` is the model's own, if it has one.
+    ///
+    /// # Errors
+    /// As [`Renderer::new`].
+    pub fn with_prompt(&self, chat_template: Option<&str>, prompt: Prompt) -> Result<Self, RenderError> {
+        Self::new(Arc::clone(&self.tokenizer), chat_template, self.special.clone(), prompt)
+    }
+
     /// The token that ends an answer.
     #[must_use]
     pub fn end(&self) -> (u32, &str) {

@@ -256,6 +256,15 @@ impl Store {
         })
     }
 
+    /// The places of the rows of a test set that a system has answered, in their order.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn answered(&self, test: i64, system: i64) -> Result<Vec<usize>, StoreError> {
+        let sql = "SELECT place FROM generation WHERE test = ? AND system = ? ORDER BY place";
+        self.rows(sql, params![test, system], |row| Ok(row.get::<_, i64>(0)? as usize))
+    }
+
     /// The answers of a system on a test set, by place.
     ///
     /// # Errors

@@ -245,6 +245,7 @@ impl Clerk {
                         supervised: facts.supervised,
                         steps: facts.steps,
                         needs: facts.needs_bytes,
+                        seconds: facts.seconds,
                         free: facts.free_bytes,
                     })
                 });

@@ -4,6 +4,9 @@
 //! normed heads and the activation are computed again in the backward. With `recompute` only the block's input is
 //! kept and the whole forward runs twice (activation checkpointing, Chen et al. 2016).
 
+use std::cell::Cell;
+use std::time::Instant;
+
 use crate::model::decoder::{Block, Decoder, Product};
 use crate::model::description::{Description, Norm};
 use crate::model::lora::Adapter;
@@ -29,6 +32,8 @@ pub struct Pass<'a> {
     pub local_table: Option<&'a Table>,
     /// Probability and key words of the adapters' dropout; `None` outside training.
     pub dropout: Option<(f32, [u64; 3])>,
+    /// Seconds in attention so far.
+    pub attention_seconds: Cell<f64>,
 }
 
 impl<'a> Pass<'a> {
@@ -42,7 +47,8 @@ impl<'a> Pass<'a> {
         dropout: Option<(f32, [u64; 3])>,
     ) -> Self {
         let (positions, segments) = (packed.positions.as_slice(), packed.segments.as_slice());
-        Self { decoder, adapter, positions, segments, table, local_table, dropout }
+        let attention_seconds = Cell::new(0.0);
+        Self { decoder, adapter, positions, segments, table, local_table, dropout, attention_seconds }
     }
 }
 
@@ -103,6 +109,10 @@ impl Pass<'_> {
         match self.d().norm {
             Norm::Rms { eps } | Norm::Layer { eps } => eps,
         }
+    }
+
+    fn attended_since(&self, started: Instant) {
+        self.attention_seconds.set(self.attention_seconds.get() + started.elapsed().as_secs_f64());
     }
 
     fn rows(&self) -> usize {
@@ -182,7 +192,9 @@ impl Pass<'_> {
         self.turn(layer, block, &mut qkv);
         let mut attended = pool.take(rows * wide);
         saved.lse = pool.take(rows * d.heads);
+        let started = Instant::now();
         attention::forward(self.shape(layer), self.segments, &qkv, &mut attended, &mut saved.lse);
+        self.attended_since(started);
         if d.qk_norm {
             pool.give(qkv);
         } else {
@@ -362,7 +374,9 @@ impl Pass<'_> {
         let attended_from = if d.qk_norm { &turned } else { &saved.qkv };
         let mut d_qkv = pool.take(rows * d.qkv_rows());
         let shape = self.shape(layer);
+        let started = Instant::now();
         attention::backward(shape, self.segments, attended_from, &saved.attended, &saved.lse, &d_attended, &mut d_qkv);
+        self.attended_since(started);
         pool.give(turned);
         pool.give(d_attended);
         let turning = d.heads + d.kv_heads;

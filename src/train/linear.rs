@@ -37,7 +37,7 @@ pub fn forward(
 ) -> Vec<f32> {
     let (inputs, outputs) = (fused.inputs, fused.outputs);
     let x_view = Mat::full(x, rows, inputs);
-    gemm(1.0, x_view, Mat::full(&fused.weight, outputs, inputs).t(), 0.0, MatMut::full(y, rows, outputs));
+    fused.weight.forward(x_view, rows, y, pool);
     if !fused.bias.is_empty() {
         for row in y.chunks_exact_mut(outputs) {
             for (y, b) in row.iter_mut().zip(&fused.bias) {
@@ -85,7 +85,13 @@ pub fn backward(
     let (inputs, outputs) = (fused.inputs, fused.outputs);
     let dy_view = Mat::full(dy, rows, outputs);
     if let Some(sink) = sinks.fused {
-        gemm(1.0, dy_view.t(), Mat::full(x, rows, inputs), 1.0, MatMut::full(&mut sink.weight, outputs, inputs));
+        gemm(
+            1.0,
+            dy_view.t(),
+            Mat::full(x, rows, inputs),
+            1.0,
+            MatMut::full(sink.weight.values_mut(), outputs, inputs),
+        );
         if !sink.bias.is_empty() {
             for row in dy.chunks_exact(outputs) {
                 for (sum, d) in sink.bias.iter_mut().zip(row) {
@@ -124,8 +130,7 @@ pub fn backward(
         (adapted, du)
     });
     if let Some(dx) = dx {
-        let w = Mat::full(&fused.weight, outputs, inputs);
-        gemm(1.0, dy_view, w, 0.0, MatMut::full(dx, rows, inputs));
+        fused.weight.backward(dy, rows, dx, pool);
         if let Some((adapted, du)) = &behind {
             let ranks = adapted.product.ranks();
             let a = Mat::full(&adapted.values[adapted.product.a_range()], ranks, inputs);

@@ -20,3 +20,4 @@ pub mod schedule;
 pub mod settings;
 pub mod step;
 pub mod trainer;
+pub mod work;

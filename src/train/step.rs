@@ -1,5 +1,7 @@
 //! Loss and gradients of one packed batch, and the loss alone.
 
+use std::time::Instant;
+
 use crate::model::decoder::Decoder;
 use crate::model::lora::Adapter;
 use crate::model::ops::linear_ce::{self, Targets, linear_cross_entropy};
@@ -44,9 +46,23 @@ pub enum Sink<'a> {
     Full(&'a mut Decoder),
 }
 
+/// Seconds spent since they were last taken, by what was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Phases {
+    /// Blocks forward, attention included.
+    pub forward: f64,
+    /// Head and loss, forward and backward.
+    pub head: f64,
+    /// Blocks backward, attention included.
+    pub backward: f64,
+    /// Attention, forward and backward.
+    pub attention: f64,
+}
+
 /// Buffers and tables that live as long as a run.
 #[derive(Default)]
 pub struct Engine {
+    phases: Phases,
     pool: Pool,
     logits: Vec<f32>,
     table: Option<Table>,
@@ -58,6 +74,11 @@ impl Engine {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The seconds spent since this was last asked.
+    pub fn take_phases(&mut self) -> Phases {
+        std::mem::take(&mut self.phases)
     }
 
     fn prepare(&mut self, decoder: &Decoder, packed: &Packed) {
@@ -100,13 +121,14 @@ impl Engine {
             return losses;
         }
         self.prepare(decoder, packed);
-        let Self { pool, logits, table, local_table } = self;
+        let Self { phases, pool, logits, table, local_table } = self;
         let Some(table) = table.as_ref() else { return losses };
         let d = &decoder.description;
         let hidden = d.hidden;
         let tables = (table, local_table.as_ref());
         let pass = Pass::of(decoder, adapter, packed, tables, options.dropout);
 
+        let started = Instant::now();
         let mut x = pool.take(packed.tokens.len() * hidden);
         embed(decoder, &packed.tokens, &mut x);
         let last = decoder.blocks.len() - 1;
@@ -123,14 +145,18 @@ impl Engine {
             x = y;
         }
 
+        phases.forward += started.elapsed().as_secs_f64();
+        let started = Instant::now();
         let mut h = pool.take(count * hidden);
         norm::forward(d.norm, &decoder.final_norm, &x, &mut h);
         let weights: Vec<f32> = packed.weights.iter().map(|w| w * options.scale).collect();
         let targets = Targets { tokens: &packed.targets, weights: &weights };
         let Some(sink) = &mut sink else {
-            linear_cross_entropy(&h, hidden, decoder.head(), targets, &mut losses.each, None, logits);
+            linear_cross_entropy(&h, decoder.head(), targets, &mut losses.each, None, logits, pool);
             pool.give(x);
             pool.give(h);
+            phases.head += started.elapsed().as_secs_f64();
+            phases.attention += pass.attention_seconds.get();
             return losses;
         };
         let (mut adapter_sink, mut full) = match sink {
@@ -138,9 +164,10 @@ impl Engine {
             Sink::Full(decoder) => (None, Some(&mut **decoder)),
         };
         let mut dh = pool.take(count * hidden);
-        let head_sink = full.as_deref_mut().map(|f| if d.tied { &mut f.embedding } else { &mut f.head });
-        let gradients = linear_ce::Gradients { hidden: &mut dh, head: head_sink.map(Vec::as_mut_slice) };
-        linear_cross_entropy(&h, hidden, decoder.head(), targets, &mut losses.each, Some(gradients), logits);
+        let head_sink =
+            full.as_deref_mut().map(|f| if d.tied { f.embedding.values_mut() } else { f.head.values_mut() });
+        let gradients = linear_ce::Gradients { hidden: &mut dh, head: head_sink };
+        linear_cross_entropy(&h, decoder.head(), targets, &mut losses.each, Some(gradients), logits, pool);
         pool.give(h);
         if let Some(full) = full.as_deref_mut() {
             norm::backward_weights(d.norm, &x, &dh, &mut full.final_norm);
@@ -149,6 +176,8 @@ impl Engine {
         norm::backward(d.norm, &decoder.final_norm, &x, &dh, &mut dy);
         pool.give(dh);
         pool.give(x);
+        phases.head += started.elapsed().as_secs_f64();
+        let started = Instant::now();
         for layer in (0..=last).rev() {
             let Some(saved) = kept.pop() else { break };
             let need_dx = layer > 0 || full.is_some();
@@ -157,13 +186,15 @@ impl Engine {
         }
         if let Some(full) = full {
             for (&token, d_row) in packed.tokens.iter().zip(dy.chunks_exact(hidden)) {
-                let row = &mut full.embedding[token as usize * hidden..(token as usize + 1) * hidden];
+                let row = &mut full.embedding.values_mut()[token as usize * hidden..(token as usize + 1) * hidden];
                 for (sum, g) in row.iter_mut().zip(d_row) {
                     *sum += g * d.embedding_scale;
                 }
             }
         }
         pool.give(dy);
+        phases.backward += started.elapsed().as_secs_f64();
+        phases.attention += pass.attention_seconds.get();
         losses
     }
 
@@ -194,9 +225,9 @@ impl Engine {
 fn embed(decoder: &Decoder, tokens: &[u32], x: &mut [f32]) {
     let (hidden, scale) = (decoder.description.hidden, decoder.description.embedding_scale);
     for (row, &token) in x.chunks_exact_mut(hidden).zip(tokens) {
-        let from = &decoder.embedding[token as usize * hidden..(token as usize + 1) * hidden];
-        for (x, e) in row.iter_mut().zip(from) {
-            *x = e * scale;
+        decoder.embedding.row(token as usize, row);
+        for x in row.iter_mut() {
+            *x *= scale;
         }
     }
 }

@@ -109,6 +109,7 @@ impl<'a> Trainer<'a> {
             }
             Method::Full => {
                 let mut count = 0;
+                decoder = decoder.into_plain();
                 decoder.visit_mut(&mut |_, values| count += values.len());
                 (Trained::Full(Box::new(decoder.zeros_like())), count)
             }
@@ -416,7 +417,8 @@ impl<'a> Trainer<'a> {
 }
 
 /// The rows of step `step`, counted from 1: the epoch's own order, cut into batches.
-fn chosen(step: u64, rows: usize, batch: usize, seed: u64) -> Vec<usize> {
+#[must_use]
+pub fn chosen(step: u64, rows: usize, batch: usize, seed: u64) -> Vec<usize> {
     let each = rows.div_ceil(batch) as u64;
     let (epoch, at) = ((step - 1) / each, ((step - 1) % each) as usize);
     let mut order: Vec<usize> = (0..rows).collect();

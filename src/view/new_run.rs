@@ -178,9 +178,11 @@ fn found(facts: &Facts, form: &Form, train: &Train) -> Vec<String> {
     )];
     let free = facts.free.map(|free| format!(", {} are free", text::bytes(free))).unwrap_or_default();
     let mut memory = format!("about {} of memory{free}", text::bytes(facts.needs));
-    // The speed of a run on the same base is the best guess there is.
+    // Without a measurement the speed of a run on the same base is the best guess there is.
     let known = train.runs.iter().find(|run| run.base == form.base() || run.base.ends_with(form.base()));
-    if let Some((speed, run)) = known.and_then(|run| Some((run.tokens_per_s.filter(|speed| *speed > 0.0)?, run)))
+    if let Some(seconds) = facts.seconds {
+        let _ = write!(memory, "; about {} at the speed that togi bench has measured", text::duration(seconds));
+    } else if let Some((speed, run)) = known.and_then(|run| Some((run.tokens_per_s.filter(|speed| *speed > 0.0)?, run)))
         && facts.rows > 0
     {
         let batch = form.settings.iter().find(|setting| setting.key == "batch");

@@ -1,10 +1,10 @@
 //! Answers of a loaded model: one prompt or many records.
 
 use crate::model::decoder::Decoder;
-use crate::model::generate::{Answer, Event, GenerateError, Generator, Request};
+use crate::model::generate::{Answer, Event, GenerateError, Generator, Request, Stop};
 use crate::model::lora::Adapter;
 use crate::model::sample::Sampling;
-use crate::prompt::{Mode, Record, RenderError};
+use crate::prompt::{Mode, Record, RenderError, Rendered};
 
 use super::model::Opened;
 
@@ -94,22 +94,72 @@ impl Answering<'_> {
         limits: &Limits,
         see: &mut dyn FnMut(usize, usize, &Answer) -> bool,
     ) -> Result<Vec<Answer>, AnswerError> {
+        let prompts = self.rendered(records)?;
+        let asked: Vec<(&Record, &Rendered)> = records.iter().zip(&prompts).collect();
+        self.rendered_each(&asked, adapter, limits, see)
+    }
+
+    /// As [`Answering::each`], but a record whose prompt the model cannot read to its end is told at once, with an empty answer that
+    /// stopped at [`Stop::Context`], and does not keep the others from being answered.
+    ///
+    /// # Errors
+    /// As [`Answering::each`], but for prompts that are too long.
+    pub fn each_that_fits(
+        &self,
+        records: &[Record],
+        adapter: Option<&Adapter>,
+        limits: &Limits,
+        see: &mut dyn FnMut(usize, usize, &Answer) -> bool,
+    ) -> Result<(), AnswerError> {
+        let prompts = self.rendered(records)?;
+        let context = self.decoder.description.context;
+        let nothing = Answer { tokens: Vec::new(), text: String::new(), stop: Stop::Context };
+        let mut places = Vec::with_capacity(records.len());
+        let mut asked: Vec<(&Record, &Rendered)> = Vec::with_capacity(records.len());
+        for (place, (record, prompt)) in records.iter().zip(&prompts).enumerate() {
+            if prompt.tokens.len() <= context {
+                places.push(place);
+                asked.push((record, prompt));
+            } else if !see(place, prompt.tokens.len(), &nothing) {
+                return Ok(());
+            }
+        }
+        let mut see = |at: usize, tokens: usize, answer: &Answer| match places.get(at) {
+            Some(&place) => see(place, tokens, answer),
+            None => true,
+        };
+        self.rendered_each(&asked, adapter, limits, &mut see).map(drop)
+    }
+
+    /// What is asked for each record.
+    fn rendered(&self, records: &[Record]) -> Result<Vec<Rendered>, AnswerError> {
         let render = |record: &Record| {
             let rendered = self.opened.renderer.render(record, Mode::Generate);
             rendered.map_err(|cause| AnswerError::Record { id: record.id.clone(), cause })
         };
-        let prompts = records.iter().map(render).collect::<Result<Vec<_>, _>>()?;
+        records.iter().map(render).collect()
+    }
+
+    fn rendered_each(
+        &self,
+        asked: &[(&Record, &Rendered)],
+        adapter: Option<&Adapter>,
+        limits: &Limits,
+        see: &mut dyn FnMut(usize, usize, &Answer) -> bool,
+    ) -> Result<Vec<Answer>, AnswerError> {
         let ends = self.opened.ends();
-        let requests: Vec<_> = prompts.iter().map(|p| Self::request(&p.tokens, &ends, adapter, limits)).collect();
+        let requests: Vec<_> = asked.iter().map(|(_, p)| Self::request(&p.tokens, &ends, adapter, limits)).collect();
         let mut generator = Generator::new(self.decoder, self.opened.renderer.tokenizer());
         let answers = generator.run(&requests, &mut |event| match event {
-            Event::Done { request, answer } => see(request, prompts.get(request).map_or(0, |p| p.tokens.len()), answer),
+            Event::Done { request, answer } => {
+                see(request, asked.get(request).map_or(0, |(_, p)| p.tokens.len()), answer)
+            }
             _ => true,
         });
         answers.map_err(|error| {
             let (GenerateError::Infer { request, .. } | GenerateError::Sample { request, .. }) = &error;
-            match records.get(*request) {
-                Some(record) => AnswerError::Unanswered { id: record.id.clone(), why: error.reason() },
+            match asked.get(*request) {
+                Some((record, _)) => AnswerError::Unanswered { id: record.id.clone(), why: error.reason() },
                 None => error.into(),
             }
         })

@@ -38,7 +38,14 @@ impl Opened {
     /// # Errors
     /// When the model cannot be read, has no end token, or the prompt's templates do not parse.
     pub fn open(path: &Path, prompt: Prompt) -> Result<Self, ModelError> {
-        let source = Source::open(path)?;
+        Self::of(Source::open(path)?, prompt)
+    }
+
+    /// The same with a model whose files are open.
+    ///
+    /// # Errors
+    /// When it has no tokenizer or no end token, or the prompt's templates do not parse.
+    pub fn of(source: Source, prompt: Prompt) -> Result<Self, ModelError> {
         let tokenizer = Arc::new(source.tokenizer()?.clone());
         let description = source.description();
         let named = |id: u32| tokenizer.token(id).map(|text| (id, text));
@@ -50,21 +57,30 @@ impl Opened {
             .eos_text()
             .and_then(|text| Some((tokenizer.id_of(text)?, text.to_owned())))
             .or_else(|| description.eos.first().copied().and_then(named))
-            .ok_or_else(|| ModelError::NoEnd(path.to_owned()))?;
+            .ok_or_else(|| ModelError::NoEnd(source.path().to_owned()))?;
         let special = Special { bos, add_bos: description.bos.is_some(), eos, pad: source.pad() };
         let renderer = Renderer::new(tokenizer, source.chat_template(), special, prompt)?;
         Ok(Self { source, renderer })
     }
 
-    /// Reads the weights into memory, as `f32`.
+    /// Lays another prompt over the model's chat template.
+    ///
+    /// # Errors
+    /// When the prompt's templates do not parse.
+    pub fn ask_by(&mut self, prompt: Prompt) -> Result<(), ModelError> {
+        self.renderer = self.renderer.with_prompt(self.source.chat_template(), prompt)?;
+        Ok(())
+    }
+
+    /// Reads the weights into memory: matrices of `f32` as they are, those of fewer bits packed.
     ///
     /// # Errors
     /// When there is not enough memory for them, or a tensor cannot be read.
     pub fn load(&self) -> Result<Decoder, ModelError> {
-        let need = self.source.parameters() as u64 * 4;
+        let need = self.source.memory_bytes();
         if let Some(free) = available_bytes().filter(|&free| free < need) {
             return Err(ModelError::Memory(format!(
-                "{} needs {:.1} GiB in f32 and {:.1} GiB are free; close other programs or choose a smaller model",
+                "{} needs {:.1} GiB and {:.1} GiB are free; close other programs or choose a smaller model",
                 self.source.name(),
                 gib(need),
                 gib(free)

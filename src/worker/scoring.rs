@@ -29,7 +29,8 @@ pub struct Found {
 pub type Listener<'l> = dyn FnMut(&[(usize, Found)]) -> bool + 'l;
 
 /// Answers `records`, telling `see` each answer with its record's place and the tokens of its prompt as soon as it is there; it
-/// stops when `see` returns false. Records that ask nothing (raw texts) are an error.
+/// stops when `see` returns false. Records that ask nothing (raw texts) are an error; a question longer than the model's context has
+/// an empty answer that stopped at [`Stop::Context`](crate::model::generate::Stop::Context).
 ///
 /// # Errors
 /// When a record cannot be rendered or read.
@@ -41,12 +42,13 @@ pub fn answers(
     limits: &Limits,
     see: &mut dyn FnMut(usize, usize, &Answer) -> bool,
 ) -> Result<(), AnswerError> {
-    Answering { opened, decoder }.each(records, adapter, limits, see).map(drop)
+    Answering { opened, decoder }.each_that_fits(records, adapter, limits, see)
 }
 
 /// Finds how likely the right answers of `records` are, telling `see` those that a pass has found, each with its record's place;
-/// it stops when `see` returns false. Records without an answer are told with no tokens; a text longer than `window` tokens is
-/// read in windows of that length.
+/// it stops when `see` returns false. A text longer than `window` tokens is read in windows of that length. Told with no tokens
+/// are records without an answer, and those whose question and answer together are longer than the model's context: it has learnt
+/// nothing of such places, and without its question an answer would be another one's.
 ///
 /// # Errors
 /// When a record cannot be rendered.
@@ -71,6 +73,9 @@ pub fn likelihoods(
             .renderer
             .render(record, Mode::Train { supervise_prompt: false })
             .map_err(|cause| AnswerError::Record { id: record.id.clone(), cause })?;
+        if !text && rendered.tokens.len() > decoder.description.context {
+            continue;
+        }
         found[place].bytes = match &record.kind {
             Kind::Text { text } => text.len(),
             _ => record.answer().map_or(0, str::len),

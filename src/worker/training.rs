@@ -9,11 +9,12 @@ use crate::job::{Control, Job, JobError, Kind as JobKind, Outcome};
 use crate::model::decoder::Decoder;
 use crate::model::weights::TensorError;
 use crate::prompt::{Kind, Mode, Preflight, Prompt, Record, RenderError, preflight};
-use crate::train::batch::Row;
+use crate::train::batch::{Packed, Row, micro_batches};
 use crate::train::metrics::Summary;
 use crate::train::plan::{BaseModel, Plan};
 use crate::train::settings::{Method, Settings, SettingsError, TooLong};
-use crate::train::trainer::{Data, Event, TrainError, Trainer};
+use crate::train::trainer::{Data, Event, TrainError, Trainer, chosen};
+use crate::train::work::{Trained, Work};
 
 use super::answers::{Answering, Limits};
 use super::model::{ModelError, Opened, available_bytes, gib};
@@ -62,6 +63,12 @@ pub struct Facts {
     /// Estimated peak memory in bytes, and what is free.
     pub needs_bytes: u64,
     pub free_bytes: Option<u64>,
+    /// Floating-point operations of all steps and evaluations, counted on the first rows.
+    #[serde(default)]
+    pub flops: f64,
+    /// How long they take at the speed that `togi bench` has measured on this machine.
+    #[serde(default)]
+    pub seconds: Option<f64>,
 }
 
 /// What was checked and not yet frozen.
@@ -142,6 +149,8 @@ pub fn check(
     let steps = Plan::count_steps(&settings, rows);
     let needs_bytes = estimate(opened, &settings);
     let free_bytes = available_bytes();
+    let evaluate_every = Plan::count_between(&settings, rows);
+    let flops = work(opened, &settings, &train, steps, (steps / evaluate_every.max(1)) * valid.len() as u64)?;
     if let Some(free) = free_bytes.filter(|&free| free < needs_bytes) {
         return Err(TrainingError::Refused(format!(
             "this plan needs about {:.1} GiB and {:.1} GiB are free; lower train.pass_tokens, set \
@@ -150,7 +159,7 @@ pub fn check(
             gib(free)
         )));
     }
-    let plan = Plan { base, steps, evaluate_every: Plan::count_between(&settings, rows), threads, prompt, settings };
+    let plan = Plan { base, settings, steps, evaluate_every, threads, prompt };
     let facts = Facts {
         rows,
         valid_rows: valid.len(),
@@ -161,6 +170,8 @@ pub fn check(
         steps,
         needs_bytes,
         free_bytes,
+        flops,
+        seconds: None,
     };
     Ok(Checked { plan, facts, train, valid })
 }
@@ -266,7 +277,46 @@ fn estimate(opened: &Opened, settings: &Settings) -> u64 {
     // Buffers come in steps of an eighth of a doubling, so a sixteenth is lost on average; the tokenizer, the program and what
     // the allocator keeps are about as much for every model.
     let buffers = activations + passing;
-    4 * (weights + 4 * trained + buffers + buffers / 16 + logits) as u64 + PROGRAM
+    // A base that is trained whole is turned into `f32`; a packed one needs room for a stretch of a matrix.
+    let base = match settings.method {
+        Method::Lora => opened.source.memory_bytes() + (8 << 20),
+        Method::Full => 4 * weights as u64,
+    };
+    base + 4 * (4 * trained + buffers + buffers / 16 + logits) as u64 + PROGRAM
+}
+
+/// Rows that a plan's work is counted on.
+const SAMPLE: usize = 128;
+
+/// Floating-point operations of `steps` steps and of the losses of `evaluated` more rows, counted on the first packs.
+fn work(
+    opened: &Opened,
+    settings: &Settings,
+    records: &[Record],
+    steps: u64,
+    evaluated: u64,
+) -> Result<f64, TrainingError> {
+    let d = opened.source.description();
+    let batch = settings.batch.max(1);
+    let sampled = batch.max(SAMPLE / batch * batch);
+    // In the order of the first epoch, so that packs are as mixed as they will be.
+    let chosen = chosen(1, records.len(), sampled, settings.seed);
+    let records: Vec<Record> = chosen.into_iter().filter_map(|i| records.get(i).cloned()).collect();
+    let rows = rows(opened, &records, settings)?;
+    let mut found = Work::default();
+    for rows in rows.chunks(batch) {
+        for rows in micro_batches(&rows.iter().collect::<Vec<_>>(), settings.pass_tokens) {
+            found = found + Work::of(&Packed::new(&rows, settings.share_prefix));
+        }
+    }
+    let trained = match settings.method {
+        Method::Lora => Trained::Adapter(settings.lora(d)?.parameters(d)),
+        Method::Full => Trained::All,
+    };
+    let one = found.flops(d, trained, settings.checkpointing);
+    let per_row = 1.0 / rows.len().max(1) as f64;
+    let whole_steps = steps as f64 * batch as f64 * per_row;
+    Ok(one * whole_steps + found.forward_flops(d, trained) * evaluated as f64 * per_row)
 }
 
 /// Carries out a training job, from its beginning or from its newest checkpoint.

@@ -11,7 +11,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::super::context::{ActionError, Context, Download};
-use super::{Measured, Request, Stage, System, ask, browse, is_asked, missing, prepare};
+use super::{Bases, Measured, Request, Stage, System, ask, browse, is_asked, missing, prepare};
 use crate::job::{self, Control, Hold, Job, JobError, Kind, Outcome, Phase, State};
 use crate::project::durable;
 use crate::store::Store;
@@ -113,7 +113,7 @@ pub struct Begun {
 /// started.
 pub fn start(context: &mut Context, request: &Request, tell: &mut dyn FnMut(Download)) -> Result<Begun, ActionError> {
     let mut store = context.store()?;
-    let measured = prepare(context, &mut store, request, tell)?;
+    let (measured, _) = prepare(context, &mut store, request, tell)?;
     let test = &measured.test;
     let running = list(context, &store)?.into_iter().find(|one| one.is_live() && one.hash == test.hash);
     if let Some(one) = running {
@@ -232,7 +232,7 @@ fn answer(job: &Job, plan: &Plan, control: &Control, step: &mut Option<u64>) -> 
     let (mut done, steps) = standing(&store, &measured)?;
     let ids: BTreeMap<String, i64> = measured.systems.iter().map(|(one, id)| (one.name.clone(), *id)).collect();
     let mut begun: Option<(Instant, usize)> = None;
-    ask(&context, &mut store, &mut measured, &mut |progress| {
+    ask(&context, &mut store, (&mut measured, &mut Bases::default()), &mut |progress| {
         if let Some(id) = ids.get(progress.system) {
             done.insert((*id, progress.stage == Stage::Likelihood), progress.done);
         }

@@ -1,14 +1,19 @@
 //! The errors that hurt the project's customer: which answers have them before and after, what people said, and what to do next.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::super::context::{ActionError, Context, Download};
+use super::score::is_unread;
 use super::score::question;
-use super::{Measured, Request, System, measure};
+use super::{Answers, Measured, Request, System, measure};
+use crate::evaluate::agreement::Agreement;
 use crate::evaluate::errors::advice::{Lines, Systems};
 use crate::evaluate::errors::matrix::Marked;
 use crate::evaluate::errors::{Advice, Catalogue, Category, Correction};
-use crate::store::Store;
+use crate::prompt::Record;
+use crate::store::{Mark, Store};
 
-pub use crate::evaluate::errors::{Cause, Matrix};
+pub use crate::evaluate::errors::Matrix;
 pub use crate::evaluate::report::Errors;
 
 /// The project's error categories, or the usual ones where it names none.
@@ -34,7 +39,12 @@ pub fn catalogue(context: &Context) -> Result<Catalogue, ActionError> {
 ///
 /// # Errors
 /// When the categories are wrong or the database cannot be read.
-pub(super) fn find(context: &Context, store: &Store, measured: &Measured) -> Result<Option<Errors>, ActionError> {
+pub(super) fn find(
+    context: &Context,
+    store: &Store,
+    measured: &Measured,
+    answers: &Answers,
+) -> Result<Option<Errors>, ActionError> {
     let systems = &measured.systems;
     let plain =
         systems.iter().find(|(system, _)| !system.is_tuned() && system.endpoint.is_none() && !system.is_prompted());
@@ -51,8 +61,10 @@ pub(super) fn find(context: &Context, store: &Store, measured: &Measured) -> Res
     let prompted =
         systems.iter().rev().find(|(system, id)| system.is_prompted() && of(system) == of(&after.0) && *id != before.1);
     let catalogue = catalogue(context)?;
-    let (old, new) = (marked(&catalogue, store, measured, before)?, marked(&catalogue, store, measured, after)?);
-    let asked = prompted.map(|system| marked(&catalogue, store, measured, system)).transpose()?;
+    let said = said(store, measured)?;
+    let marked = |(_, id): &(System, i64)| marked(&catalogue, measured, answers, &said, *id);
+    let (old, new) = (marked(before), marked(after));
+    let asked = prompted.map(marked);
     let matrix = Matrix::of(&catalogue, &old, &new);
     let advice = after.0.is_tuned().then(|| {
         let systems = Systems { base: &old, prompted: asked.as_ref(), tuned: &new };
@@ -63,37 +75,76 @@ pub(super) fn find(context: &Context, store: &Store, measured: &Measured) -> Res
         after: after.0.name.clone(),
         prompted: prompted.map(|(system, _)| system.name.clone()),
         matrix,
+        agreement: agreement(&catalogue, measured, answers, &said),
         advice,
     }))
 }
 
-/// The errors of one system's answers: what the rules say, and over that what people say, the last word last.
-fn marked(
-    catalogue: &Catalogue,
-    store: &Store,
-    measured: &Measured,
-    (system, id): &(System, i64),
-) -> Result<Marked, ActionError> {
-    let said = store.marks(measured.test.id, *id)?;
+/// The errors of one system's answers: what the rules say, and over that what people say, the last word last. Of a question that the
+/// model never saw nothing is learnt: more text or more pairs would not make it shorter.
+fn marked(catalogue: &Catalogue, measured: &Measured, answers: &Answers, said: &Said, id: i64) -> Marked {
     let mut marked = Marked::default();
-    for generation in store.generations(measured.test.id, *id)? {
+    for generation in answers.get(&id).into_iter().flatten().filter(|one| !is_unread(one)) {
         let Some(record) = measured.records.get(generation.place) else { continue };
-        let corrections: Vec<Correction> = said
-            .iter()
-            .filter(|mark| mark.place == generation.place)
-            .map(|mark| Correction {
-                record: record.id.clone(),
-                system: system.name.clone(),
-                category: mark.category.clone(),
-                present: mark.present,
-            })
-            .collect();
-        let corrections: Vec<&Correction> = corrections.iter().collect();
-        let marks =
-            catalogue.mark_corrected(&generation.answer, &record.accepted(), &question(record).asks, &corrections);
-        marked.add(record.id.clone(), &marks);
+        let said = said.get(&(id, generation.place)).map_or(&[][..], Vec::as_slice);
+        marked.add(record.id.clone(), &found(catalogue, record, &generation.answer, said.iter()));
     }
-    Ok(marked)
+    marked
+}
+
+/// What people said about each answer, by system and row, the oldest first.
+type Said = BTreeMap<(i64, usize), Vec<Mark>>;
+
+fn said(store: &Store, measured: &Measured) -> Result<Said, ActionError> {
+    let mut said = Said::new();
+    for (_, id) in &measured.systems {
+        for mark in store.marks(measured.test.id, *id)? {
+            said.entry((*id, mark.place)).or_default().push(mark);
+        }
+    }
+    Ok(said)
+}
+
+/// The errors of an answer by the rules and by what of it was `said`.
+fn found<'m>(
+    catalogue: &Catalogue,
+    record: &Record,
+    answer: &str,
+    said: impl Iterator<Item = &'m Mark>,
+) -> Vec<crate::evaluate::errors::Mark> {
+    let correction = |mark: &Mark| Correction {
+        record: record.id.clone(),
+        system: String::new(),
+        category: mark.category.clone(),
+        present: mark.present,
+    };
+    let corrections: Vec<Correction> = said.map(correction).collect();
+    let corrections: Vec<&Correction> = corrections.iter().collect();
+    catalogue.mark_corrected(answer, &record.accepted(), &question(record).asks, &corrections)
+}
+
+/// How far people agree who marked the same answers. Each is taken to leave to the rules what they do not speak of; compared is every
+/// error of the answer that one of them spoke of.
+fn agreement(catalogue: &Catalogue, measured: &Measured, answers: &Answers, said: &Said) -> Option<Agreement> {
+    let mut items: Vec<BTreeMap<&str, u32>> = Vec::new();
+    for ((id, place), marks) in said {
+        let people: BTreeSet<&str> = marks.iter().map(|mark| mark.author.as_str()).collect();
+        let answer = answers.get(id).and_then(|all| all.iter().find(|one| one.place == *place && !is_unread(one)));
+        let (Some(answer), Some(record), true) = (answer, measured.records.get(*place), people.len() > 1) else {
+            continue;
+        };
+        let of = |person: &&'_ str| {
+            let own = marks.iter().filter(|mark| mark.author == *person);
+            found(catalogue, record, &answer.answer, own).into_iter().map(|mark| mark.category).collect()
+        };
+        let by_person: Vec<(&str, BTreeSet<String>)> = people.iter().map(|person| (*person, of(person))).collect();
+        let spoken: BTreeSet<&str> = marks.iter().map(|mark| mark.category.as_str()).collect();
+        let known = catalogue.categories().map(|category| category.name.as_str());
+        items.extend(known.filter(|name| spoken.contains(name)).map(|name| {
+            by_person.iter().map(|(person, errors)| (*person, u32::from(errors.contains(name)))).collect()
+        }));
+    }
+    Agreement::of(items)
 }
 
 /// Keeps a person's mark: that the answer of a system to a row has the error, or has not; or takes the mark away.
@@ -146,7 +197,8 @@ fn place(measured: &Measured, row: &str) -> Result<usize, ActionError> {
 pub fn errors(context: &mut Context, request: &Request) -> Result<Errors, ActionError> {
     let mut store = context.store()?;
     let measured = measured(context, &mut store, request)?;
-    find(context, &store, &measured)?.ok_or_else(|| {
+    let answers = measured.answers(&store)?;
+    find(context, &store, &measured, &answers)?.ok_or_else(|| {
         ActionError::Refused(
             "only one system has answered; togi eval --run RUN asks the base and the tuned model".into(),
         )
@@ -157,4 +209,61 @@ fn measured(context: &mut Context, store: &mut Store, request: &Request) -> Resu
     let request = Request { stored: true, ..request.clone() };
     let mut tell = |_: Download| ();
     measure(context, store, &request, &mut tell, &mut |_| true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Generation, TestSet};
+
+    #[test]
+    fn agreement_is_told_where_two_people_marked_the_same_answers() {
+        let record = |at: usize| {
+            let row = serde_json::json!({ "id": format!("r{at}"), "prompt": "when?", "completion": "It opens at 9." });
+            Record::from_json(&row, at).unwrap()
+        };
+        let answer = |place: usize| Generation { place, answer: "It opens at 10.".into(), ..Generation::default() };
+        let measured = Measured {
+            test: TestSet { id: 1, name: String::new(), hash: String::new(), rows: 6, at: 0 },
+            records: (0..6).map(record).collect(),
+            systems: Vec::new(),
+            notes: Vec::new(),
+        };
+        let answers = Answers::from([(7, (0..6).map(answer).collect())]);
+        let mark = |place: usize, author: &str, category: &str, present: bool| {
+            let mark = Mark { place, category: category.into(), present, author: author.into() };
+            ((7, place), mark)
+        };
+        let told = |marks: Vec<((i64, usize), Mark)>| {
+            let mut said = Said::new();
+            for (at, mark) in marks {
+                said.entry(at).or_default().push(mark);
+            }
+            agreement(&Catalogue::new(Vec::new()).unwrap(), &measured, &answers, &said)
+        };
+        assert_eq!(told(vec![mark(0, "mika", "wrong-fact", true), mark(1, "jun", "wrong-fact", true)]), None);
+        // Each of six answers by both, the same word on all but one.
+        let both = |place: usize| {
+            let one = if place < 3 { "wrong-fact" } else { "off-task" };
+            let other = if place == 5 { "wrong-fact" } else { one };
+            [mark(place, "mika", one, true), mark(place, "jun", other, true)]
+        };
+        let found = told((0..6).flat_map(both).collect()).unwrap();
+        assert_eq!(
+            (found.people.join(","), found.items),
+            ("jun,mika".into(), 7),
+            "two errors of the last row are compared"
+        );
+        assert!(found.lines().iter().any(|line| line.contains("all labels are the same") || line.contains("alpha")));
+        // Who says that an error is none disagrees with who leaves it to a rule that finds it.
+        let found = told(vec![
+            mark(0, "mika", "wrong", false),
+            mark(0, "jun", "off-task", false),
+            mark(1, "mika", "off-task", true),
+            mark(1, "jun", "off-task", true),
+        ])
+        .unwrap();
+        assert_eq!(found.items, 3);
+        assert!(found.alpha.is_some_and(|alpha| alpha.value < 0.6), "{found:?}");
+    }
 }

@@ -1,11 +1,12 @@
 //! Models on this machine as systems: each base is loaded once, and its systems answer one after another.
 
-use std::path::Path;
 use std::time::Instant;
 
 use super::super::context::ActionError;
 use super::super::generate::word;
-use super::system::{Pool, System};
+use super::bases::Bases;
+use super::examples::Pool;
+use super::system::System;
 use super::{Measured, Progress, Stage, Turn, missing};
 use crate::model::decoder::Decoder;
 use crate::model::generate::Stop;
@@ -27,6 +28,7 @@ const WINDOW: usize = 1024;
 pub(super) fn answer(
     store: &mut Store,
     measured: &Measured,
+    bases: &mut Bases,
     see: &mut dyn FnMut(Progress<'_>) -> bool,
 ) -> Result<(), ActionError> {
     let mut loaded: Option<(String, Decoder)> = None;
@@ -47,7 +49,7 @@ pub(super) fn answer(
         if asked.is_empty() && unknown.is_empty() {
             continue;
         }
-        let opened = Opened::open(Path::new(&path), system.prompt.clone())?;
+        let opened = bases.open(&path, system.prompt.clone())?;
         if opened.source.identity() != identity {
             return Err(ActionError::Refused(format!(
                 "{}: {path} is another model now than the one it belongs to ({} is there, {identity} is needed)",
@@ -75,6 +77,7 @@ pub(super) fn answer(
             work.likelihoods(store, &unknown, &mut turn)?;
         }
         loaded = Some((identity, decoder));
+        bases.keep(opened);
     }
     Ok(())
 }
@@ -175,33 +178,39 @@ impl Task<'_> {
     }
 }
 
-/// The base with up to `count` examples, as many as the model's context takes beside the longest question and its answer; none
-/// where not even one fits or there is none.
+/// The base with up to `count` examples, as many as the model's context takes beside the longest question and its answer, those
+/// left aside that it does not take even alone; none where not even one fits or there is none.
 ///
 /// # Errors
 /// When the model or a record cannot be read.
 pub(super) fn fitting(
+    bases: &mut Bases,
     base: &System,
     pool: &Pool,
     count: usize,
     records: &[Record],
 ) -> Result<Option<System>, ActionError> {
     let Some(model) = base.base.as_ref().filter(|_| !pool.is_empty()) else { return Ok(None) };
-    let mut examples = pool.draw(count);
+    let mut opened = bases.open(&model.path, base.prompt.clone())?;
+    let context = opened.source.description().context;
+    let fits = |opened: &Opened, record: &Record| {
+        let rendered = opened.renderer.render(record, Mode::Generate);
+        rendered.is_ok_and(|rendered| rendered.tokens.len() + base.writing.max_tokens <= context)
+    };
+    let alone: Vec<&Record> = records.iter().filter(|record| fits(&opened, record)).collect();
+    let mut examples = if alone.is_empty() { Vec::new() } else { pool.draw(count) };
+    let mut found = None;
     while !examples.is_empty() {
         let prompt = Prompt { examples: examples.clone(), ..base.prompt.clone() };
-        let opened = Opened::open(Path::new(&model.path), prompt.clone())?;
-        let context = opened.source.description().context;
-        let fits = records.iter().all(|record| {
-            let rendered = opened.renderer.render(record, Mode::Generate);
-            rendered.is_ok_and(|rendered| rendered.tokens.len() + base.writing.max_tokens <= context)
-        });
-        if fits {
+        opened.ask_by(prompt.clone())?;
+        if alone.iter().all(|record| fits(&opened, record)) {
             let plural = if examples.len() == 1 { "example" } else { "examples" };
             let name = format!("{} + {} {plural}", base.name, examples.len());
-            return Ok(Some(System { name, prompt, prompted: true, ..base.clone() }));
+            found = Some(System { name, prompt, prompted: true, ..base.clone() });
+            break;
         }
         examples.truncate(examples.len() / 2);
     }
-    Ok(None)
+    bases.keep(opened);
+    Ok(found)
 }

@@ -5,14 +5,17 @@
 //! stored: metrics can be changed and computed anew at will.
 
 pub mod background;
+mod bases;
 pub mod browse;
 pub mod errors;
+mod examples;
 mod local;
 mod score;
 mod service;
 pub mod system;
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -22,12 +25,14 @@ use crate::evaluate::Likelihood;
 use crate::evaluate::report::Report;
 use crate::evaluate::significance::Resampling;
 use crate::prompt::{Kind, Record};
-use crate::store::{Query, Store, StoreError, TestSet, Work};
+use crate::store::{Generation, Query, Store, StoreError, TestSet, Work};
+use bases::Bases;
 
 pub use crate::evaluate::Report as Summary;
 pub use crate::evaluate::report::{self, Figures, html, markdown};
 pub use crate::evaluate::{FieldScore, Interval};
 pub use crate::worker::Sampling;
+pub use score::write_answers;
 pub use system::{Examples, Spec, System, Writing};
 
 /// Examples that stand before every question of the base model, unless it is said otherwise: few enough for a small context.
@@ -159,6 +164,17 @@ pub struct Measured {
     pub notes: Vec<String>,
 }
 
+/// What each system has answered, by its number in the database, in the order of the rows.
+type Answers = BTreeMap<i64, Vec<Generation>>;
+
+impl Measured {
+    /// Reads the answers.
+    fn answers(&self, store: &Store) -> Result<Answers, ActionError> {
+        let of = |(_, id): &(System, i64)| Ok((*id, store.generations(self.test.id, *id)?));
+        self.systems.iter().map(of).collect()
+    }
+}
+
 /// Measures systems on a test set and reports.
 ///
 /// # Errors
@@ -172,8 +188,9 @@ pub fn evaluate(
     let started = std::time::Instant::now();
     let mut store = context.store()?;
     let measured = measure(context, &mut store, request, tell, see)?;
-    let mut found = score::report(&store, &measured, request)?;
-    found.report.errors = errors::find(context, &store, &measured)?;
+    let answers = measured.answers(&store)?;
+    let mut found = score::report(&store, &measured, &answers, request)?;
+    found.report.errors = errors::find(context, &store, &measured, &answers)?;
     found.seconds = started.elapsed().as_secs_f64();
     Ok(found)
 }
@@ -189,9 +206,9 @@ pub fn measure(
     tell: &mut dyn FnMut(Download),
     see: &mut dyn FnMut(Progress<'_>) -> bool,
 ) -> Result<Measured, ActionError> {
-    let mut measured = prepare(context, store, request, tell)?;
+    let (mut measured, mut bases) = prepare(context, store, request, tell)?;
     if !request.stored {
-        ask(context, store, &mut measured, see)?;
+        ask(context, store, (&mut measured, &mut bases), see)?;
     }
     Ok(measured)
 }
@@ -202,7 +219,7 @@ fn prepare(
     store: &mut Store,
     request: &Request,
     tell: &mut dyn FnMut(Download),
-) -> Result<Measured, ActionError> {
+) -> Result<(Measured, Bases), ActionError> {
     let (test, mut records) = frozen(context, store, request)?;
     if let Some(rows) = request.rows {
         records.truncate(rows);
@@ -218,10 +235,11 @@ fn prepare(
     if open > 0 {
         notes.push(format!("{open} rows have no right answer; they are left out"));
     }
+    let mut bases = Bases::default();
     let systems = if request.stored {
-        stored(context, store, request, (&test, &records), &mut notes, tell)?
+        stored(context, &mut bases, store, request, (&test, &records), &mut notes, tell)?
     } else {
-        let systems = resolve(context, store, request, &records, &mut notes, tell)?;
+        let systems = resolve(context, &mut bases, store, request, &records, &mut notes, tell)?;
         let mut kept = Vec::with_capacity(systems.len());
         for system in systems {
             let about = serde_json::to_string(&system).unwrap_or_default();
@@ -234,17 +252,17 @@ fn prepare(
         }
         kept
     };
-    Ok(Measured { test, records, systems, notes })
+    Ok((Measured { test, records, systems, notes }, bases))
 }
 
 /// Has the systems answer what is missing.
 fn ask(
     context: &Context,
     store: &mut Store,
-    measured: &mut Measured,
+    (measured, bases): (&mut Measured, &mut Bases),
     see: &mut dyn FnMut(Progress<'_>) -> bool,
 ) -> Result<(), ActionError> {
-    local::answer(store, measured, see)?;
+    local::answer(store, measured, bases, see)?;
     for (system, id) in &measured.systems {
         if system.endpoint.is_some() {
             let asked: Vec<(usize, &Record)> = missing(store, measured, *id)?;
@@ -275,6 +293,7 @@ fn is_asked(record: &Record) -> bool {
 /// The systems that have answered a test set: those that are asked for, or all that have answered every row of it.
 fn stored(
     context: &mut Context,
+    bases: &mut Bases,
     store: &Store,
     request: &Request,
     (test, records): (&TestSet, &[Record]),
@@ -299,8 +318,8 @@ fn stored(
     } else if request.systems.is_empty() {
         let wanted = records.iter().filter(|record| is_asked(record)).count();
         for (system, kept) in there {
-            let places = store.generations(test.id, kept.id)?;
-            let answered = places.iter().filter(|g| g.place < records.len()).count();
+            let places = store.answered(test.id, kept.id)?;
+            let answered = places.iter().filter(|&&place| place < records.len()).count();
             if answered < wanted {
                 notes.push(format!("{} has answered {answered} of {wanted} rows; it is left out", system.name));
             } else {
@@ -315,7 +334,7 @@ fn stored(
             )));
         }
     } else {
-        for system in resolve(context, store, request, records, notes, tell)? {
+        for system in resolve(context, bases, store, request, records, notes, tell)? {
             let hash = system.hash();
             let Some((_, kept)) = there.iter().find(|(_, kept)| kept.hash == hash) else {
                 let names: Vec<&str> = there.iter().map(|(system, _)| system.name.as_str()).collect();
@@ -354,8 +373,7 @@ fn unique(systems: &mut [&mut System]) {
 
 /// The rows that a system has not answered; texts ask nothing, and of a row without a right answer nothing is learned.
 fn missing<'m>(store: &Store, measured: &'m Measured, system: i64) -> Result<Vec<(usize, &'m Record)>, ActionError> {
-    let there: std::collections::HashSet<usize> =
-        store.generations(measured.test.id, system)?.iter().map(|generation| generation.place).collect();
+    let there: std::collections::HashSet<usize> = store.answered(measured.test.id, system)?.into_iter().collect();
     let all = measured.records.iter().enumerate();
     Ok(all.filter(|(place, record)| is_asked(record) && !there.contains(place)).collect())
 }
@@ -392,6 +410,7 @@ fn frozen(context: &Context, store: &mut Store, request: &Request) -> Result<(Te
 /// The systems that are asked for, or the usual ones.
 fn resolve(
     context: &mut Context,
+    bases: &mut Bases,
     store: &Store,
     request: &Request,
     records: &[Record],
@@ -400,21 +419,21 @@ fn resolve(
 ) -> Result<Vec<System>, ActionError> {
     let tuned_by =
         request.systems.iter().find_map(|spec| spec.choice.run.clone()).or_else(|| request.choice.run.clone());
-    let pool = |context: &Context| system::Pool::find(context, store, tuned_by.as_deref(), records);
-    let asked: std::collections::BTreeSet<String> = records.iter().map(system::asks).collect();
+    let pool = |context: &Context| examples::Pool::find(context, store, tuned_by.as_deref(), records);
+    let asked: std::collections::BTreeSet<String> = records.iter().map(examples::asks).collect();
     let mut found = Vec::new();
     for spec in &request.systems {
-        found.push(system::resolve(context, spec, &pool, &request.writing, &asked, tell)?);
+        found.push(system::resolve(context, bases, spec, &pool, &request.writing, &asked, tell)?);
     }
     if request.systems.is_empty() {
         let tuned = request.choice != Choice::default();
         if !(request.skip_base && tuned) {
-            let base = system::resolve(context, &Spec::default(), &pool, &request.writing, &asked, tell)?;
+            let base = system::resolve(context, bases, &Spec::default(), &pool, &request.writing, &asked, tell)?;
             let asks = records.iter().any(|record| !matches!(record.kind, Kind::Text { .. }));
             let shown = !base.prompt.examples.is_empty();
             found.push(base);
             if tuned && request.examples > 0 && asks && !shown {
-                match local::fitting(&found[0], &pool(context)?, request.examples, records)? {
+                match local::fitting(bases, &found[0], &pool(context)?, request.examples, records)? {
                     Some(with) => found.push(with),
                     None => notes.push(
                         "the base was not asked with examples: there is no record to draw them from, or none fits the model's \
@@ -426,42 +445,11 @@ fn resolve(
         }
         if tuned {
             let spec = Spec { choice: request.choice.clone(), ..Spec::default() };
-            found.push(system::resolve(context, &spec, &pool, &request.writing, &asked, tell)?);
+            found.push(system::resolve(context, bases, &spec, &pool, &request.writing, &asked, tell)?);
         }
     }
     unique(&mut found.iter_mut().collect::<Vec<_>>());
     Ok(found)
-}
-
-/// Writes every system's answers, one JSON object a row: `{"id", "base", "answer"}` for the plain base and the tuned model, and
-/// all systems by their names under `systems`.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_answers(found: &Evaluated, path: &Path) -> Result<(), ActionError> {
-    let of = |tuned: bool| {
-        let own = |figures: &&Figures| figures.tuned == tuned && figures.seconds.is_none();
-        let mut systems = found.report.systems.iter().filter(own);
-        let named = if tuned { systems.next_back() } else { systems.next() };
-        named.and_then(|figures| found.answers.iter().find(|(name, _)| *name == figures.name))
-    };
-    let (base, tuned) = (of(false), of(true));
-    let mut text = String::new();
-    for (place, id) in found.ids.iter().enumerate() {
-        let said = |answers: &Vec<Option<String>>| answers.get(place).cloned().flatten();
-        let mut line = serde_json::Map::new();
-        line.insert("id".into(), id.clone().into());
-        for (key, of) in [("base", base), ("answer", tuned)] {
-            if let Some(answer) = of.and_then(|(_, answers)| said(answers)) {
-                line.insert(key.into(), answer.into());
-            }
-        }
-        let all = found.answers.iter().filter_map(|(name, answers)| Some((name.clone(), said(answers)?.into())));
-        line.insert("systems".into(), serde_json::Value::Object(all.collect()));
-        text.push_str(&serde_json::Value::Object(line).to_string());
-        text.push('\n');
-    }
-    std::fs::write(path, text).map_err(|cause| ActionError::File { action: "write", path: path.to_owned(), cause })
 }
 
 /// The speed of a system on this machine, from all the work it did on the test set.

@@ -1,23 +1,35 @@
 //! What is stored, scored and put together: the same answers give the same report, without any model.
 
+use std::path::Path;
+
 use super::super::context::ActionError;
 use super::system::System;
-use super::{Evaluated, Measured, Request, Summary, added, rate};
+use super::{Answers, Evaluated, Figures, Measured, Request, Summary, added, rate};
 use crate::evaluate::mecab::Mecab;
 use crate::evaluate::metrics::{self, Row, RowScores};
 use crate::evaluate::report::{self, Candidate, EXACT, Given, Metric, Pool, Question, Report, Sums, Test};
+use crate::evaluate::script::{is_han, is_japanese, is_kana};
 use crate::evaluate::{Scores, exact_match, json, score};
 use crate::prompt::{Kind, Record};
-use crate::store::{Generation, Store};
+use crate::store::{Generation, RowLikelihood, Store};
 
 /// The share of right answers that must be JSON objects or lists for the answers to be scored as JSON.
 const JSON_TASK: f64 = 0.9;
+/// The stop reason of an answer that came to the end of the model's context.
+const CONTEXT: &str = "context";
+/// Rows that a note names.
+const NAMED: usize = 5;
 
 /// Scores what is stored of the systems.
 ///
 /// # Errors
 /// When the database cannot be read, or nothing is there that could be scored.
-pub(super) fn report(store: &Store, measured: &Measured, request: &Request) -> Result<Evaluated, ActionError> {
+pub(super) fn report(
+    store: &Store,
+    measured: &Measured,
+    answers: &Answers,
+    request: &Request,
+) -> Result<Evaluated, ActionError> {
     let records = &measured.records;
     let test = Test {
         name: measured.test.name.clone(),
@@ -38,19 +50,21 @@ pub(super) fn report(store: &Store, measured: &Measured, request: &Request) -> R
     let mut candidates = Vec::new();
     let mut summary = Summary { test_rows: records.len(), ..Summary::default() };
     let (mut adapter, mut generated_per_s) = (None, 0.0);
+    let mut long = Vec::new();
     // `base` has always meant the model as it came under the project's own prompt; else the first that is not tuned.
     let untuned = |system: &&(System, i64)| !system.0.is_tuned() && system.0.endpoint.is_none();
     let plain = measured.systems.iter().filter(untuned).find(|(system, _)| !system.is_prompted());
     let plain = plain.or_else(|| measured.systems.iter().find(untuned)).map(|(_, id)| *id);
     for (system, id) in &measured.systems {
-        let generations = store.generations(measured.test.id, *id)?;
+        let generations = answers.get(id).map_or(&[][..], Vec::as_slice);
         let likelihoods = store.likelihoods(measured.test.id, *id)?;
         let kept: Vec<_> = likelihoods.into_iter().filter(|row| row.place < records.len()).collect();
+        long.extend(too_long(system, records, generations, &kept));
         let work = store.work(measured.test.id, *id)?;
         generated_per_s = rate(&work).unwrap_or(generated_per_s);
         let likelihood = added(&kept);
         if system.endpoint.is_none() {
-            let scores = if asks { scores(records, &generations) } else { None };
+            let scores = if asks { scores(records, generations) } else { None };
             if system.is_tuned() {
                 summary = summary.with_tuned(scores.as_ref(), Some(&likelihood));
                 adapter = system.adapter.as_ref().map(|hash| hash.chars().take(12).collect());
@@ -65,12 +79,43 @@ pub(super) fn report(store: &Store, measured: &Measured, request: &Request) -> R
     } else {
         report::build_texts(&test, &candidates)
     };
-    report.notes.splice(0..0, measured.notes.iter().cloned());
+    report.notes.splice(0..0, measured.notes.iter().cloned().chain(long));
     report.notes.extend(unread.map(|why| format!("{why}; characters are counted in place of words")));
     let said = |c: &Candidate| c.answers.iter().map(|given| given.as_ref().map(|given| given.text.clone())).collect();
     let answers = candidates.iter().map(|c| (c.name.clone(), said(c))).collect();
     let ids = records.iter().map(|record| record.id.clone()).collect();
     Ok(Evaluated { summary, generated_per_s, seconds: 0.0, adapter, report, answers, ids })
+}
+
+/// Writes every system's answers, one JSON object a row: `{"id", "base", "answer"}` for the plain base and the tuned model, and
+/// all systems by their names under `systems`.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_answers(found: &Evaluated, path: &Path) -> Result<(), ActionError> {
+    let of = |tuned: bool| {
+        let own = |figures: &&Figures| figures.tuned == tuned && figures.seconds.is_none();
+        let mut systems = found.report.systems.iter().filter(own);
+        let named = if tuned { systems.next_back() } else { systems.next() };
+        named.and_then(|figures| found.answers.iter().find(|(name, _)| *name == figures.name))
+    };
+    let (base, tuned) = (of(false), of(true));
+    let mut text = String::new();
+    for (place, id) in found.ids.iter().enumerate() {
+        let said = |answers: &Vec<Option<String>>| answers.get(place).cloned().flatten();
+        let mut line = serde_json::Map::new();
+        line.insert("id".into(), id.clone().into());
+        for (key, of) in [("base", base), ("answer", tuned)] {
+            if let Some(answer) = of.and_then(|(_, answers)| said(answers)) {
+                line.insert(key.into(), answer.into());
+            }
+        }
+        let all = found.answers.iter().filter_map(|(name, answers)| Some((name.clone(), said(answers)?.into())));
+        line.insert("systems".into(), serde_json::Value::Object(all.collect()));
+        text.push_str(&serde_json::Value::Object(line).to_string());
+        text.push('\n');
+    }
+    std::fs::write(path, text).map_err(|cause| ActionError::File { action: "write", path: path.to_owned(), cause })
 }
 
 /// The figures that `togi eval --json` has always had.
@@ -111,13 +156,10 @@ enum Task {
 impl Task {
     fn of(records: &[Record]) -> Self {
         let gold: Vec<String> = records.iter().filter_map(|record| record.accepted().into_iter().next()).collect();
-        let kana = |c: char| matches!(c, '\u{3041}'..='\u{30ff}');
-        let ours = |text: &&String| text.chars().any(|c| kana(c) || matches!(c, '\u{4e00}'..='\u{9fff}'));
-        // Chinese has the characters and no kana.
-        let japanese = gold.iter().any(|text| text.chars().any(kana));
+        let ours = |text: &&String| text.chars().any(|c| is_kana(c) || is_han(c));
         if is_json(records) {
             Self::Json
-        } else if japanese && gold.iter().filter(ours).count() * 2 > gold.len() {
+        } else if is_japanese(&gold) && gold.iter().filter(ours).count() * 2 > gold.len() {
             Self::Japanese
         } else {
             Self::Text
@@ -208,6 +250,54 @@ fn is_json(records: &[Record]) -> bool {
     !gold.is_empty() && objects.count() as f64 >= JSON_TASK * gold.len() as f64
 }
 
+/// Whether the question was longer than the model's context, so that the model never saw it.
+pub(super) fn is_unread(generation: &Generation) -> bool {
+    generation.stop == CONTEXT && generation.tokens == Some(0)
+}
+
+/// What a reader must know of the rows that were too long for a system.
+fn too_long(
+    system: &System,
+    records: &[Record],
+    generations: &[Generation],
+    likelihoods: &[RowLikelihood],
+) -> Vec<String> {
+    let named = |places: &[usize]| {
+        let shown: Vec<&str> =
+            places.iter().take(NAMED).filter_map(|&place| Some(records.get(place)?.id.as_str())).collect();
+        let more = places.len() - shown.len().min(places.len());
+        if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
+    };
+    let mut notes = Vec::new();
+    let unread: Vec<usize> =
+        generations.iter().filter(|g| is_unread(g) && g.place < records.len()).map(|g| g.place).collect();
+    if !unread.is_empty() {
+        let longest = generations.iter().filter(|g| is_unread(g)).filter_map(|g| g.prompt_tokens).max().unwrap_or(0);
+        notes.push(format!(
+            "{}: {} of the questions are longer than the model's context (up to {longest} tokens); their answers are empty and count \
+             as wrong: {}",
+            system.name,
+            unread.len(),
+            named(&unread)
+        ));
+    }
+    let has_answer = |place: usize| {
+        records.get(place).is_some_and(|record| !matches!(record.kind, Kind::Text { .. }) && record.answer().is_some())
+    };
+    let unknown: Vec<usize> =
+        likelihoods.iter().filter(|row| row.tokens == 0 && has_answer(row.place)).map(|row| row.place).collect();
+    if !unknown.is_empty() {
+        notes.push(format!(
+            "{}: question and right answer together do not fit the model's context in {} of the rows; loss, perplexity and bits a \
+             byte are of the other rows, for every system: {}",
+            system.name,
+            unknown.len(),
+            named(&unknown)
+        ));
+    }
+    notes
+}
+
 /// What answers are scored by.
 struct Scorer<'a> {
     task: Task,
@@ -220,14 +310,14 @@ struct Scorer<'a> {
 fn candidate(
     system: &System,
     scorer: &Scorer<'_>,
-    generations: Vec<Generation>,
-    likelihoods: &[crate::store::RowLikelihood],
+    generations: &[Generation],
+    likelihoods: &[RowLikelihood],
     tokens_per_s: Option<f64>,
 ) -> Candidate {
     let rows = scorer.right.len();
     let mut answers: Vec<Option<Given>> = vec![None; rows];
-    let there: Vec<(Generation, &Vec<String>)> =
-        generations.into_iter().filter_map(|g| Some((scorer.right.get(g.place)?, g))).map(|(r, g)| (g, r)).collect();
+    let there: Vec<(&Generation, &Vec<String>)> =
+        generations.iter().filter_map(|g| Some((g, scorer.right.get(g.place)?))).collect();
     let asked: Vec<Row<'_>> = there
         .iter()
         .map(|(g, right)| Row { hyp: &g.answer, refs: right.iter().map(String::as_str).collect(), lang: None })
@@ -241,7 +331,7 @@ fn candidate(
             *slot = Some(Given {
                 text: generation.answer.clone(),
                 tokens: generation.tokens,
-                cut: generation.stop == "length" || generation.stop == "context",
+                cut: (generation.stop == "length" || generation.stop == CONTEXT) && !is_unread(generation),
                 seconds: generation.seconds,
                 cost: generation.cost,
                 scores,
@@ -250,7 +340,8 @@ fn candidate(
         }
     }
     let mut found = vec![None; rows];
-    for row in likelihoods {
+    // Where one system found nothing, the others' figures would be of more rows than its own.
+    for row in likelihoods.iter().filter(|row| row.tokens > 0) {
         if let Some(slot) = found.get_mut(row.place) {
             *slot = Some((row.nats, row.tokens, row.bytes));
         }

@@ -6,20 +6,16 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::super::adapters::Choice;
 use super::super::context::{ActionError, Context, read_template, records};
-use crate::data::view::rendered;
-use crate::evaluate::metrics::nfkc;
+use super::bases::Bases;
+use super::examples::{Pool, asks};
 use crate::model::peft;
-use crate::prompt::record::user_text;
-use crate::prompt::{Kind, Prompt, Record};
-use crate::store::{Query, Store, StoreError};
+use crate::model::weights::SMALL_FILES;
+use crate::prompt::Prompt;
 use crate::worker::{BaseModel, Sampling};
 
 /// A system as a person names it: `WHO[,KEY=VALUE…]`.
@@ -243,70 +239,13 @@ fn last_part(name: &str) -> &str {
     if path.is_absolute() { path.file_name().and_then(|last| last.to_str()).unwrap_or(name) } else { name }
 }
 
-/// Records to draw examples from, none of them of the test set.
-pub struct Pool {
-    records: Vec<Record>,
-}
-
-impl Pool {
-    /// The records that `run` was trained on, or else the project's gold ones that are not kept for a test; without those that
-    /// ask what a row of `test` asks.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub fn find(context: &Context, store: &Store, run: Option<&str>, test: &[Record]) -> Result<Self, ActionError> {
-        let mut records = if let Some(run) = run {
-            let name = run.split_once('@').map_or(run, |(name, _)| name);
-            context.run(name)?.inputs::<Record>("train")?
-        } else {
-            let query = Query::parse("status:gold split:train,none").map_err(StoreError::from)?;
-            store.records(&query)?.iter().map(rendered).collect()
-        };
-        let asked: BTreeSet<String> = test.iter().map(asks).collect();
-        records.retain(|record| {
-            matches!(record.kind, Kind::Pair { .. }) && record.answer().is_some() && !asked.contains(&asks(record))
-        });
-        Ok(Self { records })
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
-    }
-
-    /// The first `count` in an order that a fixed seed shuffles, so that fewer are the beginning of more.
-    #[must_use]
-    pub fn draw(&self, count: usize) -> Vec<Record> {
-        let mut order: Vec<usize> = (0..self.records.len()).collect();
-        order.shuffle(&mut ChaCha8Rng::seed_from_u64(0));
-        order.iter().take(count).filter_map(|&at| self.records.get(at).cloned()).collect()
-    }
-}
-
-/// What a record asks, without its answer and whatever else is known of it: the same question is the same text.
-pub(super) fn asks(record: &Record) -> String {
-    match &record.kind {
-        Kind::Pair { fields, .. } => {
-            let named =
-                || fields.iter().filter(|(key, _)| !["category", "source", "id", "split"].contains(&key.as_str()));
-            let all = || named().map(|(key, value)| format!("{key}: {value}")).collect::<Vec<_>>().join("\n");
-            nfkc(&user_text(fields).unwrap_or_else(all))
-        }
-        Kind::Chat { messages, .. } => {
-            let end = messages.len() - usize::from(messages.last().is_some_and(|m| m.role == "assistant"));
-            serde_json::to_string(messages.get(..end).unwrap_or_default()).unwrap_or_default()
-        }
-        Kind::Text { text } => text.clone(),
-    }
-}
-
-/// Finds what a specification names.
+/// Finds what a specification names, on a model of `bases`.
 ///
 /// # Errors
 /// When a run, an adapter, a template or examples cannot be read, or there are fewer examples than asked for.
 pub fn resolve(
     context: &mut Context,
+    bases: &mut Bases,
     spec: &Spec,
     pool: &dyn Fn(&Context) -> Result<Pool, ActionError>,
     writing: &Writing,
@@ -335,7 +274,7 @@ pub fn resolve(
             folder = Some(found);
         }
         if base.is_none() || spec.model.is_some() || context.has_own_model() {
-            base = Some(context.base_of(spec.model.as_deref(), tell)?);
+            base = Some(bases.find(context, spec.model.as_deref(), tell)?);
         }
     }
     if let Some(version) = &spec.prompt {
@@ -367,7 +306,7 @@ pub fn resolve(
     let service = spec.endpoint.as_deref().map(|name| super::service::about(context, name)).transpose()?;
     let name = spec.name.clone().unwrap_or(usual);
     let endpoint = spec.endpoint.clone();
-    let files = base.as_ref().and_then(|base| small_files(Path::new(&base.path)));
+    let files = base.as_ref().and_then(|base| bases.files(&base.path));
     let prompted = spec.prompt.is_some() || spec.examples.is_some();
     Ok(System {
         name,
@@ -393,19 +332,11 @@ fn named(job: &str, asked: &str) -> String {
 /// A hash of the files beside a folder's weights that decide what is read and written; none for a single file, which has them all.
 #[must_use]
 pub fn small_files(folder: &Path) -> Option<String> {
-    const NAMES: [&str; 6] = [
-        "config.json",
-        "generation_config.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-        "chat_template.jinja",
-    ];
     if !folder.is_dir() {
         return None;
     }
     let mut hasher = blake3::Hasher::new();
-    for name in NAMES {
+    for name in SMALL_FILES {
         // One that is not there differs from an empty one.
         if let Ok(bytes) = std::fs::read(folder.join(name)) {
             hasher.update(name.as_bytes()).update(&(bytes.len() as u64).to_le_bytes()).update(&bytes);
@@ -457,11 +388,20 @@ mod tests {
     }
 
     #[test]
-    fn fewer_examples_are_the_beginning_of_more() {
-        let record = |n: usize| Record::from_json(&json!({ "prompt": format!("p{n}"), "completion": "c" }), n).unwrap();
-        let pool = Pool { records: (0..50).map(record).collect() };
-        let (few, many) = (pool.draw(3), pool.draw(8));
-        assert_eq!(few.as_slice(), many.get(..3).unwrap());
-        assert!(many.iter().map(asks).collect::<std::collections::BTreeSet<_>>().len() == 8);
+    fn a_file_that_a_model_does_not_have_changes_nothing_of_its_fingerprint() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("config.json"), "{}").unwrap();
+        std::fs::write(dir.path().join("tokenizer.json"), "{\"a\": 1}").unwrap();
+        std::fs::write(dir.path().join("README.md"), "of no account").unwrap();
+        let mut hasher = blake3::Hasher::new();
+        for (name, text) in [("config.json", "{}"), ("tokenizer.json", "{\"a\": 1}")] {
+            hasher.update(name.as_bytes()).update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+        }
+        let before = small_files(dir.path());
+        assert_eq!(before, Some(hasher.finalize().to_hex().to_string()));
+        // A template in either form decides what is asked.
+        std::fs::write(dir.path().join("chat_template.json"), "{}").unwrap();
+        assert_ne!(small_files(dir.path()), before);
+        assert_eq!(small_files(&dir.path().join("config.json")), None);
     }
 }

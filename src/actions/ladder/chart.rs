@@ -64,6 +64,8 @@ fn one(
     let (low, high) = points.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), (x, _)| (low.min(*x), high.max(*x)));
     let top = points.iter().map(|(_, cell)| cell.interval.map_or(cell.quality, |i| i.high)).fold(0.0_f64, f64::max);
     let x: Range<f64> = low * 0.8..high * 1.25;
+    // Few labels are powers of ten alone, of which a narrow axis has none.
+    let labels = if high < 5.0 * low { 10 } else { 6 };
     let mut chart = ChartBuilder::on(area)
         .margin(16)
         .x_label_area_size(44)
@@ -75,6 +77,8 @@ fn one(
         .light_line_style(TRANSPARENT)
         .x_desc(label)
         .y_desc(climbed.metric.as_str())
+        .x_labels(labels)
+        .x_label_formatter(&|x| if *x < 1.0 { format!("{x:.0e}") } else { format!("{x:.0}") })
         .y_label_formatter(&|share| format!("{:.0} %", 100.0 * share))
         .draw()
         .map_err(fail)?;
@@ -87,7 +91,8 @@ fn one(
     for (at, model) in models.iter().enumerate() {
         let hue = HUES.get(at % HUES.len()).copied().unwrap_or(BLACK);
         let mut own: Vec<(f64, &Cell)> = points.iter().filter(|(_, cell)| cell.model == *model).copied().collect();
-        own.sort_by_key(|(_, cell)| cell.rows);
+        // A line goes from left to right; where two stand on one place, from fewer rows to more.
+        own.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.rows.cmp(&b.1.rows)));
         let line = own.iter().map(|(x, cell)| (*x, cell.quality));
         chart
             .draw_series(LineSeries::new(line, hue.stroke_width(2)))
@@ -112,4 +117,54 @@ fn one(
         .background_style(WHITE.mix(0.8))
         .draw()
         .map_err(fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_costs_goes_from_left_to_right() {
+        let cell = |model: &str, rows: usize, cost: f64, quality: f64| Cell {
+            model: model.into(),
+            parameters: 1,
+            rows,
+            quality,
+            interval: None,
+            cost_per_request: Some(cost),
+            fixed_cost: None,
+        };
+        // What a request costs was measured, so more rows may be cheaper than fewer.
+        let cells = vec![
+            cell("small", 0, 3e-6, 0.1),
+            cell("small", 64, 1e-6, 0.2),
+            cell("small", 256, 4e-6, 0.4),
+            cell("small", 1000, 2e-6, 0.6),
+            cell("large", 64, 9e-6, 0.3),
+            cell("large", 256, 7e-6, 0.5),
+        ];
+        let climbed = Climbed {
+            metric: "exact".into(),
+            test: "test.jsonl".into(),
+            cells,
+            waiting: 0,
+            smallest: None,
+            reports: Vec::new(),
+            wanted: Vec::new(),
+            currency: "EUR".into(),
+        };
+        let picture = draw(&climbed).unwrap();
+        let lines: Vec<Vec<f64>> = picture
+            .split("<polyline ")
+            .filter(|line| line.contains("stroke-width=\"2\""))
+            .filter_map(|line| line.split_once("points=\"")?.1.split_once('"'))
+            .map(|(points, _)| {
+                points.split_whitespace().filter_map(|point| point.split_once(',')?.0.parse().ok()).collect()
+            })
+            .filter(|line: &Vec<f64>| line.len() > 1)
+            .collect();
+        // Two pictures with a line for each model; legends have two points.
+        assert_eq!(lines.iter().filter(|line| line.len() == 4).count(), 2, "{picture}");
+        assert!(lines.iter().all(|line| line.windows(2).all(|two| two[0] <= two[1])), "{lines:?}");
+    }
 }

@@ -5,6 +5,7 @@
 //! stopped ladder goes on with the checkpoint it had reached, and the same one again trains nothing.
 
 pub mod chart;
+mod model;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,9 +21,9 @@ use crate::evaluate::ladder::{Cell, Smallest, nested};
 use crate::evaluate::report::{EXACT, Report};
 use crate::job::{Control, Job, Outcome, State};
 use crate::project::durable;
-use crate::prompt::{Mode, Record};
+use crate::prompt::Record;
 use crate::worker::Event;
-use crate::worker::answers::AnswerError;
+use model::Model;
 
 /// The file that says which run is which cell.
 const FILE: &str = "ladder.jsonl";
@@ -165,28 +166,29 @@ pub fn climb(
         return Err(ActionError::Refused(format!("{} has no record to train on", request.data.display())));
     }
     let valid = request.valid.as_deref().map(records).transpose()?.unwrap_or_default();
-    let mut models: Vec<Option<&str>> = request.models.iter().map(|model| Some(model.as_str())).collect();
-    if models.is_empty() {
-        models.push(None);
+    let mut names: Vec<Option<&str>> = request.models.iter().map(|model| Some(model.as_str())).collect();
+    if names.is_empty() {
+        names.push(None);
     }
     let mut wanted = Vec::new();
-    let mut contexts: Vec<Context> = models.iter().map(|model| context.of_model(*model)).collect();
+    let mut models = Vec::with_capacity(names.len());
     let ids: Vec<&str> = pool.iter().map(|record| record.id.as_str()).collect();
     let mut sizes: Vec<usize> = request.sizes.iter().map(|size| size.of(pool.len())).collect();
     sizes.sort_unstable();
     sizes.dedup();
     let subsets = nested(&ids, &sizes, request.seed);
-    for (model, context) in models.iter().zip(&mut contexts) {
-        let base = context.base_of(None, tell)?;
-        let set = with_window(context, request, pool.iter().chain(&valid), tell)?;
+    for name in names {
+        let model = Model::open(context, name, request, pool.iter().chain(&valid), tell)?;
+        let files = system::small_files(Path::new(&model.base.path));
+        let (settings, prompt) = (model.context.settings(&model.set)?, model.context.prompt()?);
         for subset in &subsets {
             let rows: Vec<&Record> = subset.iter().filter_map(|&at| pool.get(at)).collect();
-            let settings = context.settings(&set)?;
-            let key = json!({ "base": base.identity, "files": system::small_files(Path::new(&base.path)), "rows": rows, "valid": valid, "settings": settings, "prompt": context.prompt()? });
+            let key = json!({ "base": model.base.identity, "files": files, "rows": rows, "valid": valid, "settings": settings, "prompt": prompt });
             let key = blake3::hash(key.to_string().as_bytes()).to_hex().to_string();
-            let model = model.unwrap_or_default().to_owned();
+            let model = name.unwrap_or_default().to_owned();
             wanted.push(Wanted { model, rows: rows.len(), run: None, trained: false, key });
         }
+        models.push(model);
     }
     if let Some(only) = request.only.filter(|only| *only == 0 || *only > wanted.len()) {
         return Err(ActionError::Refused(format!(
@@ -207,39 +209,14 @@ pub fn climb(
                 continue;
             }
             let place = at / subsets.len().max(1);
-            let (Some(context), Some(subset)) = (contexts.get_mut(place), subsets.get(at % subsets.len().max(1)))
-            else {
+            let (Some(model), Some(subset)) = (models.get_mut(place), subsets.get(at % subsets.len().max(1))) else {
                 continue;
             };
             let rows: Vec<Record> = subset.iter().filter_map(|&at| pool.get(at).cloned()).collect();
-            let set = with_window(context, request, pool.iter().chain(&valid), tell)?;
-            teach(context, cell, rows, valid.clone(), &set, control, tell, see)?;
+            teach(&mut model.context, cell, rows, valid.clone(), &model.set, control, tell, see)?;
         }
     }
-    test(request, &mut contexts, &models, wanted, control, tell, see)
-}
-
-/// The settings with one window for every cell: where none is set, the longest record of all, at most what a run would choose for
-/// itself. A window chosen from a small cell's rows would be another one, and too short for the records validated on.
-fn with_window<'r>(
-    context: &mut Context,
-    request: &Request,
-    records: impl Iterator<Item = &'r Record>,
-    tell: &mut dyn FnMut(Download),
-) -> Result<Vec<String>, ActionError> {
-    let mut set = request.set.clone();
-    if context.settings(&set)?.max_length == 0 {
-        let (opened, ..) = context.open(tell)?;
-        let most = crate::worker::training::LONGEST.min(opened.source.description().context);
-        let mut longest = 1;
-        for record in records {
-            let rendered = opened.renderer.render(record, Mode::Train { supervise_prompt: false });
-            let rendered = rendered.map_err(|cause| AnswerError::Record { id: record.id.clone(), cause })?;
-            longest = longest.max(rendered.tokens.len().min(most));
-        }
-        set.push(format!("max_length={longest}"));
-    }
-    Ok(set)
+    test(request, &mut models, wanted, control, tell, see)
 }
 
 impl Size {
@@ -332,8 +309,7 @@ fn teach(
 /// Tests the base and the trained cells of each model.
 fn test(
     request: &Request,
-    contexts: &mut [Context],
-    models: &[Option<&str>],
+    models: &mut [Model<'_>],
     wanted: Vec<Wanted>,
     control: &Control,
     tell: &mut dyn FnMut(Download),
@@ -349,8 +325,9 @@ fn test(
         wanted,
         currency: String::new(),
     };
-    for (model, context) in models.iter().zip(contexts) {
-        let name = model.unwrap_or_default();
+    let shown: Vec<&str> = models.iter().filter_map(|model| model.name).collect();
+    for Model { name, context, base: source, parameters, .. } in models {
+        let name = name.unwrap_or_default();
         let done: Vec<(usize, String)> = climbed
             .wanted
             .iter()
@@ -375,9 +352,6 @@ fn test(
             see(Seen::Tests(progress));
             !control.is_stopping()
         })?;
-        let source = context.base(tell)?;
-        let shown: Vec<&str> = models.iter().flatten().copied().collect();
-        let parameters = crate::model::weights::Source::open(std::path::Path::new(&source.path))?.parameters() as u64;
         let assumptions = cost::assumptions(context)?;
         climbed.currency.clone_from(&assumptions.currency);
         for (rows, figures) in std::iter::once(0).chain(done.iter().map(|(rows, _)| *rows)).zip(&found.report.systems) {
@@ -396,7 +370,7 @@ fn test(
                 done.iter().find(|(of, _)| *of == rows).map(|(_, run)| train_seconds(context, run)).transpose()?;
             climbed.cells.push(Cell {
                 model: if twice(&shown, &source.name) { source.name.clone() } else { short(&source.name) },
-                parameters,
+                parameters: *parameters,
                 rows,
                 quality: quality.value,
                 interval: quality.interval,

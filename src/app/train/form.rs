@@ -86,6 +86,8 @@ pub struct Facts {
     pub needs: u64,
     /// What is free, where the system says.
     pub free: Option<u64>,
+    /// How long it takes at the speed that was measured on this machine.
+    pub seconds: Option<f64>,
 }
 
 /// How far the form is.

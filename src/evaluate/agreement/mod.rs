@@ -16,6 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use super::significance::{Estimate, Resampling};
 
+mod people;
+
+pub use people::Agreement;
+
 /// How much two labels of a scale disagree, in [`cohen`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -7,10 +7,12 @@
 //! 3. what remains is mostly a lack of knowledge: **continue pre-training** on texts that hold it;
 //! 4. what remains is mostly behaviour: **instruction-tune** on more or better pairs.
 //!
-//! Each needs more than chance: a share has Wilson's interval, a comparison McNemar's test. Where these leave it open,
-//! the advice is that it cannot be told, with what is missing.
+//! Each needs more than chance: a share has Wilson's interval, a comparison McNemar's test. An error whose category does not
+//! tell its cause counts against whichever of 3 and 4 would be said, so neither is said unless it holds whatever these errors
+//! are. Where that leaves it open, the advice is that it cannot be told, with what is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +81,9 @@ pub struct Gap {
     pub behaviour: usize,
     /// With both.
     pub both: usize,
+    /// With nothing but errors whose category does not tell the cause.
+    #[serde(default)]
+    pub unknown: usize,
 }
 
 /// What to do next, and why.
@@ -109,14 +114,23 @@ struct Row<'a> {
     record: &'a str,
     base: bool,
     prompted: Option<bool>,
-    knowledge: bool,
-    behaviour: bool,
+    /// What the tuned model's errors come from.
+    causes: Vec<Cause>,
 }
 
 impl Row<'_> {
     /// Whether the tuned model has an error.
     fn is_wrong(&self) -> bool {
-        self.knowledge || self.behaviour
+        !self.causes.is_empty()
+    }
+
+    fn has(&self, cause: Cause) -> bool {
+        self.causes.contains(&cause)
+    }
+
+    /// Whether it has one and no category tells what it comes from.
+    fn is_open(&self) -> bool {
+        self.is_wrong() && self.causes.iter().all(|cause| *cause == Cause::Unknown)
     }
 }
 
@@ -131,9 +145,10 @@ impl Advice {
             base: count(&|row| row.base),
             prompted: systems.prompted.map(|_| count(&|row| row.prompted == Some(true))),
             tuned: count(&|row| row.is_wrong()),
-            knowledge: count(&|row| row.knowledge && !row.behaviour),
-            behaviour: count(&|row| row.behaviour && !row.knowledge),
-            both: count(&|row| row.behaviour && row.knowledge),
+            knowledge: count(&|row| row.has(Cause::Knowledge) && !row.has(Cause::Behaviour)),
+            behaviour: count(&|row| row.has(Cause::Behaviour) && !row.has(Cause::Knowledge)),
+            both: count(&|row| row.has(Cause::Behaviour) && row.has(Cause::Knowledge)),
+            unknown: count(&|row| row.is_open()),
         };
         let test = |lost: usize, gained: usize| McNemar::of(lost as u64, gained as u64);
         let base_tuned = test(count(&|row| !row.base && row.is_wrong()), count(&|row| row.base && !row.is_wrong()));
@@ -155,6 +170,16 @@ impl Advice {
         advice.take_notes();
         advice.decide(&rows, lines);
         advice
+    }
+
+    /// The first of the records it rests on, in words; `None` where it rests on none.
+    #[must_use]
+    pub fn rests_on(&self) -> Option<String> {
+        const SHOWN: usize = 8;
+        let shown: Vec<&str> = self.records.iter().take(SHOWN).map(String::as_str).collect();
+        let more = self.records.len().saturating_sub(shown.len());
+        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (!shown.is_empty()).then(|| format!("it rests on {}{rest}", shown.join(", ")))
     }
 
     fn take_notes(&mut self) {
@@ -213,23 +238,42 @@ impl Advice {
             self.records = named(&|row| row.is_wrong());
             return;
         }
-        let Gap { knowledge, behaviour, both, .. } = self.gap;
-        let counts = format!(
+        self.name_cause(rows);
+    }
+
+    /// What the remaining errors come from, where their categories tell it whatever those are that tell nothing.
+    fn name_cause(&mut self, rows: &[Row<'_>]) {
+        let Gap { tuned, knowledge, behaviour, both, unknown, .. } = self.gap;
+        let named = |is: &dyn Fn(&Row<'_>) -> bool| -> Vec<String> {
+            rows.iter().filter(|row| is(row)).map(|row| row.record.to_owned()).collect()
+        };
+        let mut counts = format!(
             "of {tuned} records with an error {knowledge} lack knowledge, {behaviour} are behaviour and {both} both (mid-p {:.3})",
             self.causes.mid_p
         );
-        if !self.causes.is_significant() {
+        if unknown > 0 {
+            let _ = write!(counts, "; of {unknown} no category tells the cause");
+        }
+        let at_worst = |one: usize, other: usize| McNemar::of(one as u64, (other + unknown) as u64).is_significant();
+        if knowledge > behaviour + unknown && at_worst(knowledge, behaviour) {
+            self.verdict = Verdict::ContinuePretraining;
+            self.why = format!("{counts}: continue pre-training on texts that hold what it does not know");
+            self.records = named(&|row| row.has(Cause::Knowledge));
+        } else if behaviour > knowledge + unknown && at_worst(behaviour, knowledge) {
+            self.verdict = Verdict::InstructionTune;
+            self.why = format!("{counts}: tune on more or better pairs that show what it should do");
+            self.records = named(&|row| row.has(Cause::Behaviour));
+        } else if unknown > 0 {
+            self.why = format!(
+                "{counts}, so the categories do not tell whether knowledge or behaviour is lacking: read these records; then name \
+                 the errors you see as [[errors]] in togi.toml, each with its cause, or mark them by hand (togi errors --mark ROW \
+                 --of SYSTEM --category NAME)"
+            );
+            self.records = named(&|row| row.is_open());
+        } else {
             self.why =
                 format!("{counts}: which of the two it is cannot be told; test on more records, or sort these by hand");
             self.records = named(&|row| row.is_wrong());
-        } else if knowledge > behaviour {
-            self.verdict = Verdict::ContinuePretraining;
-            self.why = format!("{counts}: continue pre-training on texts that hold what it does not know");
-            self.records = named(&|row| row.knowledge);
-        } else {
-            self.verdict = Verdict::InstructionTune;
-            self.why = format!("{counts}: tune on more or better pairs that show what it should do");
-            self.records = named(&|row| row.behaviour);
         }
     }
 
@@ -269,7 +313,6 @@ fn rows<'a>(catalogue: &Catalogue, systems: Systems<'a>) -> Vec<Row<'a>> {
         catalogue.categories().map(|category| (category.name.as_str(), category.cause)).collect();
     let cause_of = |name: &String| causes.get(name.as_str()).copied();
     let any = |categories: &BTreeSet<String>| categories.iter().any(|name| cause_of(name).is_some());
-    let has = |categories: &BTreeSet<String>, cause| categories.iter().any(|name| cause_of(name) == Some(cause));
     let base = systems.base.by_record();
     let prompted = systems.prompted.map(Marked::by_record);
     let tuned = systems.tuned.by_record();
@@ -285,13 +328,7 @@ fn rows<'a>(catalogue: &Catalogue, systems: Systems<'a>) -> Vec<Row<'a>> {
                 None => continue,
             },
         };
-        rows.push(Row {
-            record,
-            base: any(was),
-            prompted: prompt,
-            knowledge: has(is, Cause::Knowledge),
-            behaviour: has(is, Cause::Behaviour),
-        });
+        rows.push(Row { record, base: any(was), prompted: prompt, causes: is.iter().filter_map(cause_of).collect() });
     }
     rows
 }

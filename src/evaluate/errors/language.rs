@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use super::super::script::{is_han, is_japanese, is_kana};
+
 /// What a text can be in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tongue {
@@ -40,7 +42,7 @@ impl Tongue {
             let different = || text.chars().filter(|c| is_han(*c)).collect::<BTreeSet<char>>().len();
             return Some(match () {
                 () if hangul > kana + han => Self::Known("kor", false),
-                () if kana > 0 => Self::Known("jpn", false),
+                () if is_japanese([text]) => Self::Known("jpn", false),
                 () if different() >= NO_KANA => Self::Known("cmn", false),
                 () => Self::Han,
             });
@@ -91,14 +93,6 @@ impl Tongue {
     }
 }
 
-fn is_kana(c: char) -> bool {
-    matches!(c, '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}' | '\u{ff66}'..='\u{ff9d}')
-}
-
 fn is_hangul(c: char) -> bool {
     matches!(c, '\u{ac00}'..='\u{d7a3}')
-}
-
-fn is_han(c: char) -> bool {
-    matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}')
 }

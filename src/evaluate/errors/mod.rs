@@ -45,6 +45,20 @@ pub enum Cause {
     Knowledge,
     /// The model does not do as it should with what it knows: it has to be shown how, by a prompt or by pairs.
     Behaviour,
+    /// The category does not tell which of the two: that an answer is not the right one has either cause.
+    Unknown,
+}
+
+impl Cause {
+    /// Its name, as in `togi.toml`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Knowledge => "knowledge",
+            Self::Behaviour => "behaviour",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// A kind of error.

@@ -316,6 +316,51 @@ fn advice_follows_what_remains() {
 }
 
 #[test]
+fn wrong_answers_alone_do_not_tell_what_is_lacking() {
+    // A project that names no errors, and a tuned model whose answers are merely not the right ones.
+    let usual = Catalogue::new(Vec::new()).unwrap();
+    let answered = |wrong: usize, format: usize| {
+        let mut marked = Marked::default();
+        for at in 0..100 {
+            let answer = match at {
+                at if at < wrong => "{\"a\": 2}",
+                at if at < wrong + format => "a is 1",
+                _ => "{\"a\": 1}",
+            };
+            marked.add(format!("r{at}"), &usual.mark(answer, &["{\"a\": 1}"], ""));
+        }
+        marked
+    };
+    let advise = |tuned: &Marked| {
+        let systems = Systems { base: &answered(0, 100), prompted: None, tuned };
+        Advice::of(&usual, systems, &Lines::default())
+    };
+    let merely_wrong = advise(&answered(60, 0));
+    assert_eq!((merely_wrong.verdict, merely_wrong.gap.unknown), (Verdict::CannotTell, 60), "{}", merely_wrong.why);
+    assert!(
+        merely_wrong.why.contains("do not tell") && merely_wrong.why.contains("[[errors]]"),
+        "{}",
+        merely_wrong.why
+    );
+    assert_eq!((merely_wrong.records.len(), merely_wrong.records[0].as_str()), (60, "r0"));
+    assert_eq!(merely_wrong.rests_on().unwrap(), "it rests on r0, r1, r2, r3, r4, r5, r6, r7 and 52 more");
+    // Behaviour that outweighs them, whatever they are, still is behaviour; and if they might outweigh it, nothing is said.
+    assert_eq!(advise(&answered(10, 40)).verdict, Verdict::InstructionTune);
+    let open = advise(&answered(35, 40));
+    assert_eq!((open.verdict, open.records.len()), (Verdict::CannotTell, 35), "{}", open.why);
+    // A person who reads them and says what they are settles it.
+    let mut sorted = answered(0, 0);
+    let fact =
+        Correction { record: String::new(), system: String::new(), category: "wrong-fact".to_owned(), present: true };
+    for at in 0..60 {
+        let marks = usual.mark_corrected("{\"a\": 2}", &["{\"a\": 1}"], "", &[&fact]);
+        assert_eq!(names(&marks), ["wrong-fact"]);
+        sorted.add(format!("r{at}"), &marks);
+    }
+    assert_eq!(advise(&sorted).verdict, Verdict::ContinuePretraining);
+}
+
+#[test]
 fn advice_weighs_a_better_prompt_against_tuning() {
     let base = hundred(&[("t", 60), ("f", 20)]);
     let tuned = hundred(&[("", 50), ("t", 10), ("f", 20)]);

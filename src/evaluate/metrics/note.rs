@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::evaluate::script::is_japanese;
 use crate::evaluate::tokens::Tokens;
 
 /// A note that goes with scores. The first two name keys of `rouge` and `bleu`.
@@ -104,10 +105,12 @@ enum Kind {
 impl Kind {
     /// By the references' characters: kana makes Japanese, else the commonest kind wins.
     fn of(refs: &[&str]) -> Self {
+        if is_japanese(refs) {
+            return Self::Japanese;
+        }
         let (mut latin, mut other, mut unspaced) = (0, 0, 0);
         for c in refs.iter().flat_map(|text| text.chars()).filter(|c| c.is_alphabetic()) {
             match c {
-                '\u{3041}'..='\u{30ff}' | '\u{ff66}'..='\u{ff9d}' => return Self::Japanese,
                 '\0'..='\u{24f}' | '\u{1e00}'..='\u{1eff}' => latin += 1,
                 // Thai and Lao, Burmese, Hangul, Khmer, Han.
                 '\u{e00}'..='\u{eff}'

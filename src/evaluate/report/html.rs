@@ -4,7 +4,7 @@ use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, context};
 use serde::Serialize;
 
-use super::{Pair, Report, p_text, percent};
+use super::{Cell, Pair, Report, p_text, percent};
 
 const PAGE: &str = include_str!("../../../assets/report.html");
 /// Rows of each list that are shown; the JSON has them all.
@@ -41,7 +41,6 @@ pub fn page(report: &Report) -> Result<String, minijinja::Error> {
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.add_filter("percent", percent);
     environment.add_filter("p", p_text);
-    environment.add_filter("fixed", |value: f64, digits: usize| format!("{value:.digits$}"));
     environment.add_template("report", PAGE)?;
     let plots: Vec<Plot> = report.metrics.iter().map(|metric| plot(report, &metric.key, metric.label())).collect();
     let pair = report.told_pair();
@@ -55,13 +54,19 @@ pub fn page(report: &Report) -> Result<String, minijinja::Error> {
     let mut categories: Vec<&String> = report.systems.iter().flat_map(|system| system.categories.keys()).collect();
     categories.sort();
     categories.dedup();
+    let text = |cell: Option<Cell>| cell.map_or_else(String::new, |cell| cell.to_string());
+    let lines: Vec<(String, Vec<String>)> =
+        report.lines().into_iter().map(|line| (line.label, line.cells.into_iter().map(text).collect())).collect();
     let labels: Vec<String> = report.metrics.iter().map(super::Metric::label).collect();
     environment.get_template("report")?.render(context! {
         report => Value::from(Serde(report)),
+        lines => Value::from(Serde(&lines)),
         labels => Value::from(Serde(&labels)),
         plots => Value::from(Serde(&plots)),
         categories => Value::from(Serde(&categories)),
         shown => Value::from(Serde(pair.map(short))),
+        agreement => report.errors.as_ref().and_then(|errors| Some(errors.agreement.as_ref()?.lines())),
+        rests_on => report.errors.as_ref().and_then(|errors| errors.advice.as_ref()?.rests_on()),
         counts => pair.map(|pair| [pair.changes.better.len(), pair.changes.worse.len(), pair.changes.stayed_wrong.len()]),
         hash => report.hash.chars().take(12).collect::<String>(),
     })
@@ -74,7 +79,7 @@ fn plot(report: &Report, key: &str, title: String) -> Plot {
         let y = 18.0 + 28.0 * bars.len() as f64;
         let interval =
             estimate.interval.unwrap_or(super::super::Interval { low: estimate.value, high: estimate.value });
-        let label = format!("{} % ({} to {})", percent(estimate.value), percent(interval.low), percent(interval.high));
+        let label = Cell::of(estimate).to_string();
         bars.push(Bar {
             name: system.name.clone(),
             tuned: system.tuned,

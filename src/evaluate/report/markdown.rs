@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Change, Estimate, Figures, Report, Turned, p_text, percent};
+use super::{Cell, Change, Report, Turned, lines, p_text};
 
 /// Rows of each list that are shown.
 const SHOWN: usize = 10;
@@ -75,32 +75,14 @@ fn heads(report: &Report, first: &str) -> Vec<String> {
     std::iter::once(first.to_owned()).chain(report.systems.iter().map(|system| one_line(&system.name))).collect()
 }
 
-/// The figures, one row a metric.
+/// The figures, one row a figure.
 fn figures(report: &Report) -> Vec<Vec<String>> {
-    let mut rows = Vec::new();
-    for metric in &report.metrics {
-        let mut row = vec![metric.label()];
-        row.extend(
-            report.systems.iter().map(|system| system.scores.get(&metric.key).map_or_else(String::new, estimate)),
-        );
-        rows.push(row);
-    }
-    let mut more = |name: &str, of: &dyn Fn(&Figures) -> Option<String>| {
-        let cells: Vec<Option<String>> = report.systems.iter().map(of).collect();
-        if cells.iter().any(Option::is_some) {
-            let mut row = vec![name.to_owned()];
-            row.extend(cells.into_iter().map(Option::unwrap_or_default));
-            rows.push(row);
-        }
-    };
-    more("perplexity on right answers", &|f| f.perplexity.map(|p| format!("{p:.3}")));
-    more("bits a byte", &|f| f.bits_per_byte.map(|b| format!("{b:.3}")));
-    more("tokens an answer", &|f| f.tokens.map(|n| format!("{n:.1}")));
-    more("answers cut", &|f| Some(format!("{} %", percent(f.cut))));
-    more("tokens a second", &|f| f.tokens_per_s.map(|n| format!("{n:.0}")));
-    more("seconds an answer", &|f| f.seconds.map(|n| format!("{n:.2}")));
-    more("price of 1,000 answers", &|f| f.cost_per_1000.map(|n| format!("{n:.4}")));
-    rows
+    let text = |cell: Option<Cell>| cell.map_or_else(String::new, |cell| cell.to_string());
+    report
+        .lines()
+        .into_iter()
+        .map(|line| std::iter::once(line.label).chain(line.cells.into_iter().map(text)).collect())
+        .collect()
 }
 
 fn categories(out: &mut String, report: &Report) {
@@ -118,7 +100,7 @@ fn categories(out: &mut String, report: &Report) {
                 let mut row = vec![one_line(name)];
                 row.extend(report.systems.iter().map(|system| {
                     let found = system.categories.get(*name).and_then(|scores| scores.get(&metric.key));
-                    found.map_or_else(String::new, |e| format!("{} of {}", estimate(e), e.rows))
+                    found.map_or_else(String::new, |e| format!("{} of {}", Cell::of(e), e.rows))
                 }));
                 row
             })
@@ -137,8 +119,7 @@ fn differences(out: &mut String, report: &Report) {
             .filter_map(|pair| {
                 let found = pair.differences.get(&metric.key)?;
                 let points = |share: f64| format!("{:+.1}", 100.0 * share);
-                let interval =
-                    found.interval.map_or_else(String::new, |i| format!("{} to {}", points(i.low), points(i.high)));
+                let interval = lines::points(found.interval);
                 let holm = pair.holm.get(&metric.key).copied().map_or_else(String::new, p_text);
                 let pair = format!("{} → {}", one_line(&pair.first), one_line(&pair.second));
                 Some(vec![pair, points(found.difference), interval, found.p.map_or_else(String::new, p_text), holm])
@@ -158,20 +139,27 @@ fn errors(out: &mut String, report: &Report) {
         .iter()
         .map(|change| {
             let counts = [change.before, change.after, change.fixed.len(), change.new.len(), change.stayed.len()];
-            std::iter::once(one_line(&change.category)).chain(counts.map(|count| count.to_string())).collect()
+            let named = [one_line(&change.category), change.cause.name().to_owned()];
+            named.into_iter().chain(counts.map(|count| count.to_string())).collect()
         })
         .collect();
-    table(out, &["error", "before", "after", "fixed", "new", "stayed"].map(str::to_owned), &rows);
+    table(out, &["error", "cause", "before", "after", "fixed", "new", "stayed"].map(str::to_owned), &rows);
+    if let Some(agreement) = &errors.agreement {
+        let _ = writeln!(
+            out,
+            "\nMarks on which several of {} spoke: {}.",
+            one_line(&agreement.people.join(", ")),
+            agreement.items
+        );
+        for line in agreement.lines() {
+            let _ = writeln!(out, "\n- {}", one_line(&line));
+        }
+    }
     if let Some(advice) = &errors.advice {
         let _ = writeln!(out, "\n{}", one_line(&advice.why));
-    }
-}
-
-fn estimate(estimate: &Estimate) -> String {
-    let value = percent(estimate.value);
-    match estimate.interval {
-        Some(interval) => format!("{value} % ({} to {})", percent(interval.low), percent(interval.high)),
-        None => format!("{value} %"),
+        if let Some(records) = advice.rests_on() {
+            let _ = writeln!(out, "\n{}", one_line(&records));
+        }
     }
 }
 

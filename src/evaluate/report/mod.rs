@@ -5,26 +5,31 @@
 //! column of numbers with a name.
 //!
 //! - [`build`]: the figures.
-//! - [`markdown`], [`html`]: the same as a page; a terminal's table is the command line's.
+//! - [`lines`]: the figures, row by row, as every page and the terminal's table show them.
+//! - [`markdown`], [`html`]: the report as a page.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::agreement::Agreement;
 use super::errors::{Advice, Matrix};
-use super::interval::wilson95;
+use super::interval::{Interval, wilson95};
 use super::likelihood::Likelihood;
-use super::metrics::{Bleu, FieldF1};
 use super::significance::{Comparison, Estimate, McNemar, Resampling, holm};
 
 pub mod changes;
 pub mod html;
+pub mod lines;
 pub mod markdown;
+mod metric;
 #[cfg(test)]
 mod tests;
 mod verdict;
 
 pub use changes::{Change, Changes, Turned};
+pub use lines::{Cell, Line};
+pub use metric::{Metric, Pool, Sums};
 pub use verdict::Verdict;
 
 /// The column that says whether an answer is exactly right.
@@ -41,63 +46,6 @@ pub struct Question {
     pub asks: String,
     /// The right answer.
     pub gold: String,
-}
-
-/// What a column of scores is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Metric {
-    /// Its name in JSON: `exact`, `f1`, `rouge_l` …
-    pub key: String,
-    /// Its name for people.
-    pub name: String,
-    /// The tokens it counts: `13a`, characters, …; empty where it counts none.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub tokens: String,
-    /// How rows become one figure.
-    pub pool: Pool,
-}
-
-/// How rows become one figure.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pool {
-    /// The mean of the rows' scores.
-    #[default]
-    Mean,
-    /// BLEU of the whole corpus, from the rows' counts.
-    CorpusBleu,
-    /// F1 of all rows' fields together (micro-averaged).
-    MicroF1,
-}
-
-/// Counts of a row that a pooled metric adds up.
-pub type Sums = [u64; 10];
-
-impl Pool {
-    /// The figure, 0 to 1, of summed counts.
-    fn of(self, sums: &Sums) -> f64 {
-        match self {
-            Self::Mean => 0.0,
-            Self::CorpusBleu => Bleu::of_sums(sums) / 100.0,
-            Self::MicroF1 => FieldF1::new(sums[0], sums[1], sums[2]).f1,
-        }
-    }
-
-    fn over(self, rows: &[Sums], chosen: &[usize]) -> f64 {
-        let mut sums = Sums::default();
-        for row in chosen.iter().filter_map(|&at| rows.get(at)) {
-            sums.iter_mut().zip(row).for_each(|(sum, count)| *sum += count);
-        }
-        self.of(&sums)
-    }
-}
-
-impl Metric {
-    /// Its name with the tokens it counts.
-    #[must_use]
-    pub fn label(&self) -> String {
-        if self.tokens.is_empty() { self.name.clone() } else { format!("{} ({})", self.name, self.tokens) }
-    }
 }
 
 /// An answer.
@@ -240,6 +188,9 @@ pub struct Errors {
     pub prompted: Option<String>,
     /// Error by error and before by after.
     pub matrix: Matrix,
+    /// How far people agree who marked the same answers, over whether an answer has an error that one of them spoke of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<Agreement>,
     /// What the matrix says; none where nothing is tuned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<Advice>,
@@ -354,10 +305,17 @@ fn column(candidate: &Candidate, metric: usize, places: &[usize]) -> Vec<Option<
     places.iter().map(|&place| candidate.answers.get(place)?.as_ref()?.scores.get(metric).copied().flatten()).collect()
 }
 
+/// An interval that the resamples really spread over. Where they all came out alike, as for rows that are all 0, the bootstrap
+/// knows nothing of what another row would bring: 0 to 0 would be surer than any test set allows.
+fn spread(interval: Option<Interval>) -> Option<Interval> {
+    interval.filter(|interval| interval.high > interval.low)
+}
+
 /// The mean of a metric. For one that only says right or wrong the interval is Wilson's, which holds for few rows and for none
 /// right, too.
 fn estimate(scores: &[f64], resampling: &Resampling) -> Option<Estimate> {
     let mut estimate = resampling.mean(scores)?;
+    estimate.interval = spread(estimate.interval);
     if scores.iter().all(|&score| score <= 0.0 || score >= 1.0) {
         let right = scores.iter().filter(|&&score| score >= 1.0).count();
         estimate.interval = Some(wilson95(right, scores.len()));
@@ -381,7 +339,7 @@ fn scores_of(
         if metric.pool != Pool::Mean {
             let rows = sums(candidate, at, places);
             let found = resampling.statistic(rows.len(), |chosen| metric.pool.over(&rows, chosen))?;
-            return Some((metric.key.clone(), found));
+            return Some((metric.key.clone(), Estimate { interval: spread(found.interval), ..found }));
         }
         let scores: Vec<f64> = column(candidate, at, places).into_iter().flatten().collect();
         Some((metric.key.clone(), estimate(&scores, resampling)?))
@@ -467,6 +425,9 @@ fn pair(
         if let Ok(Some(found)) = resampling.compare_means(&one, &other) {
             differences.insert(metric.key.clone(), found);
         }
+    }
+    for found in differences.values_mut() {
+        found.interval = spread(found.interval);
     }
     Pair {
         first: first.name.clone(),

@@ -162,3 +162,63 @@ fn pages_of_nothing_are_pages() {
     assert!((texts.systems[0].bits_per_byte.unwrap() - 0.5 / std::f64::consts::LN_2).abs() < 1e-12);
     assert!(html::page(&texts).unwrap().contains("</html>"));
 }
+
+#[test]
+fn where_every_row_is_nought_no_interval_is_claimed() {
+    let metrics = [metric(EXACT, Pool::Mean), metric("bleu", Pool::CorpusBleu), metric("field_f1", Pool::MicroF1)];
+    let none_right = |name: &str, tuned| {
+        let mut one = system(name, 120, tuned, false, |_| false);
+        for given in one.answers.iter_mut().flatten() {
+            given.scores = vec![Some(0.0); 3];
+            given.sums = vec![Sums::default(), [0, 0, 0, 0, 9, 8, 7, 6, 9, 9], [0, 2, 2, 0, 0, 0, 0, 0, 0, 0]];
+        }
+        one
+    };
+    let report = build(&test_set(120), &metrics, &[none_right("base", false), none_right("a1", true)], &quick());
+    let scores = &report.systems[0].scores;
+    for key in ["bleu", "field_f1"] {
+        assert_eq!((scores[key].value, scores[key].interval), (0.0, None), "{key}");
+        assert_eq!(report.systems[0].categories["even"][key].interval, None);
+        assert_eq!(report.pairs[0].differences[key].interval, None);
+        let json = serde_json::to_value(&report).unwrap();
+        assert!(json["systems"][0]["scores"][key]["interval"].is_null(), "{json}");
+    }
+    // Of right or wrong Wilson's interval knows that the next row may be right.
+    assert!(scores[EXACT].interval.is_some_and(|interval| interval.low <= 0.0 && interval.high > 0.0));
+    let lines = report.lines();
+    assert_eq!(lines[1].cells[0].as_ref().unwrap().to_string(), "0.0 % (-)");
+    assert!(lines[0].cells[0].as_ref().unwrap().to_string().starts_with("0.0 % (0.0 to 3."), "{lines:?}");
+    for page in [markdown::page(&report), html::page(&report).unwrap()] {
+        assert!(page.contains("0.0 % (-)") && !page.contains("0.0 to 0.0") && !page.contains("+0.0 to"), "{page}");
+    }
+}
+
+#[test]
+fn the_same_figures_stand_on_every_page() {
+    let rows = 40;
+    let mut slow = system("base", rows, false, false, |at| at < 5);
+    slow.tokens_per_s = Some(12.0);
+    slow.answers[0].as_mut().unwrap().cut = true;
+    let report = build(&test_set(rows), &metrics(), &[slow, system("a1", rows, true, false, |at| at < 30)], &quick());
+    let lines = report.lines();
+    let labels: Vec<&str> = lines.iter().map(|line| line.label.as_str()).collect();
+    let shown = [
+        "exact",
+        "f1",
+        "loss (nats a token)",
+        "perplexity",
+        "bits a byte",
+        "tokens an answer",
+        "answers cut",
+        "tokens a second",
+    ];
+    assert_eq!(labels, shown);
+    assert!(lines[..2].iter().all(Line::has_intervals) && !lines[2..].iter().any(Line::has_intervals));
+    assert_eq!(lines[7].cells[1], None, "nobody measured how fast the other was");
+    let (md, html) = (markdown::page(&report), html::page(&report).unwrap());
+    for line in &lines {
+        let cell = line.cells[0].as_ref().unwrap().to_string();
+        assert!(md.contains(&format!("| {} | {cell} |", line.label)), "{md}");
+        assert!(html.contains(&format!("<tr><td>{}</td><td>{cell}</td>", line.label)), "{html}");
+    }
+}

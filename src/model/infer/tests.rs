@@ -64,6 +64,15 @@ pub fn adapter(decoder: &Decoder, seed: u64) -> Adapter {
     adapter
 }
 
+#[test]
+fn an_adapters_numbers_are_counted_without_making_it() {
+    for family in FAMILIES {
+        let decoder = decoder(family);
+        let adapter = adapter(&decoder, 1);
+        assert_eq!(adapter.config.parameters(&decoder.description), adapter.values.len(), "{family:?}");
+    }
+}
+
 const FAMILIES: [Family; 5] = [Family::Llama, Family::Qwen2, Family::Qwen3, Family::Gemma3, Family::GptNeox];
 
 fn text(seed: u32, len: usize) -> Vec<u32> {

@@ -6,7 +6,9 @@
 use rayon::prelude::*;
 
 use super::gemm::{Mat, MatMut, gemm};
+use super::pool::Pool;
 use super::simd::exponentials;
+use crate::model::matrix::Matrix;
 use crate::multiversion;
 
 /// Logits held at once, in floats (32 MiB), but never fewer than 16 rows of them.
@@ -46,23 +48,23 @@ multiversion! {
 }
 
 /// Computes each row's negative log-likelihood in nats into `losses` (unweighted), and the gradients of the weighted
-/// sum where asked. `hidden` is `[rows, width]`, `head` `[vocab, width]`; `scratch` is reused between calls.
+/// sum where asked. `hidden` is `[rows, width]`, `head` `[vocab, width]`; `scratch` and `pool` are reused between calls.
 ///
 /// # Panics
 /// When shapes disagree or a target is outside the vocabulary: a mistake of the caller.
 pub fn linear_cross_entropy(
     hidden: &[f32],
-    width: usize,
-    head: &[f32],
+    head: &Matrix,
     targets: Targets<'_>,
     losses: &mut [f32],
     mut gradients: Option<Gradients<'_>>,
     scratch: &mut Vec<f32>,
+    pool: &mut Pool,
 ) {
     let rows = targets.tokens.len();
-    let vocab = head.len() / width;
+    let (width, vocab) = (head.inputs(), head.outputs());
     assert!(hidden.len() == rows * width && losses.len() == rows && targets.weights.len() == rows, "unlike row counts");
-    let chunk = (HELD / vocab / 16 * 16).clamp(16, 256).min(rows.max(1));
+    let chunk = (HELD / vocab.max(1) / 16 * 16).clamp(16, 256).min(rows.max(1));
     if scratch.len() < chunk * vocab {
         scratch.resize(chunk * vocab, 0.0);
     }
@@ -70,7 +72,7 @@ pub fn linear_cross_entropy(
         let n = chunk.min(rows - start);
         let h = Mat::full(&hidden[start * width..(start + n) * width], n, width);
         let logits = &mut scratch[..n * vocab];
-        gemm(1.0, h, Mat::full(head, vocab, width).t(), 0.0, MatMut::full(logits, n, vocab));
+        head.forward(h, n, logits, pool);
         let keep = gradients.is_some();
         logits
             .par_chunks_mut(vocab)
@@ -79,11 +81,10 @@ pub fn linear_cross_entropy(
             .zip(&mut losses[start..start + n])
             .for_each(|(((row, &token), &weight), loss)| *loss = nll(row, token as usize, weight, keep));
         if let Some(g) = &mut gradients {
-            let logits = Mat::full(logits, n, vocab);
             let dh = &mut g.hidden[start * width..(start + n) * width];
-            gemm(1.0, logits, Mat::full(head, vocab, width), 0.0, MatMut::full(dh, n, width));
+            head.backward(logits, n, dh, pool);
             if let Some(d) = &mut g.head {
-                gemm(1.0, logits.t(), h, 1.0, MatMut::full(d, vocab, width));
+                gemm(1.0, Mat::full(logits, n, vocab).t(), h, 1.0, MatMut::full(d, vocab, width));
             }
         }
     }

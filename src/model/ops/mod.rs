@@ -11,6 +11,7 @@ pub mod elementary;
 pub mod gemm;
 pub mod linear_ce;
 pub mod norm;
+pub mod packed;
 pub mod pool;
 pub mod rotary;
 pub mod rows;

@@ -23,7 +23,7 @@ pub use super::elementary::{
 pub enum Level {
     /// What every processor of the architecture has: `SSE2` or `NEON`.
     Base,
-    /// AVX2 and FMA: 8 lanes, 16 registers.
+    /// AVX2, FMA and F16C: 8 lanes, 16 registers.
     Avx2,
     /// AVX-512 F, BW, DQ, VL: 16 lanes, 32 registers.
     Avx512,
@@ -63,7 +63,8 @@ pub fn level() -> Level {
 fn detect() -> Level {
     #[cfg(target_arch = "x86_64")]
     {
-        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let avx2 =
+            is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
         let avx512 = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
@@ -83,6 +84,8 @@ fn detect() -> Level {
 pub trait Simd: Copy {
     /// A vector of [`Simd::LANES`] numbers.
     type V: Copy;
+    /// A vector of [`Simd::LANES`] words of 32 bits that hold packed codes.
+    type I: Copy;
     /// Numbers in a vector.
     const LANES: usize;
     /// Whether [`Simd::fma`] rounds once.
@@ -122,6 +125,26 @@ pub trait Simd: Copy {
     /// # Safety
     /// They must lie within one allocation that may be written.
     unsafe fn store(p: *mut f32, v: Self::V);
+
+    /// Reads [`Simd::LANES`] words at `p`.
+    ///
+    /// # Safety
+    /// They must lie within one allocation that may be read.
+    unsafe fn load_words(p: *const u32) -> Self::I;
+    /// Bits `SHIFT..SHIFT + 4` of each word, as a number of `0..=15`.
+    fn nibble<const SHIFT: u32>(words: Self::I) -> Self::V;
+    /// Bits `24 - LEFT..32 - LEFT` of each word, as a number of `-128..=127`.
+    fn byte<const LEFT: u32>(words: Self::I) -> Self::V;
+    /// Reads [`Simd::LANES`] half-precision numbers at `p`.
+    ///
+    /// # Safety
+    /// As [`Simd::load_words`].
+    unsafe fn load_f16(p: *const u16) -> Self::V;
+    /// Reads [`Simd::LANES`] `bfloat16` numbers at `p`.
+    ///
+    /// # Safety
+    /// As [`Simd::load_words`].
+    unsafe fn load_bf16(p: *const u16) -> Self::V;
 }
 
 /// The portable level.
@@ -130,6 +153,7 @@ pub struct Base;
 
 impl Simd for Base {
     type V = [f32; 4];
+    type I = [u32; 4];
     const LANES: usize = 4;
     const FUSED: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
 
@@ -177,17 +201,44 @@ impl Simd for Base {
         // SAFETY: the caller's promise.
         unsafe { p.cast::<[f32; 4]>().write_unaligned(v) }
     }
+    #[inline(always)]
+    unsafe fn load_words(p: *const u32) -> [u32; 4] {
+        // SAFETY: the caller's promise.
+        unsafe { p.cast::<[u32; 4]>().read_unaligned() }
+    }
+    #[inline(always)]
+    fn nibble<const SHIFT: u32>(words: [u32; 4]) -> [f32; 4] {
+        words.map(|word| (word >> SHIFT & 15) as f32)
+    }
+    #[inline(always)]
+    fn byte<const LEFT: u32>(words: [u32; 4]) -> [f32; 4] {
+        words.map(|word| ((word << LEFT) as i32 >> 24) as f32)
+    }
+    #[inline(always)]
+    unsafe fn load_f16(p: *const u16) -> [f32; 4] {
+        // SAFETY: the caller's promise.
+        unsafe { p.cast::<[u16; 4]>().read_unaligned() }.map(|bits| half::f16::from_bits(bits).to_f32())
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(p: *const u16) -> [f32; 4] {
+        // SAFETY: the caller's promise.
+        unsafe { p.cast::<[u16; 4]>().read_unaligned() }.map(|bits| f32::from_bits(u32::from(bits) << 16))
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::Simd;
     use std::arch::x86_64::{
-        __m128, __m256, __m512, __mmask16, _mm_add_ps, _mm_movehl_ps, _mm_movelh_ps, _mm_storeu_ps, _mm_unpackhi_ps,
-        _mm_unpacklo_ps, _mm256_add_ps, _mm256_castps256_ps128, _mm256_extractf128_ps, _mm256_fmadd_ps,
-        _mm256_loadu_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm512_add_ps, _mm512_castps512_ps256,
-        _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_ps,
-        _mm512_storeu_ps,
+        __m128, __m256, __m256i, __m512, __m512i, __mmask16, _mm_add_ps, _mm_loadu_si128, _mm_movehl_ps, _mm_movelh_ps,
+        _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps, _mm256_add_ps, _mm256_and_si256, _mm256_castps256_ps128,
+        _mm256_castsi256_ps, _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_extractf128_ps,
+        _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps,
+        _mm256_slli_epi32, _mm256_sllv_epi32, _mm256_srai_epi32, _mm256_srlv_epi32, _mm256_storeu_ps, _mm512_add_ps,
+        _mm512_castps512_ps256, _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps,
+        _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_maskz_loadu_ps,
+        _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_ps, _mm512_slli_epi32,
+        _mm512_sllv_epi32, _mm512_srai_epi32, _mm512_srlv_epi32, _mm512_storeu_ps,
     };
 
     /// The level of AVX2 with FMA.
@@ -230,6 +281,7 @@ mod x86 {
     // SAFETY (both impls): an implementor's operations run only inside wrappers entered after `level()` named it.
     impl Simd for Avx2 {
         type V = __m256;
+        type I = __m256i;
         const LANES: usize = 8;
         const FUSED: bool = true;
 
@@ -269,10 +321,37 @@ mod x86 {
         unsafe fn store(p: *mut f32, v: __m256) {
             unsafe { _mm256_storeu_ps(p, v) }
         }
+        #[inline(always)]
+        unsafe fn load_words(p: *const u32) -> __m256i {
+            unsafe { _mm256_loadu_si256(p.cast()) }
+        }
+        #[inline(always)]
+        fn nibble<const SHIFT: u32>(words: __m256i) -> __m256 {
+            unsafe {
+                let right = _mm256_srlv_epi32(words, _mm256_set1_epi32(SHIFT as i32));
+                _mm256_cvtepi32_ps(_mm256_and_si256(right, _mm256_set1_epi32(15)))
+            }
+        }
+        #[inline(always)]
+        fn byte<const LEFT: u32>(words: __m256i) -> __m256 {
+            unsafe {
+                let left = _mm256_sllv_epi32(words, _mm256_set1_epi32(LEFT as i32));
+                _mm256_cvtepi32_ps(_mm256_srai_epi32::<24>(left))
+            }
+        }
+        #[inline(always)]
+        unsafe fn load_f16(p: *const u16) -> __m256 {
+            unsafe { _mm256_cvtph_ps(_mm_loadu_si128(p.cast())) }
+        }
+        #[inline(always)]
+        unsafe fn load_bf16(p: *const u16) -> __m256 {
+            unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast())))) }
+        }
     }
 
     impl Simd for Avx512 {
         type V = __m512;
+        type I = __m512i;
         const LANES: usize = 16;
         const FUSED: bool = true;
 
@@ -294,7 +373,8 @@ mod x86 {
         }
         #[inline(always)]
         fn sums(v: [__m512; 4]) -> [f32; 4] {
-            sums4(v.map(|v| halve8(halve16(v))))
+            // Written out: a closure would be compiled without the level's instructions.
+            sums4([halve8(halve16(v[0])), halve8(halve16(v[1])), halve8(halve16(v[2])), halve8(halve16(v[3]))])
         }
         #[inline(always)]
         unsafe fn load(p: *const f32) -> __m512 {
@@ -308,6 +388,35 @@ mod x86 {
         #[inline(always)]
         unsafe fn store(p: *mut f32, v: __m512) {
             unsafe { _mm512_storeu_ps(p, v) }
+        }
+        #[inline(always)]
+        unsafe fn load_words(p: *const u32) -> __m512i {
+            unsafe { _mm512_loadu_si512(p.cast()) }
+        }
+        #[inline(always)]
+        fn nibble<const SHIFT: u32>(words: __m512i) -> __m512 {
+            // A permutation looks at the lowest four bits of each index alone: mask and conversion in one.
+            unsafe {
+                let table = _mm512_setr_ps(
+                    0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0,
+                );
+                _mm512_permutexvar_ps(_mm512_srlv_epi32(words, _mm512_set1_epi32(SHIFT as i32)), table)
+            }
+        }
+        #[inline(always)]
+        fn byte<const LEFT: u32>(words: __m512i) -> __m512 {
+            unsafe {
+                let left = _mm512_sllv_epi32(words, _mm512_set1_epi32(LEFT as i32));
+                _mm512_cvtepi32_ps(_mm512_srai_epi32::<24>(left))
+            }
+        }
+        #[inline(always)]
+        unsafe fn load_f16(p: *const u16) -> __m512 {
+            unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(p.cast())) }
+        }
+        #[inline(always)]
+        unsafe fn load_bf16(p: *const u16) -> __m512 {
+            unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast())))) }
         }
     }
 }
@@ -346,7 +455,7 @@ macro_rules! multiversion {
                 fn avx512($($arg: $ty),*) $(-> $ret)? {
                     body::<$crate::model::ops::simd::Avx512>($($arg),*)
                 }
-                #[target_feature(enable = "avx2,fma")]
+                #[target_feature(enable = "avx2,fma,f16c")]
                 fn avx2($($arg: $ty),*) $(-> $ret)? {
                     body::<$crate::model::ops::simd::Avx2>($($arg),*)
                 }

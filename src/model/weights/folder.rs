@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use candle_core::quantized::GgmlDType;
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value};
 
-use super::{Facts, SourceError, fingerprint, map, values};
+use super::{Facts, SourceError, fingerprint, map, quants, values};
 use crate::model::description::{Description, Slot};
 use crate::model::families::{self, Specials};
+use crate::model::ops::packed::{Code, Panels};
 use crate::model::tokenizer::json::Outline;
 use crate::model::tokenizer::{self, Tokenizer, TokenizerError};
 
@@ -101,9 +103,32 @@ impl Folder {
         self.tensors.get(name).map(|tensor| tensor.shape.clone())
     }
 
+    /// Bytes of memory that all tensors take once they are read.
+    pub(super) fn memory(&self) -> u64 {
+        let kind = |kind| match kind {
+            Dtype::BF16 => GgmlDType::BF16,
+            Dtype::F16 => GgmlDType::F16,
+            _ => GgmlDType::F32,
+        };
+        self.tensors.values().map(|tensor| quants::memory(kind(tensor.kind), &tensor.shape)).sum()
+    }
+
     pub(super) fn tokenizer(&self) -> Result<Tokenizer, TokenizerError> {
         let failed = |e: SourceError| TokenizerError(e.to_string());
         tokenizer::json::tokenizer(&bytes(&self.path.join("tokenizer.json"), LARGEST_TOKENIZER).map_err(failed)?)
+    }
+
+    /// Reads a matrix of half-precision numbers as it is stored; `None` where it is stored as something else.
+    pub(super) fn packed(&self, name: &str) -> Result<Option<Panels>, String> {
+        let tensor = self.tensors.get(name).ok_or_else(|| "is missing".to_owned())?;
+        let shard = self.shards.get(tensor.shard).ok_or_else(|| "is in no shard".to_owned())?;
+        let bytes = shard.get(tensor.bytes.clone()).ok_or_else(|| "lies outside its file".to_owned())?;
+        let &[outputs, inputs] = tensor.shape.as_slice() else { return Ok(None) };
+        match tensor.kind {
+            Dtype::BF16 => quants::halves(bytes, Code::Bf16, outputs, inputs, &|row| row),
+            Dtype::F16 => quants::halves(bytes, Code::F16, outputs, inputs, &|row| row),
+            _ => Ok(None),
+        }
     }
 
     /// Reads a tensor, norm weights as the factors they stand for.

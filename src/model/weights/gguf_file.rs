@@ -7,9 +7,10 @@ use memmap2::Mmap;
 use rayon::prelude::*;
 
 use super::gguf::Header;
-use super::{Facts, SourceError, fingerprint, map, values};
+use super::{Facts, SourceError, fingerprint, map, quants, values};
 use crate::model::description::{Description, Linear, Slot};
 use crate::model::families;
+use crate::model::ops::packed::Panels;
 use crate::model::tokenizer::{self, Tokenizer, TokenizerError};
 
 pub(super) struct GgufFile {
@@ -68,8 +69,25 @@ impl GgufFile {
         self.header.tensor(name).map(|info| info.shape.clone())
     }
 
+    /// Bytes of memory that all tensors take once they are read.
+    pub(super) fn memory(&self) -> u64 {
+        self.header.tensors().map(|(_, info)| quants::memory(info.kind, &info.shape)).sum()
+    }
+
     pub(super) fn tokenizer(&self) -> Result<Tokenizer, TokenizerError> {
         tokenizer::gguf::tokenizer(&self.header, &self.map)
+    }
+
+    /// Reads a matrix in Hugging Face's layout, packed as it is stored; `None` where it can only be had as `f32`.
+    pub(super) fn packed(&self, name: &str, slot: Slot, description: &Description) -> Result<Option<Panels>, String> {
+        let info = self.header.tensor(name).ok_or_else(|| "is missing".to_owned())?;
+        let &[outputs, inputs] = info.shape.as_slice() else { return Ok(None) };
+        let bytes = self.map.get(info.bytes.clone()).ok_or_else(|| "lies outside its file".to_owned())?;
+        let turned = matches!(slot, Slot::Weight(_, Linear::Query | Linear::Key));
+        let head_dim = description.head_dim;
+        let paired = (turned && families::gguf_permutes(description.family)).then_some(head_dim);
+        let order = |row: usize| paired.map_or(row, |head_dim| paired_row(row, head_dim));
+        quants::packed(bytes, info.kind, outputs, inputs, &order)
     }
 
     /// Reads a tensor in Hugging Face's layout.
@@ -89,6 +107,13 @@ impl GgufFile {
         let width = if matches!(slot, Slot::Weight(..)) { description.hidden } else { 1 };
         Ok(half_split(&values, description.head_dim, width))
     }
+}
+
+/// For a row of a tensor in halves the row of the file, whose pairs lie side by side within each head.
+fn paired_row(row: usize, head_dim: usize) -> usize {
+    let (head, at) = (row / head_dim, row % head_dim);
+    let half = head_dim / 2;
+    head * head_dim + if at < half { 2 * at } else { 2 * (at - half) + 1 }
 }
 
 /// Turns rows whose pairs lie side by side (`x0 y0 x1 y1 …` within each head) into halves (`x0 x1 … y0 y1 …`).
@@ -119,6 +144,8 @@ mod tests {
         let expected = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5];
         let expected: Vec<f32> = expected.iter().copied().chain(expected.iter().map(|x| x + 10.0)).collect();
         assert_eq!(half_split(&stored, 4, 2), expected);
+        let rows: Vec<&[f32]> = (0..8).map(|row| &stored[2 * paired_row(row, 4)..][..2]).collect();
+        assert_eq!(rows.concat(), expected);
         assert_eq!(half_split(&[0.0, 2.0, 1.0, 3.0], 4, 1), [0.0, 1.0, 2.0, 3.0]);
     }
 }

@@ -13,21 +13,10 @@ use std::time::Duration;
 use hf_hub::progress::{DownloadEvent, FileStatus, ProgressEvent, ProgressHandler};
 use hf_hub::{HFClient, HFError, split_id};
 
-use super::SourceError;
+use super::{SMALL_FILES, SourceError};
 
 /// Longest wait for the Hub's first answer. A slow line needs seconds, a missing one is known sooner.
 const FIRST_ANSWER: Duration = Duration::from_secs(15);
-
-/// Files besides the weights, where a model has them.
-const SMALL_FILES: [&str; 7] = [
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-    "chat_template.json",
-];
 
 /// How far a download is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,6 +8,7 @@ mod folder;
 pub mod gguf;
 mod gguf_file;
 pub mod hub;
+mod quants;
 mod values;
 
 use std::fs::File;
@@ -18,9 +19,22 @@ use memmap2::Mmap;
 
 use super::description::{Description, Slot};
 use super::families;
+use super::matrix::Matrix;
 use super::tokenizer::{Tokenizer, TokenizerError};
 use folder::Folder;
 use gguf_file::GgufFile;
+
+/// Files beside the weights of a Hugging Face folder that decide what is read and written, where a model has them. New ones go to
+/// the end: fingerprints are taken in this order.
+pub const SMALL_FILES: [&str; 7] = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "chat_template.json",
+];
 
 /// Why a tensor could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +51,14 @@ pub trait TensorSource {
     /// # Errors
     /// When the tensor is missing, has another shape, or cannot be read.
     fn tensor(&self, slot: Slot, shape: &[usize]) -> Result<Vec<f32>, TensorError>;
+
+    /// Reads the matrix in `slot`, packed as it is stored where that can be computed with.
+    ///
+    /// # Errors
+    /// As [`TensorSource::tensor`].
+    fn matrix(&self, slot: Slot, shape: [usize; 2]) -> Result<Matrix, TensorError> {
+        Ok(Matrix::plain(self.tensor(slot, &shape)?, shape[1]))
+    }
 
     /// Whether the checkpoint has a tensor in `slot`.
     fn has(&self, slot: Slot) -> bool;
@@ -237,6 +259,15 @@ impl Source {
         self.facts.description.parameters()
     }
 
+    /// Bytes of memory that the weights take once they are read: as `f32`, or packed as they are stored.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        match &self.store {
+            Store::Gguf(file) => file.memory(),
+            Store::Folder(folder) => folder.memory(),
+        }
+    }
+
     /// Size of the weight files in bytes.
     #[must_use]
     pub fn file_bytes(&self) -> u64 {
@@ -244,25 +275,43 @@ impl Source {
     }
 }
 
-impl TensorSource for Source {
-    fn tensor(&self, slot: Slot, shape: &[usize]) -> Result<Vec<f32>, TensorError> {
-        let description = self.description();
+impl Source {
+    /// Finds the tensor in `slot`, which must have exactly `shape`, and reads it.
+    fn read<T>(
+        &self,
+        slot: Slot,
+        shape: &[usize],
+        read: impl FnOnce(Slot, &str) -> Result<T, String>,
+    ) -> Result<T, TensorError> {
         // A tied head is the embedding table, even where a checkpoint carries a second copy of it.
-        let slot = if slot == Slot::Head && description.tied { Slot::Embedding } else { slot };
+        let slot = if slot == Slot::Head && self.description().tied { Slot::Embedding } else { slot };
         let name = self.name_of(slot);
         let failed = |reason: String| TensorError(format!("{}: tensor {name} {reason}", self.path.display()));
         match self.shape_of(&name) {
-            None => return Err(failed("is missing".to_owned())),
-            Some(found) if found != shape => {
-                return Err(failed(format!("has shape {found:?} where {shape:?} is wanted")));
-            }
-            Some(_) => {}
+            None => Err(failed("is missing".to_owned())),
+            Some(found) if found != shape => Err(failed(format!("has shape {found:?} where {shape:?} is wanted"))),
+            Some(_) => read(slot, &name).map_err(failed),
         }
-        match &self.store {
-            Store::Gguf(file) => file.read(&name, slot, description),
-            Store::Folder(folder) => folder.read(&name, slot, description),
+    }
+}
+
+impl TensorSource for Source {
+    fn tensor(&self, slot: Slot, shape: &[usize]) -> Result<Vec<f32>, TensorError> {
+        self.read(slot, shape, |slot, name| match &self.store {
+            Store::Gguf(file) => file.read(name, slot, self.description()),
+            Store::Folder(folder) => folder.read(name, slot, self.description()),
+        })
+    }
+
+    fn matrix(&self, slot: Slot, shape: [usize; 2]) -> Result<Matrix, TensorError> {
+        let packed = self.read(slot, &shape, |slot, name| match &self.store {
+            Store::Gguf(file) => file.packed(name, slot, self.description()),
+            Store::Folder(folder) => folder.packed(name),
+        })?;
+        match packed {
+            Some(panels) => Ok(panels.into()),
+            None => Ok(Matrix::plain(self.tensor(slot, &shape)?, shape[1])),
         }
-        .map_err(failed)
     }
 
     fn has(&self, slot: Slot) -> bool {
