@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::super::context::{ActionError, Context};
-use super::score::question;
+use super::score::{is_unread, question};
 use super::{System, errors, is_asked};
-use crate::evaluate::errors::{Correction, Mark};
+use crate::evaluate::errors::Mark;
 use crate::evaluate::report::Question;
 use crate::prompt::Record;
 use crate::store::{Store, StoredSystem, TestSet};
@@ -189,19 +189,8 @@ pub fn row(context: &Context, store: &Store, test: i64, place: usize, systems: &
         }
         let given = store.generation(test, system.id, place)?;
         let said: Vec<_> = store.marks(test, system.id)?.into_iter().filter(|mark| mark.place == place).collect();
-        let corrections: Vec<Correction> = said
-            .iter()
-            .map(|mark| Correction {
-                record: record.id.clone(),
-                system: system.name.clone(),
-                category: mark.category.clone(),
-                present: mark.present,
-            })
-            .collect();
-        let found = given.as_ref().map_or_else(Vec::new, |given| {
-            let corrections: Vec<&Correction> = corrections.iter().collect();
-            catalogue.mark_corrected(&given.answer, &right, &row.asks, &corrections)
-        });
+        let read = given.as_ref().filter(|given| !is_unread(given));
+        let found = read.map_or_else(Vec::new, |given| errors::found(&catalogue, &record, &given.answer, said.iter()));
         let own = said.into_iter().filter(|mark| mark.author == store.author());
         answers.push(Answered {
             system: system.id,

@@ -106,7 +106,7 @@ fn said(store: &Store, measured: &Measured) -> Result<Said, ActionError> {
 }
 
 /// The errors of an answer by the rules and by what of it was `said`.
-fn found<'m>(
+pub(super) fn found<'m>(
     catalogue: &Catalogue,
     record: &Record,
     answer: &str,
