@@ -26,6 +26,12 @@ pub fn run(
     runs: usize,
     tell: &mut dyn FnMut(hub::Progress),
 ) -> Result<Benched, ActionError> {
+    if batch == 0 || length < 2 {
+        let why = format!(
+            "a batch of {batch} rows of {length} tokens trains nothing: give a row or more of two tokens or more"
+        );
+        return Err(ActionError::Refused(why));
+    }
     let (opened, ..) = context.open(tell)?;
     let decoder = opened.load()?;
     let config = Settings::default().lora(&decoder.description)?;
@@ -35,7 +41,7 @@ pub fn run(
     let identity = opened.source.identity().to_owned();
     let kept = saved::file().map(|file| {
         let saved = Saved { machine: saved::machine_name(), identity, measured: measured.clone() };
-        saved::save(&file, saved)
+        saved::save(&file, &saved)
     });
     Ok(Benched { measured, kept: kept.and_then(Result::err).map(|error| error.to_string()) })
 }

@@ -14,7 +14,7 @@ pub struct Known {
     pub entry: Entry,
     /// Whether togi runs it as the Hub has it.
     pub runs: bool,
-    /// Bytes of its weights in f32.
+    /// Bytes of its weights in f32; those that are stored in fewer bits take fewer.
     pub bytes: u64,
     /// Whether these fit the memory that is free; absent where the system does not say what is.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -91,10 +91,11 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Seconds that `flops` of training take at the measured rate.
+    /// Seconds that `flops` of training take at the median rate that was measured.
     #[must_use]
     pub fn seconds(&self, flops: f64) -> f64 {
-        flops / (self.train.fraction * self.machine.gemm_gflops * 1e9)
+        let usual = self.train.median_tokens_per_s / self.train.tokens_per_s;
+        flops / (self.train.fraction * usual * self.machine.gemm_gflops * 1e9)
     }
 }
 
@@ -229,6 +230,7 @@ impl Bench<'_> {
             let seconds = Seconds { forward, head, backward, attention, optimizer, all };
             each.push((seconds, Allocations::so_far().since(before)));
         });
+        each.remove(0); // the one that is not counted
         let last = each.last().map(|(_, allocations)| *allocations).unwrap_or_default();
         each.sort_by(|(a, _), (b, _)| a.all.total_cmp(&b.all));
         let tokens = (batch * length) as f64;
@@ -316,4 +318,42 @@ struct Training {
     supervised_per_s: f64,
     phases: Seconds,
     allocations: Option<Allocations>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A measurement at `speed` tokens a second.
+    pub(super) fn measured(speed: f64) -> Measured {
+        let rate = Rate {
+            tokens_per_s: 2.0 * speed,
+            median_tokens_per_s: speed,
+            fraction: 0.5,
+            work_per_token: 1e9,
+            peak_mib: 1,
+        };
+        Measured {
+            machine: Machine { threads: 2, gemm_gflops: 4.0 * speed, read_gb_s: 1.0 },
+            model: "m".into(),
+            weight_bytes: 1,
+            batch: 4,
+            length: 256,
+            train: rate.clone(),
+            supervised_per_s: speed,
+            phases: Seconds::default(),
+            allocations: None,
+            prompt: rate.clone(),
+            decode: rate.clone(),
+            pair: rate.clone(),
+            batched: rate,
+        }
+    }
+
+    #[test]
+    fn a_plan_takes_as_long_as_its_tokens_at_the_median_rate() {
+        // The batch that was measured does 1e9 operations a token: 300 tokens at 100 tokens a second.
+        let seconds = measured(100.0).seconds(300.0 * 1e9);
+        assert!((seconds - 3.0).abs() < 1e-9, "{seconds}");
+    }
 }

@@ -32,7 +32,9 @@ impl Models {
         let head = ["model", "size", "template", "gated", "runs", "fits", "licence"].map(str::to_owned).to_vec();
         let rows = models.iter().map(row);
         output::print(&output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()))?;
-        say!("runs: togi runs it as the Hub has it. fits: its weights in f32 fit the memory that is free now.");
+        say!(
+            "runs: togi runs it as the Hub has it. fits: its weights, in f32 at most, fit the memory that is free now."
+        );
         say!("Any other model of these families opens as well; --json has notes.");
         Ok(ExitCode::SUCCESS)
     }

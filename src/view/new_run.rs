@@ -129,7 +129,7 @@ fn foot(app: &App, cells: u16, theme: &Theme) -> Vec<Line<'static>> {
         Some(at) => {
             let model = at.checked_sub(1).and_then(|at| form.models.get(at));
             model.map(|model| model.note.clone()).filter(|note| !note.is_empty()).unwrap_or_else(|| {
-                "fits: its weights in f32 fit the memory that is free now; training wants more, and is checked before it starts.".into()
+                "fits: its weights, in f32 at most, fit the memory that is free now; training wants more, and is checked before it starts.".into()
             })
         }
         None => form.setting().map_or_else(

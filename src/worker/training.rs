@@ -137,7 +137,7 @@ pub fn check(
     }
     let window = settings.max_length;
     let (train, found, mut dropped) = fit(train, first, window, settings.too_long)?;
-    let (valid, _, dropped_valid) = if valid.is_empty() {
+    let (valid, found_valid, dropped_valid) = if valid.is_empty() {
         (valid, Preflight::default(), Vec::new())
     } else {
         let found = look(&valid, window);
@@ -150,7 +150,10 @@ pub fn check(
     let needs_bytes = estimate(opened, &settings);
     let free_bytes = available_bytes();
     let evaluate_every = Plan::count_between(&settings, rows);
-    let flops = work(opened, &settings, &train, steps, (steps / evaluate_every.max(1)) * valid.len() as u64)?;
+    // The loss is looked at before the first step and after the last one, too.
+    let evaluations = 1 + steps / evaluate_every.max(1) + u64::from(!steps.is_multiple_of(evaluate_every.max(1)));
+    let evaluated = evaluations * count_rows(&valid, &found_valid, window) as u64;
+    let flops = work(opened, &settings, &train, (steps, rows), evaluated)?;
     if let Some(free) = free_bytes.filter(|&free| free < needs_bytes) {
         return Err(TrainingError::Refused(format!(
             "this plan needs about {:.1} GiB and {:.1} GiB are free; lower train.pass_tokens, set \
@@ -288,12 +291,13 @@ fn estimate(opened: &Opened, settings: &Settings) -> u64 {
 /// Rows that a plan's work is counted on.
 const SAMPLE: usize = 128;
 
-/// Floating-point operations of `steps` steps and of the losses of `evaluated` more rows, counted on the first packs.
+/// Floating-point operations of `steps` steps over `all` rows and of the losses of `evaluated` more, counted on the first packs.
+/// Answers that are sampled on the way are not counted.
 fn work(
     opened: &Opened,
     settings: &Settings,
     records: &[Record],
-    steps: u64,
+    (steps, all): (u64, usize),
     evaluated: u64,
 ) -> Result<f64, TrainingError> {
     let d = opened.source.description();
@@ -315,8 +319,9 @@ fn work(
     };
     let one = found.flops(d, trained, settings.checkpointing);
     let per_row = 1.0 / rows.len().max(1) as f64;
-    let whole_steps = steps as f64 * batch as f64 * per_row;
-    Ok(one * whole_steps + found.forward_flops(d, trained) * evaluated as f64 * per_row)
+    // The last batch of an epoch is what is left.
+    let trained_rows = steps as f64 * all as f64 / all.div_ceil(batch).max(1) as f64;
+    Ok(one * trained_rows * per_row + found.forward_flops(d, trained) * evaluated as f64 * per_row)
 }
 
 /// Carries out a training job, from its beginning or from its newest checkpoint.

@@ -135,6 +135,8 @@ pub struct Evaluate {
     test: Option<i64>,
     /// A test set to go to as soon as it is there.
     wanted: Option<i64>,
+    /// The evaluation that was begun here and is not listed yet.
+    begun: Option<String>,
     chosen: BTreeMap<i64, Vec<i64>>,
     pair: Option<(String, String)>,
     marks: marks::Marks,
@@ -333,6 +335,7 @@ impl App {
                 match result {
                     Ok((name, test)) => {
                         evaluate.wanted = Some(test);
+                        evaluate.begun = Some(name.clone());
                         self.note(format!("evaluation {name} has begun; it goes on when togi is left"), now);
                     }
                     Err(why) => self.trouble(why, now),
@@ -345,8 +348,13 @@ impl App {
 
     /// The evaluations; one that has ended meanwhile is told of.
     fn jobs(&mut self, jobs: Vec<Job>, now: Duration) -> bool {
-        let was = |name: &str| self.evaluate.jobs.iter().any(|job| job.name == name && job.is_live());
+        let begun = self.evaluate.begun.take();
+        let was = |name: &str| {
+            begun.as_deref() == Some(name) || self.evaluate.jobs.iter().any(|job| job.name == name && job.is_live())
+        };
         let ended: Vec<Job> = jobs.iter().filter(|job| !job.is_live() && was(&job.name)).cloned().collect();
+        // Until it is listed, what was begun here is not forgotten: it may be over before it is ever seen to run.
+        self.evaluate.begun = begun.filter(|name| jobs.iter().all(|job| job.name != *name));
         self.evaluate.jobs = jobs;
         for job in &ended {
             let words = format!("evaluation {} {}: {}", job.name, job.word(), job.reason);

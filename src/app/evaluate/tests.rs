@@ -141,6 +141,20 @@ fn while_answers_come_reports_leave_the_machine_time() {
 }
 
 #[test]
+fn an_evaluation_that_is_over_before_it_was_seen_to_run_is_told_all_the_same() {
+    let (mut hand, _) = Hand::new(Vec::new());
+    hand.take(Msg::Started(Ok(("a1".into(), 1))));
+    hand.take(Msg::Jobs(Vec::new()));
+    let over = Job { name: "a1".into(), state: "finished".into(), reason: "all is answered".into(), ..Job::default() };
+    hand.take(Msg::Jobs(vec![over.clone()]));
+    assert!(hand.notes().contains("evaluation a1 finished: all is answered"), "{}", hand.notes());
+    hand.now += Duration::from_mins(1);
+    hand.app.update(AppMsg::Wake, hand.now);
+    hand.take(Msg::Jobs(vec![over]));
+    assert!(!hand.notes().contains("all is answered"), "once: {}", hand.notes());
+}
+
+#[test]
 fn who_is_compared_and_on_what_is_chosen() {
     let (mut hand, _) = Hand::new(vec![test(1, &[10, 10, 3]), test(2, &[10, 10])]);
     assert_eq!(hand.app.evaluate.test().unwrap().id, 2, "the newest");

@@ -158,6 +158,10 @@ fn use_all(path: &Path) -> Result<(), String> {
     for (slot, shape) in families::slots(source.description()) {
         let values = source.tensor(slot, &shape).map_err(|e| words(e.to_string()))?;
         assert_eq!(values.len(), shape.iter().product::<usize>());
+        if let &[outputs, inputs] = shape.as_slice() {
+            let matrix = source.matrix(slot, [outputs, inputs]).map_err(|e| words(e.to_string()))?;
+            assert_eq!((matrix.outputs(), matrix.inputs()), (outputs, inputs));
+        }
     }
     let tokenizer = source.tokenizer().map_err(|e| words(e.to_string()))?;
     let encoded = tokenizer.encode("ab <s> 研\n").map_err(|e| words(e.to_string()))?;

@@ -12,7 +12,7 @@ use crate::model::ops::packed::{BLOCK, Code, Panels, Unpacked};
 #[must_use]
 pub fn memory(kind: GgmlDType, shape: &[usize]) -> u64 {
     let count = shape.iter().product::<usize>() as u64;
-    let &[_, inputs] = shape else { return count * 4 };
+    let &[outputs, inputs] = shape else { return count * 4 };
     // Codes, and two numbers for every 32 weights: half precision where the block has one scale, `f32` where it is a
     // super-block's.
     let bits = match kind {
@@ -23,7 +23,9 @@ pub fn memory(kind: GgmlDType, shape: &[usize]) -> u64 {
         GgmlDType::BF16 | GgmlDType::F16 => 16,
         _ => 32,
     };
-    if inputs.is_multiple_of(BLOCK) { count * bits / 8 } else { count * 4 }
+    // Panels are as wide as four of sixteen outputs.
+    let padded = (outputs.next_multiple_of(64) as u64).saturating_mul(inputs as u64);
+    if inputs.is_multiple_of(BLOCK) && bits < 32 { padded.saturating_mul(bits) / 8 } else { count * 4 }
 }
 
 /// Packs a GGML matrix; output `i` is the file's row `order(i)`. `None` for kinds and widths that are not packed.
