@@ -5,6 +5,7 @@
 pub mod catalogue;
 pub mod decoder;
 pub mod description;
+pub mod device;
 pub mod families;
 pub mod generate;
 pub mod infer;

@@ -3,10 +3,13 @@
 //! [`check`] looks at everything that can be checked before step 0, [`Checked::freeze`] freezes plan and records in a job; [`run`]
 //! reads nothing but that job and the model it names, now or after a kill.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::job::{Control, Job, JobError, Kind as JobKind, Outcome};
 use crate::model::decoder::Decoder;
+use crate::model::device::Device;
+use crate::model::device::choose::{Wish, choose};
 use crate::model::weights::TensorError;
 use crate::prompt::{Kind, Mode, Preflight, Prompt, Record, RenderError, preflight};
 use crate::train::batch::{Packed, Row, micro_batches};
@@ -356,7 +359,11 @@ pub fn run(
         };
         samples.retain(|record| !matches!(record.kind, Kind::Text { .. }));
         samples.truncate(plan.settings.samples);
+        let found = device(&plan.settings, watch)?;
         let mut trainer = Trainer::new(&plan, &hold, control.clone(), decoder, data, resume)?;
+        if let Some(device) = found {
+            trainer = trainer.on(device, plan.settings.precision.kind())?;
+        }
         let mut sampler = |decoder: &Decoder, adapter: Option<&super::Adapter>| {
             let answering = Answering { opened: &opened, decoder };
             let limits = Limits { max_tokens: 96, ..Limits::default() };
@@ -380,6 +387,29 @@ pub fn run(
             Err(error)
         }
     }
+}
+
+/// The device that a run is to use, `None` for the processor; whoever watches is told.
+fn device(
+    settings: &Settings,
+    watch: &mut (dyn FnMut(Event<'_>) + Send),
+) -> Result<Option<Arc<dyn Device>>, TrainingError> {
+    let wish = match (settings.method, settings.device) {
+        (Method::Full, Wish::Auto) => Wish::Cpu,
+        (_, wish) => wish,
+    };
+    let found = choose(wish, kernels().as_deref()).map_err(TrainError::from)?;
+    // Whoever has no GPU and asked for none knows.
+    if found.device.is_some() || cfg!(feature = "cuda") && settings.device != Wish::Cpu {
+        watch(Event::Note(&found.words));
+    }
+    Ok(found.device)
+}
+
+/// Where compiled kernels are kept.
+#[must_use]
+pub fn kernels() -> Option<PathBuf> {
+    Some(directories::ProjectDirs::from("", "", "togi")?.cache_dir().join("kernels"))
 }
 
 /// Records as rows of the trainer: a pair or chat is one row, a text one for each window.

@@ -9,6 +9,7 @@
 
 use std::fmt;
 
+pub mod choose;
 pub mod ops;
 
 /// The first byte of a stretch of a device's memory.
