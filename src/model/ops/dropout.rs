@@ -41,7 +41,8 @@ impl Dropout {
         });
     }
 
-    fn parts(self) -> ([u32; 2], u32, f32) {
+    /// The key of the hash, the value from which on an element is kept, and the factor of what is kept.
+    pub(crate) fn parts(self) -> ([u32; 2], u32, f32) {
         let threshold = (f64::from(self.probability) * 4_294_967_296.0).min(4_294_967_295.0) as u32;
         ([self.key as u32, (self.key >> 32) as u32], threshold, 1.0 / (1.0 - self.probability))
     }
