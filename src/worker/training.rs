@@ -3,13 +3,10 @@
 //! [`check`] looks at everything that can be checked before step 0, [`Checked::freeze`] freezes plan and records in a job; [`run`]
 //! reads nothing but that job and the model it names, now or after a kill.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use crate::job::{Control, Job, JobError, Kind as JobKind, Outcome};
 use crate::model::decoder::Decoder;
-use crate::model::device::Device;
-use crate::model::device::choose::{Wish, choose};
 use crate::model::weights::TensorError;
 use crate::prompt::{Kind, Mode, Preflight, Prompt, Record, RenderError, preflight};
 use crate::train::batch::{Packed, Row, micro_batches};
@@ -20,6 +17,7 @@ use crate::train::trainer::{Data, Event, TrainError, Trainer, chosen};
 use crate::train::work::{Trained, Work};
 
 use super::answers::{Answering, Limits};
+use super::device::{self, Needs, Unfit};
 use super::model::{ModelError, Opened, available_bytes, gib};
 
 /// Longest window that is chosen without being asked for, in tokens.
@@ -34,6 +32,8 @@ pub enum TrainingError {
     Job(#[from] JobError),
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     #[error(transparent)]
     Train(#[from] TrainError),
     #[error(transparent)]
@@ -66,6 +66,9 @@ pub struct Facts {
     /// Estimated peak memory in bytes, and what is free.
     pub needs_bytes: u64,
     pub free_bytes: Option<u64>,
+    /// The same of the device, where one is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Needs>,
     /// Floating-point operations of all steps and evaluations, counted on the first rows.
     #[serde(default)]
     pub flops: f64,
@@ -165,6 +168,13 @@ pub fn check(
             gib(free)
         )));
     }
+    let device = match device::find(&settings).map_err(TrainError::from)?.device {
+        Some(device) => {
+            let share = found.supervised as f64 / found.tokens.max(1) as f64;
+            Some(device::fit(&device, opened.source.description(), &settings, share)?)
+        }
+        None => None,
+    };
     let plan = Plan { base, settings, steps, evaluate_every, threads, prompt };
     let facts = Facts {
         rows,
@@ -176,6 +186,7 @@ pub fn check(
         steps,
         needs_bytes,
         free_bytes,
+        device,
         flops,
         seconds: None,
     };
@@ -359,9 +370,13 @@ pub fn run(
         };
         samples.retain(|record| !matches!(record.kind, Kind::Text { .. }));
         samples.truncate(plan.settings.samples);
-        let found = device(&plan.settings, watch)?;
+        let found = device::find(&plan.settings).map_err(TrainError::from)?;
+        // Of a program that knows no GPU nobody expects a word on it.
+        if found.device.is_some() || cfg!(feature = "cuda") {
+            watch(Event::Note(&found.words));
+        }
         let mut trainer = Trainer::new(&plan, &hold, control.clone(), decoder, data, resume)?;
-        if let Some(device) = found {
+        if let Some(device) = found.device {
             trainer = trainer.on(device, plan.settings.precision.kind())?;
         }
         let mut sampler = |decoder: &Decoder, adapter: Option<&super::Adapter>| {
@@ -387,29 +402,6 @@ pub fn run(
             Err(error)
         }
     }
-}
-
-/// The device that a run is to use, `None` for the processor; whoever watches is told.
-fn device(
-    settings: &Settings,
-    watch: &mut (dyn FnMut(Event<'_>) + Send),
-) -> Result<Option<Arc<dyn Device>>, TrainingError> {
-    let wish = match (settings.method, settings.device) {
-        (Method::Full, Wish::Auto) => Wish::Cpu,
-        (_, wish) => wish,
-    };
-    let found = choose(wish, kernels().as_deref()).map_err(TrainError::from)?;
-    // Whoever has no GPU and asked for none knows.
-    if found.device.is_some() || cfg!(feature = "cuda") && settings.device != Wish::Cpu {
-        watch(Event::Note(&found.words));
-    }
-    Ok(found.device)
-}
-
-/// Where compiled kernels are kept.
-#[must_use]
-pub fn kernels() -> Option<PathBuf> {
-    Some(directories::ProjectDirs::from("", "", "togi")?.cache_dir().join("kernels"))
 }
 
 /// Records as rows of the trainer: a pair or chat is one row, a text one for each window.

@@ -87,7 +87,9 @@ fn gpu(cache: Option<&Path>) -> Result<Arc<dyn Device>, DeviceError> {
 
 #[cfg(not(feature = "cuda"))]
 fn gpu(_cache: Option<&Path>) -> Result<Arc<dyn Device>, DeviceError> {
-    Err(DeviceError::Absent("this togi was built without CUDA (cargo build --release --features cuda has it)".to_owned()))
+    Err(DeviceError::Absent(
+        "this togi was built without CUDA (cargo build --release --features cuda has it)".to_owned(),
+    ))
 }
 
 #[cfg(test)]

@@ -121,17 +121,7 @@ impl Pass<'_> {
             _ => self.table,
         };
         let turning = d.heads + d.kv_heads;
-        ops::rotary(
-            self.device(),
-            self.kind,
-            table,
-            self.positions,
-            x,
-            d.qkv_rows(),
-            turning,
-            d.head_dim,
-            backward,
-        )
+        ops::rotary(self.device(), self.kind, table, self.positions, x, d.qkv_rows(), turning, d.head_dim, backward)
     }
 
     /// QK-norm where the family has it, then rotary, in place.

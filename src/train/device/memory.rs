@@ -29,13 +29,7 @@ pub struct Estimate {
 impl Estimate {
     /// Of training an adapter `lora` on a model with passes of `rows` packed rows, of which `predicting` carry loss.
     #[must_use]
-    pub fn of(
-        d: &Description,
-        kind: Kind,
-        lora: &LoraConfig,
-        [rows, predicting]: [usize; 2],
-        recompute: bool,
-    ) -> Self {
+    pub fn of(d: &Description, kind: Kind, lora: &LoraConfig, [rows, predicting]: [usize; 2], recompute: bool) -> Self {
         let number = kind.bytes();
         let sized = |numbers: usize| class(numbers * number) as u64;
         let floats = |numbers: usize| class(numbers * 4) as u64;

@@ -8,6 +8,7 @@
 //! Losses are weighed and added up in f64 and in a fixed order, and no kernel adds atomically, so that a run repeats itself.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::model::decoder::Decoder;
 use crate::model::description::Description;
@@ -69,6 +70,8 @@ pub struct Stepped {
     pub loss: f64,
     /// The gradient's norm before clipping.
     pub norm: f64,
+    /// Seconds until all of the step's work had been asked for; the rest was waiting.
+    pub asked_s: f64,
 }
 
 struct TableBuffers {
@@ -164,16 +167,16 @@ impl Engine {
 
     /// Memory of the device that is in use, by whomever, in MiB.
     #[must_use]
-    pub fn used_mib(&self) -> Option<f64> {
+    pub fn used_mib(&self) -> Option<u64> {
         let memory = self.device.memory().ok()?;
-        Some(memory.total.saturating_sub(memory.free) as f64 / f64::from(1 << 20))
+        Some(memory.total.saturating_sub(memory.free) >> 20)
     }
 
     /// Brings the adapter's numbers and the optimizer's moments back.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn fetch(&mut self, adapter: &mut Adapter, moments: &mut Moments) -> Result<(), DeviceError> {
+    pub fn fetch(&self, adapter: &mut Adapter, moments: &mut Moments) -> Result<(), DeviceError> {
         read(&self.pool, self.trained.values.span, &mut adapter.values)?;
         read(&self.pool, self.trained.first.span, &mut moments.first)?;
         read(&self.pool, self.trained.second.span, &mut moments.second)?;
@@ -186,6 +189,7 @@ impl Engine {
     /// # Errors
     /// When the device has no room for the shortest pass, or fails.
     pub fn step(&mut self, rows: &[&Row], options: Options, update: Update) -> Result<Stepped, DeviceError> {
+        let started = Instant::now();
         self.with_room(options.pass_tokens, |engine, tokens| {
             engine.device.zero(engine.trained.gradient.span.at, engine.trained.gradient.span.bytes())?;
             engine.device.zero(engine.trained.sums.span.at, engine.trained.sums.span.bytes())?;
@@ -198,7 +202,7 @@ impl Engine {
             }
             Ok(())
         })?;
-        self.update(update)
+        self.update(update, started)
     }
 
     /// The weighted sum of the losses of `rows` without dropout.
@@ -245,7 +249,7 @@ impl Engine {
         Ok([f64::from_le_bytes(numbers[0]), f64::from_le_bytes(numbers[1])])
     }
 
-    fn update(&mut self, update: Update) -> Result<Stepped, DeviceError> {
+    fn update(&mut self, update: Update, started: Instant) -> Result<Stepped, DeviceError> {
         let Trained { values, gradient, first, second, working, sums, partial, updates } = &mut self.trained;
         let (loss, squares) = (sums.span.part(0, 1), sums.span.part(1, 1));
         let device = self.device.as_ref();
@@ -254,11 +258,12 @@ impl Engine {
         let working = working.as_ref().map(|working| working.span);
         let (p, g, m, v) = (values.span, gradient.span, first.span, second.span);
         ops::adamw(device, terms, squares, loss, p, g, m, v, working)?;
+        let asked_s = started.elapsed().as_secs_f64();
         let [loss, squares] = self.sums()?;
         if loss.is_finite() && squares.is_finite() {
             self.trained.updates += 1;
         }
-        Ok(Stepped { loss, norm: squares.sqrt() })
+        Ok(Stepped { loss, norm: squares.sqrt(), asked_s })
     }
 
     fn tables(&mut self, length: usize) -> Result<(), DeviceError> {
@@ -275,7 +280,11 @@ impl Engine {
 
     /// Asks for a pass over a pack: the losses' weighted sum is added to the first of the sums and, with a scale on the weights,
     /// the gradient to the adapter's.
-    fn pass(&mut self, packed: &Packed, train: Option<(f32, bool, Option<(f32, [u64; 3])>)>) -> Result<(), DeviceError> {
+    fn pass(
+        &mut self,
+        packed: &Packed,
+        train: Option<(f32, bool, Option<(f32, [u64; 3])>)>,
+    ) -> Result<(), DeviceError> {
         let count = packed.predicting.len();
         if count == 0 {
             return Ok(());

@@ -113,8 +113,7 @@ impl Pool {
 
     /// Gives everything that lies free back to the device.
     pub fn shed(&self) {
-        let free: Vec<Stretch> =
-            std::mem::take(&mut self.shared.free.lock().unwrap_or_else(PoisonError::into_inner));
+        let free: Vec<Stretch> = std::mem::take(&mut self.shared.free.lock().unwrap_or_else(PoisonError::into_inner));
         for stretch in free {
             self.device().release(stretch.at);
         }

@@ -38,29 +38,41 @@ fn decoder(change: Value) -> Decoder {
 fn all_families() -> Vec<(&'static str, Decoder)> {
     vec![
         ("llama", decoder(json!({}))),
-        ("llama with biases, untied", decoder(json!({
-            "attention_bias": true, "mlp_bias": true, "tie_word_embeddings": false, "num_key_value_heads": 1,
-            "rope_scaling": {"factor": 8.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
-                "original_max_position_embeddings": 64, "rope_type": "llama3"}
-        }))),
+        (
+            "llama with biases, untied",
+            decoder(json!({
+                "attention_bias": true, "mlp_bias": true, "tie_word_embeddings": false, "num_key_value_heads": 1,
+                "rope_scaling": {"factor": 8.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
+                    "original_max_position_embeddings": 64, "rope_type": "llama3"}
+            })),
+        ),
         ("mistral", decoder(json!({"architectures": ["MistralForCausalLM"], "sliding_window": 9}))),
         ("qwen2", decoder(json!({"architectures": ["Qwen2ForCausalLM"], "num_key_value_heads": 4}))),
         ("qwen3", decoder(json!({"architectures": ["Qwen3ForCausalLM"], "head_dim": 24}))),
-        ("gemma3", decoder(json!({
-            "architectures": ["Gemma3ForCausalLM"], "hidden_act": null, "hidden_activation": "gelu_pytorch_tanh",
-            "query_pre_attn_scalar": 16, "sliding_window": 11, "rope_local_base_freq": 1_000.0,
-            "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]
-        }))),
-        ("gpt-neox", decoder(json!({
-            "architectures": ["GPTNeoXForCausalLM"], "hidden_act": "gelu", "layer_norm_eps": 1e-5, "rotary_pct": 0.25,
-            "rotary_emb_base": 10_000, "use_parallel_residual": true, "tie_word_embeddings": false, "head_dim": null,
-            "num_attention_heads": 3, "num_key_value_heads": null, "rms_norm_eps": null, "rope_theta": null
-        }))),
-        ("gpt-neox in turn", decoder(json!({
-            "architectures": ["GPTNeoXForCausalLM"], "hidden_act": "gelu_new", "layer_norm_eps": 1e-5, "rotary_pct": 1.0,
-            "rotary_emb_base": 10_000, "use_parallel_residual": false, "tie_word_embeddings": false, "head_dim": null,
-            "num_attention_heads": 3, "num_key_value_heads": null, "rms_norm_eps": null, "rope_theta": null
-        }))),
+        (
+            "gemma3",
+            decoder(json!({
+                "architectures": ["Gemma3ForCausalLM"], "hidden_act": null, "hidden_activation": "gelu_pytorch_tanh",
+                "query_pre_attn_scalar": 16, "sliding_window": 11, "rope_local_base_freq": 1_000.0,
+                "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]
+            })),
+        ),
+        (
+            "gpt-neox",
+            decoder(json!({
+                "architectures": ["GPTNeoXForCausalLM"], "hidden_act": "gelu", "layer_norm_eps": 1e-5, "rotary_pct": 0.25,
+                "rotary_emb_base": 10_000, "use_parallel_residual": true, "tie_word_embeddings": false, "head_dim": null,
+                "num_attention_heads": 3, "num_key_value_heads": null, "rms_norm_eps": null, "rope_theta": null
+            })),
+        ),
+        (
+            "gpt-neox in turn",
+            decoder(json!({
+                "architectures": ["GPTNeoXForCausalLM"], "hidden_act": "gelu_new", "layer_norm_eps": 1e-5, "rotary_pct": 1.0,
+                "rotary_emb_base": 10_000, "use_parallel_residual": false, "tie_word_embeddings": false, "head_dim": null,
+                "num_attention_heads": 3, "num_key_value_heads": null, "rms_norm_eps": null, "rope_theta": null
+            })),
+        ),
     ]
 }
 
@@ -90,11 +102,8 @@ fn rows(count: usize, longest: usize) -> Vec<Row> {
 }
 
 const OPTIONS: Options = Options { pass_tokens: 120, share_prefix: true, recompute: false, dropout: None };
-const UPDATE: Update = Update {
-    adam: AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01 },
-    rate: 1e-2,
-    clip: 0.5,
-};
+const UPDATE: Update =
+    Update { adam: AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01 }, rate: 1e-2, clip: 0.5 };
 
 fn device(limit: Option<usize>) -> Option<Arc<Machine>> {
     Machine::new(limit).map(Arc::new)
@@ -136,9 +145,12 @@ fn every_family_has_the_processors_loss_and_gradient() {
     for (name, decoder) in all_families() {
         let adapter = adapter(&decoder);
         let moments = Moments::new(adapter.values.len());
-        for (share_prefix, recompute, dropout) in
-            [(true, false, None), (false, false, None), (true, true, Some((0.2, [5, 9]))), (true, false, Some((0.2, [5, 9])))]
-        {
+        for (share_prefix, recompute, dropout) in [
+            (true, false, None),
+            (false, false, None),
+            (true, true, Some((0.2, [5, 9]))),
+            (true, false, Some((0.2, [5, 9]))),
+        ] {
             let options = Options { share_prefix, recompute, dropout, ..OPTIONS };
             let (gradient, loss) = by_processor(&decoder, &adapter, &rows, options);
             let mut engine = Engine::new(machine.clone(), Kind::F32, &decoder, &adapter, &moments).unwrap();
@@ -178,7 +190,8 @@ fn a_few_steps_end_where_the_processors_end_and_come_back_with_their_moments() {
     assert!(apart(&fetched.second, &moments.second) < 1e-3);
     // The validation loss of what is there now.
     let all: Vec<&Row> = rows.iter().collect();
-    let (mean, weight) = crate::train::trainer::mean_loss(&mut step::Engine::new(), &decoder, Some(&theirs), &rows, 120);
+    let (mean, weight) =
+        crate::train::trainer::mean_loss(&mut step::Engine::new(), &decoder, Some(&theirs), &rows, 120);
     let found = engine.evaluate(&all, 120).unwrap();
     assert!((found / weight - mean).abs() < 1e-4 * mean, "{} against {mean}", found / weight);
 }
@@ -267,7 +280,8 @@ fn the_estimate_is_what_is_used() {
     {
         let Some(machine) = device(None) else { return };
         // Wide enough that buffers' smallest size does not matter.
-        let decoder = decoder(json!({"hidden_size": 128, "intermediate_size": 352, "head_dim": 32, "num_hidden_layers": 5}));
+        let decoder =
+            decoder(json!({"hidden_size": 128, "intermediate_size": 352, "head_dim": 32, "num_hidden_layers": 5}));
         let adapter = adapter(&decoder);
         let moments = Moments::new(adapter.values.len());
         let rows = rows(14, 64);
