@@ -84,6 +84,8 @@ pub struct Trainer<'a> {
     /// Where an adapter is trained on a device: it then holds the newest numbers, and `trained` and `moments` are as they were
     /// when last fetched.
     device: Option<device::Engine>,
+    /// The most of its memory that was in use at the end of a step, in MiB.
+    device_mib: u64,
     last_loss: f64,
 }
 
@@ -150,6 +152,7 @@ impl<'a> Trainer<'a> {
             data,
             engine: Engine::new(),
             device: None,
+            device_mib: 0,
             last_loss: f64::NAN,
         })
     }
@@ -368,6 +371,8 @@ impl<'a> Trainer<'a> {
     ) -> Result<(), TrainError> {
         let settings = &self.plan.settings;
         let each = self.data.train.len().div_ceil(settings.batch).max(1);
+        let device_mib = self.device.as_ref().and_then(device::Engine::used_mib);
+        self.device_mib = self.device_mib.max(device_mib.unwrap_or(0));
         let metrics = Metrics {
             step: self.state.step,
             epoch: self.state.step as f64 / each as f64,
@@ -377,7 +382,7 @@ impl<'a> Trainer<'a> {
             tokens: self.state.tokens,
             supervised: self.state.supervised,
             seconds: self.state.seconds,
-            memory_mib: self.device.as_ref().and_then(device::Engine::used_mib).unwrap_or_else(|| memory_mib().0),
+            memory_mib: device_mib.unwrap_or_else(|| memory_mib().0),
             valid_loss,
         };
         self.writer.metrics(&metrics)?;
@@ -464,7 +469,7 @@ impl<'a> Trainer<'a> {
             supervised_per_s: self.state.supervised as f64 / seconds,
             tokens: self.state.tokens,
             supervised: self.state.supervised,
-            peak_mib: memory_mib().1,
+            peak_mib: if self.device.is_some() { self.device_mib } else { memory_mib().1 },
             loss: self.last_loss,
             best: self.state.best,
             outcome,
