@@ -10,7 +10,13 @@
 use std::fmt;
 
 pub mod choose;
+#[cfg(feature = "cuda")]
+pub mod cuda;
+#[cfg(test)]
+pub(crate) mod emulated;
 pub mod ops;
+#[cfg(test)]
+mod tests;
 
 /// The first byte of a stretch of a device's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -31,11 +31,12 @@ pub type Done = Result<(), DeviceError>;
 #[must_use]
 pub fn text(kind: Kind) -> String {
     const NUMBERS: &str = include_str!("../../../assets/kernels/numbers.cu");
-    const PARTS: [&str; 4] = [
+    const PARTS: [&str; 5] = [
         include_str!("../../../assets/kernels/rows.cu"),
         include_str!("../../../assets/kernels/elements.cu"),
         include_str!("../../../assets/kernels/cross_entropy.cu"),
         include_str!("../../../assets/kernels/attention.cu"),
+        include_str!("../../../assets/kernels/attention_cores.cu"),
     ];
     const UPDATE: &str = include_str!("../../../assets/kernels/update.cu");
     let activations = match kind {
@@ -117,6 +118,11 @@ impl<'a> Call<'a> {
 
     /// Launches `kernel`, unless there is nothing to do.
     fn launch(&self, kernel: &str, blocks: [usize; 3], arguments: &[Argument]) -> Done {
+        self.launch_in(THREADS, kernel, blocks, arguments)
+    }
+
+    /// The same in blocks of `threads` threads.
+    fn launch_in(&self, threads: u32, kernel: &str, blocks: [usize; 3], arguments: &[Argument]) -> Done {
         if blocks.contains(&0) {
             return Ok(());
         }
@@ -125,7 +131,7 @@ impl<'a> Call<'a> {
         if blocks[1].max(blocks[2]) > 65_535 {
             return Err(self.fault("a row is longer than a kernel takes"));
         }
-        self.device.launch(kernel, self.kind, blocks, THREADS, arguments)
+        self.device.launch(kernel, self.kind, blocks, threads, arguments)
     }
 }
 

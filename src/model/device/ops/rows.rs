@@ -81,7 +81,7 @@ pub fn norm(device: &dyn Device, kind: Kind, norm: Norm, weights: NormSpans, x: 
         Argument::U32(call.number("columns", width)?),
         wide(&spans, &[width]),
     ];
-    call.launch("norm", [rows.div_ceil(WARPS), 1, 1], &arguments)
+    call.launch("norm_forward", [rows.div_ceil(WARPS), 1, 1], &arguments)
 }
 
 /// `dx += d norm(x) / dx * dy`.

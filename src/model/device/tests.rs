@@ -1,0 +1,114 @@
+//! Every operation on the emulated device against the processor's own.
+
+mod attention;
+mod elements;
+mod loss;
+mod rows;
+
+use half::bf16;
+
+use super::emulated::Machine;
+use super::{Device, Kind, Span};
+
+/// A device, the kind of its activations, and whether spans begin at odd places.
+pub(super) struct Desk {
+    pub machine: Machine,
+    pub kind: Kind,
+    odd: bool,
+}
+
+/// Runs a test in both kinds, with spans aligned as allocations are and with spans that begin one number further.
+pub(super) fn on_desks(test: impl Fn(&Desk)) {
+    for kind in [Kind::F32, Kind::Bf16] {
+        for odd in [false, true] {
+            let Some(machine) = Machine::new(None) else { return };
+            let desk = Desk { machine, kind, odd };
+            test(&desk);
+            desk.machine.check();
+        }
+    }
+}
+
+/// Numbers between -1 and 1 that are the same every time.
+pub(super) fn numbers(n: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        (state >> 8) as f32 / 8_388_608.0 - 1.0
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+impl Desk {
+    /// Numbers as activations can hold them, so that both sides start from the same.
+    pub fn held(&self, mut x: Vec<f32>) -> Vec<f32> {
+        if self.kind == Kind::Bf16 {
+            x.iter_mut().for_each(|x| *x = bf16::from_f32(*x).to_f32());
+        }
+        x
+    }
+
+    /// A stretch of memory.
+    pub fn room(&self, kind: Kind, len: usize) -> Span {
+        let first = usize::from(self.odd);
+        let at = self.machine.allocate((len + first).max(1) * kind.bytes()).expect("memory");
+        Span { at, len: len + first, kind }.part(first, len)
+    }
+
+    /// A stretch of memory that holds `x`, activations.
+    pub fn put(&self, x: &[f32]) -> Span {
+        self.put_as(self.kind, x)
+    }
+
+    pub fn put_as(&self, kind: Kind, x: &[f32]) -> Span {
+        let span = self.room(kind, x.len());
+        let bytes: Vec<u8> = match kind {
+            Kind::F32 => x.iter().flat_map(|x| x.to_ne_bytes()).collect(),
+            Kind::Bf16 => x.iter().flat_map(|x| bf16::from_f32(*x).to_ne_bytes()).collect(),
+            Kind::F64 => x.iter().flat_map(|x| f64::from(*x).to_ne_bytes()).collect(),
+            Kind::U32 => panic!("floats as u32"),
+        };
+        self.machine.write(span.at, &bytes).expect("written");
+        span
+    }
+
+    pub fn put_words(&self, x: &[u32]) -> Span {
+        let span = self.room(Kind::U32, x.len());
+        let bytes: Vec<u8> = x.iter().flat_map(|x| x.to_ne_bytes()).collect();
+        self.machine.write(span.at, &bytes).expect("written");
+        span
+    }
+
+    pub fn get(&self, span: Span) -> Vec<f64> {
+        let mut bytes = vec![0; span.bytes()];
+        self.machine.read(span.at, &mut bytes).expect("read");
+        let mut numbers = Vec::with_capacity(span.len);
+        for number in bytes.chunks_exact(span.kind.bytes()) {
+            numbers.push(match span.kind {
+                Kind::F32 => f64::from(f32::from_ne_bytes(number.try_into().expect("four bytes"))),
+                Kind::Bf16 => bf16::from_ne_bytes(number.try_into().expect("two bytes")).to_f64(),
+                Kind::F64 => f64::from_ne_bytes(number.try_into().expect("eight bytes")),
+                Kind::U32 => f64::from(u32::from_ne_bytes(number.try_into().expect("four bytes"))),
+            });
+        }
+        numbers
+    }
+
+    /// Compares what lies in `span` with what the processor has found: to `tight` of the largest number in f32, to what a
+    /// few roundings lose in bf16.
+    #[track_caller]
+    pub fn expect(&self, name: &str, span: Span, want: &[f32], tight: f64) {
+        let got = self.get(span);
+        assert_eq!(got.len(), want.len(), "{name}");
+        let largest = want.iter().fold(0.0, |m: f64, x| m.max(f64::from(x.abs())));
+        let slack = if span.kind == Kind::Bf16 { 0.012 } else { tight } * largest + 1e-30;
+        for (i, (got, want)) in got.iter().zip(want).enumerate() {
+            let want = f64::from(*want);
+            let near = (got - want).abs() <= slack || (got.is_nan() && want.is_nan());
+            let Self { kind, odd, .. } = self;
+            assert!(near, "{name}, number {i} of {}: {got} for {want} ({kind}, odd: {odd})", span.len);
+        }
+    }
+}
