@@ -46,6 +46,10 @@
 //! - **No autograd graph.** A block's forward returns what its backward needs. On the CPU the engine works on plain `f32` buffers,
 //!   whose layouts the docs of each function give; frozen weights stay as their file has them ([`model::matrix`]), and codes are
 //!   turned into numbers where they are multiplied.
+//! - **A GPU is a second engine of the same steps.** [`train::device`] is [`train`]'s block and step once more, written against
+//!   [`model::device::Device`]: memory, launches and products in one order. Kernels lie as text in `assets/kernels` and are compiled at
+//!   run time, by NVRTC on a GPU, and by a C++ compiler in tests, which compare the two engines on the processor. Libraries of CUDA
+//!   are opened when asked for, never linked, so one binary serves machines with and without; candle's own CUDA kernels are not used.
 //! - **Row-invariant inference.** A row's numbers do not depend on the rows beside it nor on how a prompt was split.
 //! - **Nothing is overwritten.** An act gives a record a new revision; undo is one more act; an edit names the revision it was
 //!   made on.

@@ -1,10 +1,14 @@
 //! Measuring machine and model.
 
-use crate::bench;
+pub use crate::bench::device::Measured as OnDevice;
 use crate::bench::saved::{self, Saved};
+use crate::bench::{self, shapes};
 pub use crate::bench::{Measured, Rate};
+pub use crate::model::device::choose::Precision;
+use crate::model::device::choose::{Wish, choose};
 use crate::model::weights::hub;
 use crate::worker::Settings;
+use crate::worker::device::kernels;
 
 use super::context::{ActionError, Context};
 
@@ -44,4 +48,71 @@ pub fn run(
         saved::save(&file, &saved)
     });
     Ok(Benched { measured, kept: kept.and_then(Result::err).map(|error| error.to_string()) })
+}
+
+/// What is to be measured of training on a GPU.
+#[derive(Clone, Debug)]
+pub struct DeviceRequest {
+    /// A shape with random weights in place of the project's model.
+    pub shape: Option<String>,
+    pub precision: Precision,
+    pub rows: usize,
+    /// Tokens of the shortest and of the longest row.
+    pub lengths: [usize; 2],
+    pub pass_tokens: usize,
+    pub checkpointing: bool,
+    pub runs: usize,
+    /// Compare the loss of the first row with the processor's.
+    pub compare: bool,
+}
+
+/// Measures a training step on the GPU, with the project's model (`context` finds it) or a shape of random weights.
+///
+/// # Errors
+/// When there is no GPU to use, the model cannot be read, the shape is unknown, or the GPU has no room.
+pub fn on_device(
+    context: impl FnOnce() -> Result<Context, ActionError>,
+    request: &DeviceRequest,
+    tell: &mut dyn FnMut(hub::Progress),
+) -> Result<OnDevice, ActionError> {
+    let refused = |why: String| Err(ActionError::Refused(why));
+    let [shortest, longest] = request.lengths;
+    if request.rows == 0 || shortest < 2 || shortest > longest {
+        return refused(format!("{} rows of {shortest} to {longest} tokens train nothing", request.rows));
+    }
+    let failed = |error: crate::model::device::DeviceError| ActionError::Refused(error.to_string());
+    let found = choose(Wish::Cuda, kernels().as_deref()).map_err(failed)?;
+    let Some(device) = found.device else { return refused(found.words) };
+    let (name, decoder) = match &request.shape {
+        Some(name) => {
+            let Some(description) = shapes::description(name) else {
+                return refused(format!("there is no shape {name:?}; there are {}", shapes::SHAPES.join(", ")));
+            };
+            let decoder = shapes::decoder(&description).map_err(|e| ActionError::Refused(e.to_string()))?;
+            (format!("{name}, random weights"), decoder)
+        }
+        None => {
+            let mut context = context()?;
+            let (opened, ..) = context.open(tell)?;
+            (opened.source.name().to_owned(), opened.load()?)
+        }
+    };
+    if longest > decoder.description.context {
+        return refused(format!("the model reads at most {} tokens", decoder.description.context));
+    }
+    let config = Settings::default().lora(&decoder.description)?;
+    let kind = request.precision.kind();
+    let limits = bench::device::limits(device.as_ref(), kind).map_err(failed)?;
+    let bench = bench::device::Bench {
+        name: &name,
+        decoder: &decoder,
+        config: &config,
+        rows: request.rows,
+        lengths: request.lengths,
+        pass_tokens: request.pass_tokens,
+        recompute: request.checkpointing,
+        runs: request.runs,
+        compare: request.compare,
+    };
+    bench.measure(&device, kind, limits).map_err(failed)
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::config::{Config, VARIABLE};
+use crate::model::device::choose::{Wish, choose};
 use crate::model::ops::simd;
+use crate::worker::device::kernels;
 use crate::worker::model::available_bytes;
 
 use super::context::{ActionError, Context};
@@ -14,8 +16,10 @@ use super::context::{ActionError, Context};
 #[derive(Clone, Debug, Serialize)]
 pub struct Findings {
     pub version: &'static str,
-    /// What computes.
-    pub device: &'static str,
+    /// What trains: `cpu`, or the GPU's name.
+    pub device: String,
+    /// What was found when looking for a GPU, in a sentence.
+    pub device_words: String,
     /// The vector instructions in use.
     pub simd: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,9 +56,14 @@ pub struct Model {
 pub fn doctor(start: &Path) -> Findings {
     let config = Config::load();
     let path = config_path();
+    let (gpu, words) = match choose(Wish::Auto, kernels().as_deref()) {
+        Ok(found) => (found.device, found.words),
+        Err(error) => (None, error.to_string()),
+    };
     let mut found = Findings {
         version: env!("CARGO_PKG_VERSION"),
-        device: "cpu",
+        device: gpu.as_ref().map_or_else(|| "cpu".to_owned(), |device| device.name()),
+        device_words: words,
         simd: simd::level().name(),
         threads: config.as_ref().ok().map(|config| config.threads),
         memory_free: available_bytes(),

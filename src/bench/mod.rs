@@ -2,10 +2,12 @@
 //!
 //! Rates are the best and the median of several runs in one process; on a shared machine only ratios within one run mean
 //! anything. A model is measured as it is, with a seeded adapter, on seeded tokens: the numbers do not matter to speed.
-//! [`saved`] keeps what was measured, so that a plan's work can be told in minutes before it is begun.
+//! [`device`] measures training on a GPU, also of models whose files are not there ([`shapes`]). [`saved`] keeps what was measured, so that a plan's work can be told in minutes before it is begun.
 
 pub mod allocations;
+pub mod device;
 pub mod saved;
+pub mod shapes;
 
 use std::time::Instant;
 

@@ -39,6 +39,7 @@ impl Doctor {
 fn told(found: &Findings) -> String {
     let mut lines =
         vec![format!("togi       {}", found.version), format!("device     {}, {} vectors", found.device, found.simd)];
+    lines.push(format!("training   {}", found.device_words));
     lines.extend(found.threads.map(|threads| format!("threads    {threads}")));
     lines.extend(found.memory_free.map(|free| format!("memory     {} free", text::bytes(free))));
     if let Some(path) = &found.config {

@@ -215,6 +215,10 @@ fn tell(facts: &Facts) {
         |seconds| format!("; about {} at the speed that togi bench has measured", text::duration(seconds)),
     );
     say!("  {} steps; about {} of memory{free}{time}", text::count(facts.steps), text::bytes(facts.needs_bytes));
+    if let Some(device) = &facts.device {
+        let (needs, free) = (text::bytes(device.needs_bytes), text::bytes(device.free_bytes));
+        say!("  on {}: about {needs} of its memory; {free} are free", device.name);
+    }
 }
 
 /// The summary as a person reads it.

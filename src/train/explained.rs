@@ -24,6 +24,11 @@ pub const EXPLAINED: &[(&str, &str)] = &[
     ("too_long", "What happens to a longer record: stop refuses to start, drop leaves it out. An answer is never cut."),
     ("supervise_prompt", "Learn the prompt's tokens as well, not only the answer's."),
     ("pass_tokens", "Tokens computed at once; lower it where memory is short."),
+    ("device", "Where to compute: auto takes a GPU where one is found, cuda demands one, cpu never takes one."),
+    (
+        "precision",
+        "Weights and activations on a GPU: auto is bf16; f32 takes twice the memory. The adapter is always f32.",
+    ),
     ("share_prefix", "Compute a beginning that prompts share once a pass; the same numbers in less time."),
     ("checkpointing", "Keep less and compute it again: less memory, about a third more time."),
     ("evaluations", "Looks at the validation records in an epoch, each with sample answers and a checkpoint."),

@@ -3,6 +3,7 @@
 //! - [`settings`], [`plan`]: what a person may set, and what is frozen of it.
 //! - [`batch`]: packing rows without padding, shared beginnings once.
 //! - [`linear`], [`block`], [`step`]: the explicit forward and backward.
+//! - [`device`]: the same on a GPU.
 //! - [`optimizer`], [`schedule`]: AdamW, clipping, the learning rate.
 //! - [`checkpoint`], [`metrics`], [`trainer`]: what a run keeps, what it reports, and the loop.
 //!
@@ -11,6 +12,7 @@
 pub mod batch;
 pub mod block;
 pub mod checkpoint;
+pub mod device;
 pub mod explained;
 pub mod linear;
 pub mod metrics;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::optimizer::AdamW;
 use super::schedule::{Rate, Schedule};
 use crate::model::description::{Description, Linear};
+use crate::model::device::choose::{Precision, Wish};
 use crate::model::families;
 use crate::model::lora::LoraConfig;
 
@@ -77,6 +78,10 @@ pub struct Settings {
     pub supervise_prompt: bool,
     /// Tokens that one pass holds at once; bounds the memory of activations.
     pub pass_tokens: usize,
+    /// `auto`, `cpu` or `cuda`.
+    pub device: Wish,
+    /// Weights and activations on a GPU: `auto` (bf16), `bf16` or `f32`.
+    pub precision: Precision,
     /// Compute a shared beginning of prompts once a pass.
     pub share_prefix: bool,
     /// Keep only each block's input and compute the rest again: less memory, about a third more time.
@@ -118,6 +123,8 @@ impl Default for Settings {
             too_long: TooLong::Stop,
             supervise_prompt: false,
             pass_tokens: 2048,
+            device: Wish::Auto,
+            precision: Precision::Auto,
             share_prefix: true,
             checkpointing: false,
             evaluations: 4,

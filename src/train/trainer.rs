@@ -4,6 +4,7 @@
 //! resumes from a checkpoint repeats what an uninterrupted one would have done, bit for bit, on the same machine with
 //! the same number of threads.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use rand::seq::SliceRandom;
@@ -11,11 +12,13 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use crate::job::{Command, Control, Hold, JobError, Keep, Outcome, Phase, Progress, Writer};
 use crate::model::decoder::Decoder;
+use crate::model::device::{Device, DeviceError, Kind};
 use crate::model::lora::Adapter;
 use crate::model::peft::Base;
 
 use super::batch::{Packed, Row, micro_batches};
 use super::checkpoint::{self, CheckpointError, State};
+use super::device;
 use super::metrics::{Metrics, Sample, Summary, memory_mib};
 use super::optimizer::{Moments, clip_factor, norm};
 use super::plan::Plan;
@@ -31,6 +34,8 @@ pub enum TrainError {
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     #[error("there is nothing to train on: no row has a supervised token")]
     Empty,
     #[error("the run cannot resume: it has no checkpoint; start it anew")]
@@ -76,6 +81,11 @@ pub struct Trainer<'a> {
     state: State,
     data: Data,
     engine: Engine,
+    /// Where an adapter is trained on a device: it then holds the newest numbers, and `trained` and `moments` are as they were
+    /// when last fetched.
+    device: Option<device::Engine>,
+    /// The most of its memory that was in use at the end of a step, in MiB.
+    device_mib: u64,
     last_loss: f64,
 }
 
@@ -141,8 +151,31 @@ impl<'a> Trainer<'a> {
             state,
             data,
             engine: Engine::new(),
+            device: None,
+            device_mib: 0,
             last_loss: f64::NAN,
         })
+    }
+
+    /// The same run on a device, weights and activations stored as `kind`. Only adapters are trained there.
+    ///
+    /// # Errors
+    /// When the device has no room for the weights, or all weights are to be trained.
+    pub fn on(mut self, device: Arc<dyn Device>, kind: Kind) -> Result<Self, TrainError> {
+        let Trained::Adapter(adapter) = &self.trained else {
+            let why = "method = \"full\" is trained on the processor; set device = \"cpu\"".to_owned();
+            return Err(DeviceError::Absent(why).into());
+        };
+        self.device = Some(device::Engine::new(device, kind, &self.decoder, adapter, &self.moments)?);
+        Ok(self)
+    }
+
+    /// Brings back what a device has changed.
+    fn fetch(&mut self) -> Result<(), TrainError> {
+        if let (Some(device), Trained::Adapter(adapter)) = (&self.device, &mut self.trained) {
+            device.fetch(adapter, &mut self.moments)?;
+        }
+        Ok(())
     }
 
     /// The adapter as it stands; none in a full-parameter run.
@@ -181,7 +214,7 @@ impl<'a> Trainer<'a> {
         let steps = self.plan.steps;
         let rate = self.plan.settings.rate(steps);
         if self.state.step == 0 && !self.data.valid.is_empty() {
-            let loss = self.evaluate();
+            let loss = self.evaluate()?;
             self.report(None, Some(loss), watch)?;
             self.sample(sampler, watch)?;
         }
@@ -201,7 +234,11 @@ impl<'a> Trainer<'a> {
             let started = Instant::now();
             let step = self.state.step + 1;
             let learning_rate = rate.at(step);
-            let (loss, gradient_norm) = self.step(step, learning_rate);
+            let (loss, gradient_norm) = self.step(step, learning_rate)?;
+            for note in self.device.as_mut().map(device::Engine::take_notes).unwrap_or_default() {
+                self.writer.log(&note)?;
+                watch(Event::Note(&note));
+            }
             if !loss.is_finite() || !gradient_norm.is_finite() {
                 let last = self.hold.job().latest_checkpoint()?.map_or("there is no checkpoint yet".to_owned(), |c| {
                     format!("the checkpoint of step {} is the last good one", c.step)
@@ -215,7 +252,7 @@ impl<'a> Trainer<'a> {
             self.state.seconds += started.elapsed().as_secs_f64();
             self.last_loss = loss;
             let due = step.is_multiple_of(self.plan.evaluate_every) || step == steps;
-            let valid = (due && !self.data.valid.is_empty()).then(|| self.evaluate());
+            let valid = if due && !self.data.valid.is_empty() { Some(self.evaluate()?) } else { None };
             self.report(Some((loss, learning_rate, gradient_norm)), valid, watch)?;
             if due {
                 self.sample(sampler, watch)?;
@@ -236,11 +273,24 @@ impl<'a> Trainer<'a> {
 
     /// One optimizer step; returns the mean loss and the gradient's norm before clipping. Where either is no finite
     /// number, nothing is changed.
-    fn step(&mut self, step: u64, learning_rate: f64) -> (f64, f64) {
+    fn step(&mut self, step: u64, learning_rate: f64) -> Result<(f64, f64), TrainError> {
         let settings = &self.plan.settings;
         let chosen = chosen(step, self.data.train.len(), settings.batch, settings.seed);
         let rows: Vec<&Row> = chosen.iter().map(|&i| &self.data.train[i]).collect();
         let weight: f64 = rows.iter().map(|row| row.weight()).sum();
+        if let Some(device) = &mut self.device {
+            let options = device::Options {
+                pass_tokens: settings.pass_tokens,
+                share_prefix: settings.share_prefix,
+                recompute: settings.checkpointing,
+                dropout: (settings.dropout > 0.0).then_some((settings.dropout as f32, [settings.seed, step])),
+            };
+            let update = device::Update { adam: settings.adam(), rate: learning_rate, clip: settings.clip };
+            let found = device.step(&rows, options, update)?;
+            self.state.tokens += rows.iter().map(|row| row.tokens.len() as u64).sum::<u64>();
+            self.state.supervised += rows.iter().map(|row| row.supervised() as u64).sum::<u64>();
+            return Ok((if weight > 0.0 { found.loss / weight } else { 0.0 }, found.norm));
+        }
         let scale = if weight > 0.0 { (1.0 / weight) as f32 } else { 0.0 };
         self.gradient.fill(0.0);
         if let Trained::Full(gradients) = &mut self.trained {
@@ -275,7 +325,7 @@ impl<'a> Trainer<'a> {
         let gradient_norm = norm(&self.gradient);
         let loss = if weight > 0.0 { sum / weight } else { 0.0 };
         if !loss.is_finite() || !gradient_norm.is_finite() {
-            return (loss, gradient_norm);
+            return Ok((loss, gradient_norm));
         }
         let factor = clip_factor(gradient_norm, settings.clip);
         let adam = settings.adam();
@@ -294,16 +344,23 @@ impl<'a> Trainer<'a> {
                 });
             }
         }
-        (loss, gradient_norm)
+        Ok((loss, gradient_norm))
     }
 
     /// Mean loss over the validation rows' supervised tokens.
-    fn evaluate(&mut self) -> f64 {
+    fn evaluate(&mut self) -> Result<f64, TrainError> {
+        if let Some(device) = &mut self.device {
+            let rows: Vec<&Row> = self.data.valid.iter().collect();
+            let weight: f64 = rows.iter().map(|row| row.weight()).sum();
+            let sum = device.evaluate(&rows, self.plan.settings.pass_tokens)?;
+            return Ok(if weight > 0.0 { sum / weight } else { f64::NAN });
+        }
         let adapter = match &self.trained {
             Trained::Adapter(adapter) => Some(adapter),
             Trained::Full(_) => None,
         };
-        mean_loss(&mut self.engine, &self.decoder, adapter, &self.data.valid, self.plan.settings.pass_tokens).0
+        let rows = &self.data.valid;
+        Ok(mean_loss(&mut self.engine, &self.decoder, adapter, rows, self.plan.settings.pass_tokens).0)
     }
 
     fn report(
@@ -314,6 +371,8 @@ impl<'a> Trainer<'a> {
     ) -> Result<(), TrainError> {
         let settings = &self.plan.settings;
         let each = self.data.train.len().div_ceil(settings.batch).max(1);
+        let device_mib = self.device.as_ref().and_then(device::Engine::used_mib);
+        self.device_mib = self.device_mib.max(device_mib.unwrap_or(0));
         let metrics = Metrics {
             step: self.state.step,
             epoch: self.state.step as f64 / each as f64,
@@ -323,7 +382,7 @@ impl<'a> Trainer<'a> {
             tokens: self.state.tokens,
             supervised: self.state.supervised,
             seconds: self.state.seconds,
-            memory_mib: memory_mib().0,
+            memory_mib: device_mib.unwrap_or_else(|| memory_mib().0),
             valid_loss,
         };
         self.writer.metrics(&metrics)?;
@@ -354,6 +413,7 @@ impl<'a> Trainer<'a> {
         sampler: &mut Sampler<'_>,
         watch: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<(), TrainError> {
+        self.fetch()?;
         let adapter = match &self.trained {
             Trained::Adapter(adapter) => Some(adapter),
             Trained::Full(_) => None,
@@ -368,6 +428,7 @@ impl<'a> Trainer<'a> {
 
     /// Writes a checkpoint of the state as it is; with a validation loss, keeps count of the best.
     fn checkpoint(&mut self, valid_loss: Option<f64>) -> Result<(), TrainError> {
+        self.fetch()?;
         let step = self.state.step;
         let better = valid_loss.is_some_and(|loss| self.state.best.is_none_or(|(best, _)| loss < best));
         if let Some(loss) = valid_loss {
@@ -396,6 +457,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn finish(&mut self, outcome: Outcome, reason: String) -> Result<Summary, TrainError> {
+        self.fetch()?;
         let seconds = self.state.seconds.max(f64::MIN_POSITIVE);
         self.writer.log(&reason)?;
         Ok(Summary {
@@ -407,7 +469,7 @@ impl<'a> Trainer<'a> {
             supervised_per_s: self.state.supervised as f64 / seconds,
             tokens: self.state.tokens,
             supervised: self.state.supervised,
-            peak_mib: memory_mib().1,
+            peak_mib: if self.device.is_some() { self.device_mib } else { memory_mib().1 },
             loss: self.last_loss,
             best: self.state.best,
             outcome,

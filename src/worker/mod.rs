@@ -6,6 +6,7 @@
 //! outlives the terminal.
 
 pub mod answers;
+pub mod device;
 pub mod making;
 pub mod model;
 pub mod scoring;

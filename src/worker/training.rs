@@ -17,6 +17,7 @@ use crate::train::trainer::{Data, Event, TrainError, Trainer, chosen};
 use crate::train::work::{Trained, Work};
 
 use super::answers::{Answering, Limits};
+use super::device::{self, Needs, Unfit};
 use super::model::{ModelError, Opened, available_bytes, gib};
 
 /// Longest window that is chosen without being asked for, in tokens.
@@ -31,6 +32,8 @@ pub enum TrainingError {
     Job(#[from] JobError),
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     #[error(transparent)]
     Train(#[from] TrainError),
     #[error(transparent)]
@@ -63,6 +66,9 @@ pub struct Facts {
     /// Estimated peak memory in bytes, and what is free.
     pub needs_bytes: u64,
     pub free_bytes: Option<u64>,
+    /// The same of the device, where one is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Needs>,
     /// Floating-point operations of all steps and evaluations, counted on the first rows.
     #[serde(default)]
     pub flops: f64,
@@ -162,6 +168,13 @@ pub fn check(
             gib(free)
         )));
     }
+    let device = match device::find(&settings).map_err(TrainError::from)?.device {
+        Some(device) => {
+            let share = found.supervised as f64 / found.tokens.max(1) as f64;
+            Some(device::fit(&device, opened.source.description(), &settings, share)?)
+        }
+        None => None,
+    };
     let plan = Plan { base, settings, steps, evaluate_every, threads, prompt };
     let facts = Facts {
         rows,
@@ -173,6 +186,7 @@ pub fn check(
         steps,
         needs_bytes,
         free_bytes,
+        device,
         flops,
         seconds: None,
     };
@@ -356,7 +370,15 @@ pub fn run(
         };
         samples.retain(|record| !matches!(record.kind, Kind::Text { .. }));
         samples.truncate(plan.settings.samples);
+        let found = device::find(&plan.settings).map_err(TrainError::from)?;
+        // Of a program that knows no GPU nobody expects a word on it.
+        if found.device.is_some() || cfg!(feature = "cuda") {
+            watch(Event::Note(&found.words));
+        }
         let mut trainer = Trainer::new(&plan, &hold, control.clone(), decoder, data, resume)?;
+        if let Some(device) = found.device {
+            trainer = trainer.on(device, plan.settings.precision.kind())?;
+        }
         let mut sampler = |decoder: &Decoder, adapter: Option<&super::Adapter>| {
             let answering = Answering { opened: &opened, decoder };
             let limits = Limits { max_tokens: 96, ..Limits::default() };

@@ -9,6 +9,7 @@
 
 use std::fmt;
 
+pub mod choose;
 #[cfg(any(test, feature = "cuda"))]
 mod columns;
 #[cfg(feature = "cuda")]
@@ -146,8 +147,11 @@ pub struct Memory {
 /// What a device could not do.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum DeviceError {
-    /// Answered by a smaller pass.
-    #[error("the device has no {asked} bytes left")]
+    /// Answered by a smaller pass, as long as there is one.
+    #[error(
+        "the device has no {asked} bytes left; shorter records (train.max_length), train.checkpointing = true or a smaller \
+         model need less"
+    )]
     OutOfMemory { asked: usize },
     /// There is no device to use, and why.
     #[error("{0}")]

@@ -37,13 +37,15 @@ pub fn text(kind: Kind) -> String {
         include_str!("../../../assets/kernels/cross_entropy.cu"),
         include_str!("../../../assets/kernels/attention.cu"),
     ];
+    // What multiplies bf16 on tensor cores; a GPU that has none for bf16 would not compile it.
+    const CORES: &str = include_str!("../../../assets/kernels/attention_cores.cu");
     const UPDATE: &str = include_str!("../../../assets/kernels/update.cu");
-    let activations = match kind {
-        Kind::F32 => "float",
-        Kind::Bf16 => "bf16",
+    let (activations, cores) = match kind {
+        Kind::F32 => ("float", ""),
+        Kind::Bf16 => ("bf16", CORES),
         Kind::F64 | Kind::U32 => return format!("{NUMBERS}\n{UPDATE}"),
     };
-    format!("{NUMBERS}\ntypedef {activations} T;\n{}", PARTS.join("\n"))
+    format!("{NUMBERS}\ntypedef {activations} T;\n{}\n{cores}", PARTS.join("\n"))
 }
 
 /// Threads of a block of every kernel.
@@ -117,6 +119,11 @@ impl<'a> Call<'a> {
 
     /// Launches `kernel`, unless there is nothing to do.
     fn launch(&self, kernel: &str, blocks: [usize; 3], arguments: &[Argument]) -> Done {
+        self.launch_in(THREADS, kernel, blocks, arguments)
+    }
+
+    /// The same in blocks of `threads` threads.
+    fn launch_in(&self, threads: u32, kernel: &str, blocks: [usize; 3], arguments: &[Argument]) -> Done {
         if blocks.contains(&0) {
             return Ok(());
         }
@@ -125,7 +132,7 @@ impl<'a> Call<'a> {
         if blocks[1].max(blocks[2]) > 65_535 {
             return Err(self.fault("a row is longer than a kernel takes"));
         }
-        self.device.launch(kernel, self.kind, blocks, THREADS, arguments)
+        self.device.launch(kernel, self.kind, blocks, threads, arguments)
     }
 }
 

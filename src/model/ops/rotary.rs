@@ -46,6 +46,24 @@ impl Table {
         self.len() == 0
     }
 
+    /// Cosines, `[length, half]`.
+    #[must_use]
+    pub fn cos(&self) -> &[f32] {
+        &self.cos
+    }
+
+    /// Sines, `[length, half]`.
+    #[must_use]
+    pub fn sin(&self) -> &[f32] {
+        &self.sin
+    }
+
+    /// Pairs of dimensions that turn.
+    #[must_use]
+    pub fn half(&self) -> usize {
+        self.half
+    }
+
     fn row(&self, position: usize) -> (&[f32], &[f32]) {
         let at = position * self.half;
         (&self.cos[at..at + self.half], &self.sin[at..at + self.half])

@@ -80,6 +80,7 @@ struct Block {
     Context scheduler;
     Dim at, grid, threads;
     uint64_t slots[MOST_THREADS / LANES][2][LANES];
+    uint32_t factors[MOST_THREADS / LANES][2][LANES][6];
     unsigned turn[MOST_THREADS / LANES];
     void (*body)(void **);
     void **arguments;
@@ -140,6 +141,30 @@ template <typename N> N shuffle(unsigned mask, N value, unsigned lane_xor, int l
     bits = block->slots[warp][turn][(lane ^ lane_xor) % LANES];
     memcpy(&value, &bits, sizeof value);
     return value;
+}
+
+// What mma.m16n8k16 does with bf16 factors: a warp's lanes lay their words out for one another.
+inline void multiply_add(float c[4], const unsigned a[4], unsigned b0, unsigned b1) {
+    unsigned thread = block->now->thread.x, warp = thread / LANES, lane = thread % LANES, turn = block->turn[warp];
+    const unsigned words[6] = {a[0], a[1], a[2], a[3], b0, b1};
+    memcpy(block->factors[warp][turn][lane], words, sizeof words);
+    wait(SHUFFLE, -1);
+    auto number = [](unsigned word, unsigned part) {
+        unsigned bits = part ? word & 0xffff0000u : word << 16;
+        float x;
+        memcpy(&x, &bits, sizeof x);
+        return x;
+    };
+    const uint32_t(*of)[6] = block->factors[warp][turn];
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+        for (unsigned k = 0; k < 16; k++) {
+            // Rows 0 to 7 are words 0 and 2, rows 8 to 15 words 1 and 3; columns 8 and on the later of the two.
+            unsigned left = of[row % 8 * 4 + k % 8 / 2][row / 8 + k / 8 * 2];
+            unsigned right = of[column * 4 + k % 8 / 2][4 + k / 8];
+            c[i] += number(left, k % 2) * number(right, k % 2);
+        }
+    }
 }
 
 // An array of a block's shared memory: the same for all its threads.
@@ -262,6 +287,7 @@ template <typename... P> const char *letters(void (*)(P...)) {
     extern "C" const char *letters_##name() { return processor::letters(&name); }                       \
     extern "C" void name parameters
 
+#define KERNEL_ON_PROCESSOR
 #define __device__
 #define __forceinline__ inline
 #define __align__(bytes) alignas(bytes)

@@ -4,11 +4,12 @@
 //! several segments that stand on one prefix read it together. A [`Tiling`] lists for each tile of queries the tiles of keys that
 //! any of its rows sees, and for each tile of keys the tiles of queries that see it, in a fixed order. Where very many queries see
 //! a tile of keys (a prefix that many rows share), several blocks take a share each and a further kernel adds up what they found.
+//! bf16 heads of usual sizes are multiplied on tensor cores (`attention_cores.cu`), all others in f32 (`attention.cu`).
 //! Each pair of tiles carries the least and greatest distance between a query and a key it sees, by which windows skip tiles.
 
 use std::collections::BTreeMap;
 
-use super::{Call, Done, WARPS, pointer};
+use super::{Call, Done, THREADS, WARPS, pointer};
 use crate::model::device::{Address, Argument, Device, DeviceError, Kind, Span};
 use crate::model::ops::attention::{Segment, Shape};
 
@@ -18,6 +19,8 @@ const TILE: usize = 64;
 const SHARE: usize = 8;
 /// Shares in all that keep a large device busy; a larger share is taken rather than many more.
 const SHARES: usize = 128;
+/// Threads of a block of the kernels on tensor cores.
+const CORE_THREADS: u32 = 128;
 /// An item that writes its gradient itself.
 const DIRECT: u32 = u32::MAX;
 
@@ -159,13 +162,30 @@ fn keys_of(places: &[Place], tile: usize) -> BTreeMap<usize, Pair> {
     pairs
 }
 
-/// Which kernels serve a head dimension: those with room for 64, 128 or 256 columns.
-fn room(call: &Call<'_>, dim: usize) -> Result<usize, DeviceError> {
-    match dim {
-        1..=64 => Ok(64),
-        65..=128 => Ok(128),
-        129..=256 => Ok(256),
-        _ => Err(call.fault(&format!("heads of {dim} dimensions, where 1 to 256 are supported"))),
+/// The kernels that serve an attention.
+struct Kernels {
+    /// Columns they have room for.
+    room: usize,
+    /// Whether they multiply on tensor cores.
+    cores: bool,
+}
+
+impl Kernels {
+    /// Tensor cores multiply bf16 in steps of 16 dimensions, and their kernels load eight numbers at once; all else is f32.
+    fn of(call: &Call<'_>, dim: usize, spans: &[Span]) -> Result<Self, DeviceError> {
+        let room = match dim {
+            1..=64 => 64,
+            65..=128 => 128,
+            129..=256 => 256,
+            _ => return Err(call.fault(&format!("heads of {dim} dimensions, where 1 to 256 are supported"))),
+        };
+        let aligned = spans.iter().all(|span| span.at.0.is_multiple_of(16));
+        Ok(Self { room, cores: call.kind == Kind::Bf16 && room <= 128 && dim.is_multiple_of(16) && aligned })
+    }
+
+    fn launch(&self, call: &Call<'_>, part: &str, blocks: [usize; 3], arguments: &[Argument]) -> Done {
+        let (cores, threads) = if self.cores { ("_core", CORE_THREADS) } else { ("", THREADS) };
+        call.launch_in(threads, &format!("attention{cores}{part}_{}", self.room), blocks, arguments)
     }
 }
 
@@ -216,8 +236,8 @@ pub fn attention(
     let mut arguments = vec![pointer(qkv), pointer(out), pointer(lse), pointer(words)];
     arguments.extend([tiling.part(words, 0), tiling.part(words, 1)]);
     arguments.extend(sizes(&call, shape, tiling)?);
-    let kernel = format!("attention_{}", room(&call, shape.head_dim)?);
-    call.launch(&kernel, [tiling.tiles(), shape.heads, 1], &arguments)
+    let kernels = Kernels::of(&call, shape.head_dim, &[qkv, out])?;
+    kernels.launch(&call, "", [tiling.tiles(), shape.heads, 1], &arguments)
 }
 
 /// How many f32 numbers of scratch [`attention_backward`] takes.
@@ -250,7 +270,7 @@ pub fn attention_backward(
     check(&call, shape, tiling, words, [gradient, d_out, lse])?;
     call.least("the scratch", scratch, Kind::F32, attention_scratch(shape, tiling))?;
     let sizes = sizes(&call, shape, tiling)?;
-    let room = room(&call, shape.head_dim)?;
+    let kernels = Kernels::of(&call, shape.head_dim, &[qkv, d_out, gradient])?;
     let deltas = tiling.rows * shape.heads;
     let heads_in_all = Argument::U32(call.number("heads in all", deltas)?);
     let delta = [pointer(out), pointer(d_out), pointer(scratch), heads_in_all, sizes[3]];
@@ -259,12 +279,12 @@ pub fn attention_backward(
     let mut queries = shared.to_vec();
     queries.extend([tiling.part(words, 0), tiling.part(words, 1)]);
     queries.extend(&sizes);
-    call.launch(&format!("attention_queries_{room}"), [tiling.tiles(), shape.heads, 1], &queries)?;
+    kernels.launch(&call, "_queries", [tiling.tiles(), shape.heads, 1], &queries)?;
     let partial = Argument::Pointer(Address(scratch.at.0 + 4 * deltas as u64));
     let mut keys = shared.to_vec();
     keys.extend([partial, tiling.part(words, 2), tiling.part(words, 3)]);
     keys.extend(&sizes);
-    call.launch(&format!("attention_keys_{room}"), [tiling.items, shape.kv_heads, 1], &keys)?;
+    kernels.launch(&call, "_keys", [tiling.items, shape.kv_heads, 1], &keys)?;
     let mut sums = vec![partial, pointer(gradient), tiling.part(words, 4)];
     sums.extend(&sizes);
     call.launch("attention_sum", [tiling.splits, shape.kv_heads, 1], &sums)

@@ -1,0 +1,160 @@
+//! Linear layers that share an input, with their adapters, on a device: what [`linear`](crate::train::linear) is on the processor.
+
+use crate::model::device::{Device, DeviceError, Gemm, Operand, Span, ops};
+use crate::model::lora::AdaptedProduct;
+use crate::model::ops::dropout::Dropout;
+
+use super::pool::{Buffer, Pool};
+use super::weights::Linear;
+
+/// The adapted part of a product in one step.
+#[derive(Clone, Copy)]
+pub struct Adapted<'a> {
+    pub product: &'a AdaptedProduct,
+    /// The adapter's flat vector in the kind of the activations.
+    pub values: Span,
+    pub scale: f32,
+    pub dropout: Option<Dropout>,
+}
+
+/// A matrix in rows of `stride` numbers, as it lies.
+fn plain(span: Span, stride: usize) -> Operand {
+    Operand { span, stride, turned: false }
+}
+
+/// The transpose of a matrix in rows of `stride` numbers.
+fn turned(span: Span, stride: usize) -> Operand {
+    Operand { span, stride, turned: true }
+}
+
+/// The columns of a matrix in rows of `stride` numbers from column `first` on.
+fn columns(span: Span, first: usize) -> Span {
+    span.part(first, span.len - first)
+}
+
+/// `c = alpha a b + beta c`, `c` in rows of `c_stride` numbers.
+#[allow(clippy::too_many_arguments)] // the product's own terms
+fn gemm(
+    device: &dyn Device,
+    [m, n, k]: [usize; 3],
+    alpha: f32,
+    a: Operand,
+    b: Operand,
+    beta: f32,
+    c: Span,
+    c_stride: usize,
+) -> Result<(), DeviceError> {
+    device.gemm(&Gemm { m, n, k, alpha, beta, a, b, c, c_stride })
+}
+
+/// `y = x w^T`: `[rows, outputs]` from `[rows, inputs]`.
+pub fn through(
+    device: &dyn Device,
+    w: Span,
+    [rows, inputs, outputs]: [usize; 3],
+    x: Span,
+    y: Span,
+) -> Result<(), DeviceError> {
+    gemm(device, [rows, outputs, inputs], 1.0, plain(x, inputs), turned(w, inputs), 0.0, y, outputs)
+}
+
+/// `dx = dy w`: `[rows, inputs]` from `[rows, outputs]`.
+pub fn back(
+    device: &dyn Device,
+    w: Span,
+    [rows, inputs, outputs]: [usize; 3],
+    dy: Span,
+    dx: Span,
+) -> Result<(), DeviceError> {
+    gemm(device, [rows, inputs, outputs], 1.0, plain(dy, outputs), plain(w, inputs), 0.0, dx, inputs)
+}
+
+/// `y`, `[rows, outputs]`, from `x`, `[rows, inputs]`. Returns `x A^T`, `[rows, ranks]`, which the backward needs; `None`
+/// without an adapter.
+pub fn forward(
+    pool: &Pool,
+    linear: &Linear,
+    adapted: Option<Adapted<'_>>,
+    rows: usize,
+    x: Span,
+    y: Span,
+) -> Result<Option<Buffer>, DeviceError> {
+    let (device, kind) = (pool.device(), x.kind);
+    let (inputs, outputs) = (linear.inputs, linear.outputs);
+    through(device, linear.weight.span, [rows, inputs, outputs], x, y)?;
+    if let Some(bias) = &linear.bias {
+        ops::add_bias(device, kind, bias.span, y)?;
+    }
+    let Some(Adapted { product, values, scale, dropout }) = adapted else { return Ok(None) };
+    let (rank, ranks) = (product.rank, product.ranks());
+    let u = pool.take(rows * ranks, kind)?;
+    let a = values.part(product.a, ranks * inputs);
+    if let Some(dropout) = dropout {
+        let dropped = pool.take(rows * inputs, kind)?;
+        ops::drop(device, kind, dropout, x, dropped.span)?;
+        through(device, a, [rows, inputs, ranks], dropped.span, u.span)?;
+    } else {
+        through(device, a, [rows, inputs, ranks], x, u.span)?;
+    }
+    for (i, member) in product.members.iter().enumerate() {
+        let n = member.outputs.len();
+        let b = turned(values.part(member.b, n * rank), rank);
+        let u = plain(columns(u.span, i * rank), ranks);
+        gemm(device, [rows, n, rank], scale, u, b, 1.0, columns(y, member.outputs.start), outputs)?;
+    }
+    Ok(Some(u))
+}
+
+/// Adds the gradients of `A` and `B` to `gradient` (f32, flat as the adapter), and writes that of `x` to `dx` where asked. `u`
+/// is what [`forward`] returned.
+#[allow(clippy::too_many_arguments)] // one product's whole backward; a struct of the eight would be made for one call
+pub fn backward(
+    pool: &Pool,
+    linear: &Linear,
+    adapted: Option<Adapted<'_>>,
+    rows: usize,
+    x: Span,
+    u: Option<&Buffer>,
+    dy: Span,
+    dx: Option<Span>,
+    gradient: Span,
+) -> Result<(), DeviceError> {
+    let (device, kind) = (pool.device(), x.kind);
+    let (inputs, outputs) = (linear.inputs, linear.outputs);
+    if let Some(dx) = dx {
+        back(device, linear.weight.span, [rows, inputs, outputs], dy, dx)?;
+    }
+    let (Some(Adapted { product, values, scale, dropout }), Some(u)) = (adapted, u) else { return Ok(()) };
+    let (rank, ranks) = (product.rank, product.ranks());
+    let du = pool.take(rows * ranks, kind)?;
+    for (i, member) in product.members.iter().enumerate() {
+        let n = member.outputs.len();
+        let dy = columns(dy, member.outputs.start);
+        let b = plain(values.part(member.b, n * rank), rank);
+        let own = columns(du.span, i * rank);
+        gemm(device, [rows, rank, n], scale, plain(dy, outputs), b, 0.0, own, ranks)?;
+        let u = plain(columns(u.span, i * rank), ranks);
+        gemm(device, [n, rank, rows], scale, turned(dy, outputs), u, 1.0, gradient.part(member.b, n * rank), rank)?;
+    }
+    let da = gradient.part(product.a, ranks * inputs);
+    let dropped = match dropout {
+        Some(dropout) => {
+            let dropped = pool.take(rows * inputs, kind)?;
+            ops::drop(device, kind, dropout, x, dropped.span)?;
+            Some(dropped)
+        }
+        None => None,
+    };
+    let read = dropped.as_ref().map_or(x, |dropped| dropped.span);
+    gemm(device, [ranks, inputs, rows], 1.0, turned(du.span, ranks), plain(read, inputs), 1.0, da, inputs)?;
+    let Some(dx) = dx else { return Ok(()) };
+    let a = plain(values.part(product.a, ranks * inputs), inputs);
+    let du = plain(du.span, ranks);
+    match (dropout, dropped) {
+        (Some(dropout), Some(hidden)) => {
+            gemm(device, [rows, inputs, ranks], 1.0, du, a, 0.0, hidden.span, inputs)?;
+            ops::drop_add(device, kind, dropout, hidden.span, dx)
+        }
+        _ => gemm(device, [rows, inputs, ranks], 1.0, du, a, 1.0, dx, inputs),
+    }
+}

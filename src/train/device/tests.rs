@@ -1,0 +1,307 @@
+//! The device's engine beside the processor's, on the emulated device: every family, every option, the same numbers.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::model::decoder::Decoder;
+use crate::model::device::choose::{Wish, choose};
+use crate::model::device::emulated::Machine;
+use crate::model::families;
+use crate::model::lora::LoraConfig;
+use crate::train::optimizer::{clip_factor, norm};
+use crate::train::step::{self, Sink};
+
+/// A decoder of a family with small random weights, biases and norms included.
+fn decoder(change: Value) -> Decoder {
+    let base = json!({
+        "architectures": ["LlamaForCausalLM"], "hidden_act": "silu", "hidden_size": 48, "intermediate_size": 80,
+        "max_position_embeddings": 256, "num_attention_heads": 4, "num_hidden_layers": 3, "num_key_value_heads": 2,
+        "rms_norm_eps": 1e-5, "rope_theta": 10_000.0, "tie_word_embeddings": true, "vocab_size": 131, "head_dim": 16
+    });
+    let (Value::Object(mut config), Value::Object(change)) = (base, change) else { panic!("no objects") };
+    config.extend(change);
+    let config: Map<String, Value> = config.into_iter().filter(|(_, value)| !value.is_null()).collect();
+    let mut decoder = Decoder::random(&families::from_config(&config).unwrap(), 3).unwrap();
+    let mut salt = 0u32;
+    decoder.visit_mut(&mut |name, values| {
+        for value in values {
+            salt = salt.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
+            let noise = (salt >> 8) as f32 / 8_388_608.0 - 1.0;
+            // Norms and biases start at one and zero; matrices are made large enough to matter at this size.
+            *value += noise * if name.ends_with("weight") || name == "embedding" { 0.15 } else { 0.3 };
+        }
+    });
+    decoder
+}
+
+fn all_families() -> Vec<(&'static str, Decoder)> {
+    vec![
+        ("llama", decoder(json!({}))),
+        (
+            "llama with biases, untied",
+            decoder(json!({
+                "attention_bias": true, "mlp_bias": true, "tie_word_embeddings": false, "num_key_value_heads": 1,
+                "rope_scaling": {"factor": 8.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
+                    "original_max_position_embeddings": 64, "rope_type": "llama3"}
+            })),
+        ),
+        ("mistral", decoder(json!({"architectures": ["MistralForCausalLM"], "sliding_window": 9}))),
+        ("qwen2", decoder(json!({"architectures": ["Qwen2ForCausalLM"], "num_key_value_heads": 4}))),
+        ("qwen3", decoder(json!({"architectures": ["Qwen3ForCausalLM"], "head_dim": 24}))),
+        (
+            "gemma3",
+            decoder(json!({
+                "architectures": ["Gemma3ForCausalLM"], "hidden_act": null, "hidden_activation": "gelu_pytorch_tanh",
+                "query_pre_attn_scalar": 16, "sliding_window": 11, "rope_local_base_freq": 1_000.0,
+                "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]
+            })),
+        ),
+        (
+            "gpt-neox",
+            decoder(json!({
+                "architectures": ["GPTNeoXForCausalLM"], "hidden_act": "gelu", "layer_norm_eps": 1e-5, "rotary_pct": 0.25,
+                "rotary_emb_base": 10_000, "use_parallel_residual": true, "tie_word_embeddings": false, "head_dim": null,
+                "num_attention_heads": 3, "num_key_value_heads": null, "rms_norm_eps": null, "rope_theta": null
+            })),
+        ),
+        (
+            "gpt-neox in turn",
+            decoder(json!({
+                "architectures": ["GPTNeoXForCausalLM"], "hidden_act": "gelu_new", "layer_norm_eps": 1e-5, "rotary_pct": 1.0,
+                "rotary_emb_base": 10_000, "use_parallel_residual": false, "tie_word_embeddings": false, "head_dim": null,
+                "num_attention_heads": 3, "num_key_value_heads": null, "rms_norm_eps": null, "rope_theta": null
+            })),
+        ),
+    ]
+}
+
+/// An adapter of random numbers, `B` included, so that every gradient is there.
+fn adapter(decoder: &Decoder) -> Adapter {
+    let targets = families::linears(&decoder.description);
+    let config = LoraConfig { rank: 5, alpha: 10.0, dropout: 0.1, targets, rslora: false };
+    let mut adapter = Adapter::new(decoder, &config, 7);
+    let mut salt = 1u32;
+    for value in &mut adapter.values {
+        salt = salt.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
+        *value += ((salt >> 8) as f32 / 8_388_608.0 - 1.0) * 0.1;
+    }
+    adapter
+}
+
+/// Rows that begin alike, of several lengths, their answers supervised.
+fn rows(count: usize, longest: usize) -> Vec<Row> {
+    (0..count)
+        .map(|i| {
+            let length = 20 + (i * 13) % (longest - 20);
+            let tokens = (0..length).map(|t| if t < 12 { t as u32 * 3 } else { ((t * 31 + i * 17) % 131) as u32 });
+            let weights = (0..length).map(|t| if t > 14 { 1.0 } else { 0.0 });
+            Row { tokens: tokens.collect(), weights: weights.collect() }
+        })
+        .collect()
+}
+
+const OPTIONS: Options = Options { pass_tokens: 120, share_prefix: true, recompute: false, dropout: None };
+const UPDATE: Update =
+    Update { adam: AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01 }, rate: 1e-2, clip: 0.5 };
+
+fn emulated(limit: Option<usize>) -> Option<Arc<Machine>> {
+    Machine::new(limit).map(Arc::new)
+}
+
+/// The emulated device; where `TOGI_TEST_GPU` is set, the GPU of this machine (`tests/bench/gpu.sh`).
+fn device() -> Option<Arc<dyn Device>> {
+    if std::env::var_os("TOGI_TEST_GPU").is_some() {
+        return choose(Wish::Cuda, None).unwrap().device;
+    }
+    emulated(None).map(|machine| machine as Arc<dyn Device>)
+}
+
+/// A step of the processor's engine with the same options; the gradient, the losses' sum.
+fn by_processor(decoder: &Decoder, adapter: &Adapter, rows: &[&Row], options: Options) -> (Vec<f32>, f64) {
+    let mut engine = step::Engine::new();
+    let mut gradient = vec![0.0; adapter.values.len()];
+    let scale = (1.0 / rows.iter().map(|row| row.weight()).sum::<f64>()) as f32;
+    let mut sum = 0.0;
+    for (i, rows) in micro_batches(rows, options.pass_tokens).iter().enumerate() {
+        let packed = Packed::new(rows, options.share_prefix);
+        let dropout = options.dropout.map(|(p, [seed, step])| (p, [seed, step, i as u64]));
+        let options = step::Options { dropout, recompute: options.recompute, scale };
+        let losses = engine.step(decoder, Some(adapter), &packed, options, Sink::Adapter(&mut gradient));
+        sum += losses.sum(&packed);
+    }
+    (gradient, sum)
+}
+
+fn gradient_of(engine: &Engine) -> Vec<f32> {
+    let mut gradient = vec![0.0; engine.adapter.values.len()];
+    read(&engine.pool, engine.trained.gradient.span, &mut gradient).unwrap();
+    gradient
+}
+
+/// The length of the difference over that of `b`.
+fn apart(a: &[f32], b: &[f32]) -> f64 {
+    let difference: Vec<f32> = a.iter().zip(b).map(|(a, b)| a - b).collect();
+    norm(&difference) / norm(b)
+}
+
+#[test]
+fn every_family_has_the_processors_loss_and_gradient() {
+    let Some(machine) = device() else { return };
+    let rows = rows(6, 50);
+    let rows: Vec<&Row> = rows.iter().collect();
+    for (name, decoder) in all_families() {
+        let adapter = adapter(&decoder);
+        let moments = Moments::new(adapter.values.len());
+        for (share_prefix, recompute, dropout) in [
+            (true, false, None),
+            (false, false, None),
+            (true, true, Some((0.2, [5, 9]))),
+            (true, false, Some((0.2, [5, 9]))),
+        ] {
+            let options = Options { share_prefix, recompute, dropout, ..OPTIONS };
+            let (gradient, loss) = by_processor(&decoder, &adapter, &rows, options);
+            let mut engine = Engine::new(machine.clone(), Kind::F32, &decoder, &adapter, &moments).unwrap();
+            let found = engine.step(&rows, options, UPDATE).unwrap();
+            let off = (found.loss - loss).abs() / loss;
+            assert!(off < 1e-5, "{name}, {options:?}: loss {} against {loss}", found.loss);
+            let off = apart(&gradient_of(&engine), &gradient);
+            assert!(off < 2e-5, "{name}, {options:?}: gradient off by {off}");
+            assert!((found.norm - norm(&gradient)).abs() < 1e-4 * found.norm, "{name}: norm {}", found.norm);
+        }
+    }
+}
+
+#[test]
+fn a_few_steps_end_where_the_processors_end_and_come_back_with_their_moments() {
+    let Some(machine) = device() else { return };
+    let rows = rows(8, 60);
+    let decoder = decoder(json!({}));
+    let (mut ours, mut theirs) = (adapter(&decoder), adapter(&decoder));
+    let mut moments = Moments::new(ours.values.len());
+    let mut fetched = moments.clone();
+    let mut engine = Engine::new(machine, Kind::F32, &decoder, &ours, &moments).unwrap();
+    for step in 1..=4 {
+        let chosen: Vec<&Row> = rows.iter().skip((step as usize % 2) * 4).take(4).collect();
+        let options = Options { dropout: Some((0.1, [1, step])), ..OPTIONS };
+        let (gradient, _) = by_processor(&decoder, &theirs, &chosen, options);
+        moments.begin();
+        let factor = clip_factor(norm(&gradient), UPDATE.clip);
+        moments.apply(UPDATE.adam, UPDATE.rate, factor, 0, true, &mut theirs.values, &gradient);
+        engine.step(&chosen, options, UPDATE).unwrap();
+    }
+    engine.fetch(&mut ours, &mut fetched).unwrap();
+    assert_eq!(fetched.updates, moments.updates);
+    assert!(apart(&ours.values, &theirs.values) < 1e-4, "{}", apart(&ours.values, &theirs.values));
+    assert!(apart(&fetched.first, &moments.first) < 1e-3, "{}", apart(&fetched.first, &moments.first));
+    assert!(apart(&fetched.second, &moments.second) < 1e-3);
+    // The validation loss of what is there now.
+    let all: Vec<&Row> = rows.iter().collect();
+    let (mean, weight) =
+        crate::train::trainer::mean_loss(&mut step::Engine::new(), &decoder, Some(&theirs), &rows, 120);
+    let found = engine.evaluate(&all, 120).unwrap();
+    assert!((found / weight - mean).abs() < 1e-4 * mean, "{} against {mean}", found / weight);
+}
+
+#[test]
+fn a_pass_that_does_not_fit_is_begun_again_in_halves_with_the_same_gradient() {
+    let Some(roomy) = emulated(None) else { return };
+    let rows = rows(12, 60);
+    let rows: Vec<&Row> = rows.iter().collect();
+    let decoder = decoder(json!({}));
+    let adapter = adapter(&decoder);
+    let moments = Moments::new(adapter.values.len());
+    let options = Options { pass_tokens: 600, ..OPTIONS };
+    let mut engine = Engine::new(roomy.clone(), Kind::F32, &decoder, &adapter, &moments).unwrap();
+    let whole = engine.step(&rows, options, UPDATE).unwrap();
+    assert!(engine.take_notes().is_empty());
+    let wanted = gradient_of(&engine);
+    drop(engine);
+
+    let Some(narrow) = emulated(Some(roomy.peak() * 2 / 3)) else { return };
+    let mut engine = Engine::new(narrow, Kind::F32, &decoder, &adapter, &moments).unwrap();
+    let found = engine.step(&rows, options, UPDATE).unwrap();
+    let notes = engine.take_notes();
+    assert!(notes.iter().any(|note| note.contains("no room for passes of 600 tokens")), "{notes:?}");
+    assert!((found.loss - whole.loss).abs() < 1e-5 * whole.loss);
+    assert!(apart(&gradient_of(&engine), &wanted) < 1e-5, "{}", apart(&gradient_of(&engine), &wanted));
+    // What was found to fit is kept to.
+    engine.step(&rows, options, UPDATE).unwrap();
+    assert!(engine.take_notes().is_empty());
+
+    let Some(hopeless) = emulated(Some(roomy.peak() / 20)) else { return };
+    let refused = Engine::new(hopeless, Kind::F32, &decoder, &adapter, &moments).err();
+    assert!(matches!(refused, Some(DeviceError::OutOfMemory { .. })), "{refused:?}");
+}
+
+#[test]
+fn in_bf16_a_run_learns_what_it_learns_in_f32() {
+    let Some(machine) = device() else { return };
+    let rows = rows(6, 40);
+    let rows: Vec<&Row> = rows.iter().collect();
+    let decoder = decoder(json!({"architectures": ["Qwen3ForCausalLM"]}));
+    let adapter = adapter(&decoder);
+    let moments = Moments::new(adapter.values.len());
+    let losses = |kind| -> Vec<f64> {
+        let mut engine = Engine::new(machine.clone(), kind, &decoder, &adapter, &moments).unwrap();
+        (0..8).map(|_| engine.step(&rows, OPTIONS, UPDATE).unwrap().loss).collect()
+    };
+    let (exact, rough) = (losses(Kind::F32), losses(Kind::Bf16));
+    assert!(exact[7] < 0.9 * exact[0], "{exact:?}");
+    for (a, b) in exact.iter().zip(&rough) {
+        assert!((a - b).abs() < 0.02 * a, "{exact:?} {rough:?}");
+    }
+}
+
+#[test]
+fn a_loss_that_is_no_number_changes_nothing_and_a_run_repeats_itself_bit_for_bit() {
+    let Some(machine) = device() else { return };
+    let rows = rows(4, 40);
+    let good: Vec<&Row> = rows.iter().collect();
+    let decoder = decoder(json!({}));
+    let adapter = adapter(&decoder);
+    let moments = Moments::new(adapter.values.len());
+    let mut wild = rows[0].clone();
+    wild.weights[20] = f32::INFINITY;
+    let mut ended = Vec::new();
+    for disturb in [false, true] {
+        let mut engine = Engine::new(machine.clone(), Kind::F32, &decoder, &adapter, &moments).unwrap();
+        let options = Options { dropout: Some((0.1, [3, 1])), ..OPTIONS };
+        engine.step(&good, options, UPDATE).unwrap();
+        if disturb {
+            let found = engine.step(&[&wild], options, UPDATE).unwrap();
+            assert!(!found.loss.is_finite() || !found.norm.is_finite(), "{found:?}");
+        }
+        engine.step(&good, options, UPDATE).unwrap();
+        let (mut adapter, mut moments) = (adapter.clone(), moments.clone());
+        engine.fetch(&mut adapter, &mut moments).unwrap();
+        ended.push((adapter.values, moments));
+    }
+    assert!(ended[0] == ended[1]);
+}
+
+#[test]
+fn the_estimate_is_what_is_used() {
+    for (kind, recompute, pass_tokens) in
+        [(Kind::F32, false, 600), (Kind::Bf16, false, 400), (Kind::F32, true, 600), (Kind::Bf16, true, 300)]
+    {
+        let Some(machine) = emulated(None) else { return };
+        // Wide enough that buffers' smallest size does not matter.
+        let decoder =
+            decoder(json!({"hidden_size": 128, "intermediate_size": 352, "head_dim": 32, "num_hidden_layers": 5}));
+        let adapter = adapter(&decoder);
+        let moments = Moments::new(adapter.values.len());
+        let rows = rows(14, 64);
+        let rows: Vec<&Row> = rows.iter().collect();
+        let mut engine = Engine::new(machine.clone(), kind, &decoder, &adapter, &moments).unwrap();
+        let options = Options { pass_tokens, recompute, dropout: Some((0.1, [1, 1])), ..OPTIONS };
+        engine.step(&rows, options, UPDATE).unwrap();
+        let packs: Vec<Packed> = micro_batches(&rows, pass_tokens).iter().map(|rows| Packed::new(rows, true)).collect();
+        let most = |count: &dyn Fn(&Packed) -> usize| packs.iter().map(count).max().unwrap();
+        let size = [most(&|p| p.tokens.len()), most(&|p| p.predicting.len())];
+        let estimate = Estimate::of(&decoder.description, kind, &adapter.config, size, recompute);
+        let (told, used) = ((estimate.bytes() - estimate.context) as f64, machine.peak() as f64);
+        assert!((told / used - 1.0).abs() < 0.15, "{kind}, {recompute}: told {told}, used {used}: {estimate:?}");
+    }
+}

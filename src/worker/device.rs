@@ -1,0 +1,74 @@
+//! The device that a training uses, and whether a plan fits it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::description::Description;
+use crate::model::device::choose::{Found, Wish, choose};
+use crate::model::device::{Device, DeviceError};
+use crate::train::device::Estimate;
+use crate::train::settings::{Method, Settings, SettingsError};
+
+use super::model::gib;
+
+/// What a device has to do with a plan, in numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Needs {
+    /// What a person would call the device.
+    pub name: String,
+    /// Estimated peak of its memory and what is free, in bytes.
+    pub needs_bytes: u64,
+    pub free_bytes: u64,
+}
+
+/// Why a plan cannot be carried out on a device.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(
+        "this plan needs about {:.1} GiB on {} and {:.1} GiB are free there; lower train.pass_tokens, set \
+         train.checkpointing = true, choose a smaller model, or compute on the processor with train.device=cpu",
+        gib(.0.needs_bytes), .0.name, gib(.0.free_bytes)
+    )]
+    Short(Needs),
+}
+
+/// The device that settings ask for. All weights of a model are trained on the processor only.
+///
+/// # Errors
+/// When a GPU is demanded and there is none to use.
+pub fn find(settings: &Settings) -> Result<Found, DeviceError> {
+    match (settings.method, settings.device) {
+        (Method::Full, Wish::Cuda) => Err(DeviceError::Absent(
+            "method = \"full\" is trained on the processor; leave train.device at auto or cpu".to_owned(),
+        )),
+        (Method::Full, _) => choose(Wish::Cpu, None),
+        (Method::Lora, wish) => choose(wish, kernels().as_deref()),
+    }
+}
+
+/// What passes of `settings` need of a device, `share` of their tokens being predicted.
+///
+/// # Errors
+/// When the settings' adapter does not fit the model, the device does not tell its memory, or has too little.
+pub fn fit(device: &Arc<dyn Device>, d: &Description, settings: &Settings, share: f64) -> Result<Needs, Unfit> {
+    let rows = settings.pass_tokens.min(settings.batch * settings.max_length).max(settings.max_length);
+    let predicting = ((rows as f64 * share).ceil() as usize).clamp(1, rows);
+    let lora = settings.lora(d)?;
+    let estimate = Estimate::of(d, settings.precision.kind(), &lora, [rows, predicting], settings.checkpointing);
+    let needs = Needs { name: device.name(), needs_bytes: estimate.bytes(), free_bytes: device.memory()?.free };
+    // Passes are made shorter where memory does not suffice, so what has no room at all is what is refused.
+    let least = estimate.bytes() - estimate.activations - estimate.logits;
+    if least > needs.free_bytes { Err(Unfit::Short(needs)) } else { Ok(needs) }
+}
+
+/// Where compiled kernels are kept: `kernels` in the user's cache folder.
+#[must_use]
+pub fn kernels() -> Option<PathBuf> {
+    Some(directories::ProjectDirs::from("", "", "togi")?.cache_dir().join("kernels"))
+}

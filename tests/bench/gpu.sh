@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Measures togi's training on this machine's GPU, beside transformers and PEFT, in one call of under ten minutes.
+#
+#   tests/bench/gpu.sh TOGI [OUT]
+#
+# TOGI is a binary built with --features cuda; OUT (default ./gpu-bench) takes what is printed, one JSON object a line in results.jsonl.
+# PYTHON (default python3) with torch, transformers and peft measures the peer; without them that part is left out and said so.
+# TESTS, a test binary of the library built with --features cuda (cargo test --features cuda --lib --no-run names it), first compares
+# every family's loss and gradients on the GPU with the processor's.
+# BUDGET is the seconds after which no further measurement is begun (default 540).
+set -uo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+togi=${1:?the togi binary to measure}
+out=${2:-gpu-bench}
+python=${PYTHON:-python3}
+budget=${BUDGET:-540}
+mkdir -p "$out"
+results=$out/results.jsonl
+: >"$results"
+started=$SECONDS
+left() { echo $((budget - (SECONDS - started))); }
+say() { printf '\n== %4d s  %s\n' $((SECONDS - started)) "$*"; }
+
+say "the machine"
+nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm --format=csv
+"$togi" doctor
+
+if [ -n "${TESTS:-}" ]; then
+    say "every family against the processor"
+    TOGI_TEST_GPU=1 timeout "$(left)" "$TESTS" train::device model::device --test-threads 1 2>&1 | tail -40
+fi
+
+busy() { # SECONDS between samples, until killed: the GPU's own word on how busy it is
+    nvidia-smi --query-gpu=utilization.gpu,memory.used --format=csv,noheader,nounits -lms 200 >"$1"
+}
+
+ours() { # NAME ARGUMENTS…
+    local name=$1
+    shift
+    [ "$(left)" -gt 20 ] || { echo "no time left for $name"; return; }
+    say "togi: $name"
+    busy "$out/busy.txt" &
+    local sampler=$!
+    timeout "$(left)" "$togi" bench --gpu "$@" --json | tee "$out/one.json"
+    kill "$sampler" 2>/dev/null
+    wait "$sampler" 2>/dev/null
+    # The samples of the last tenth of the run lie within the steps.
+    tail -n 15 "$out/busy.txt" | awk -F, '{ s += $1; n++ } END { if (n) printf "busy, last samples: %.0f %%\n", s / n }'
+    sed "s/^{/{\"what\": \"$name\", /" "$out/one.json" >>"$results"
+}
+
+theirs() { # NAME ARGUMENTS…
+    local name=$1
+    shift
+    [ "$(left)" -gt 30 ] || { echo "no time left for $name"; return; }
+    "$python" -c 'import torch, transformers, peft' 2>/dev/null || { echo "PEFT is not here: $name is left out"; return; }
+    say "PEFT: $name"
+    timeout "$(left)" "$python" "$here/peft_shape.py" "$@" | tee "$out/one.json"
+    sed "s/^{/{\"what\": \"$name\", /" "$out/one.json" >>"$results"
+}
+
+for shape in smollm2-135m llama-3.2-1b qwen2.5-1.5b qwen2.5-7b; do
+    batch=64
+    [ "$shape" = qwen2.5-7b ] && batch=16
+    compare=
+    [ "$shape" = smollm2-135m ] && compare=--compare
+    ours "$shape" --shape "$shape" --batch $batch --shortest 128 --length 512 --runs 10 $compare
+    theirs "$shape" --shape "$shape" --batch $batch --shortest 128 --length 512
+done
+ours "smollm2-135m f32" --shape smollm2-135m --batch 16 --length 256 --runs 5 --f32 --compare
+ours "qwen2.5-7b checkpointing" --shape qwen2.5-7b --batch 16 --shortest 128 --length 512 --runs 5 --checkpointing
+say "done; results in $results"
