@@ -159,11 +159,12 @@ __device__ __forceinline__ void forward(const T *qkv, T *out, float *lse, const 
     u64 pitch = qkv_pitch(s);
     u32 count = tile_rows(queries, s);
     const T *q = qkv + (u64)queries * TILE * pitch + head * s.dim;
-    Sight seen[4];
+    // In shared memory, for registers are few; written before the barriers of the first product.
+    SHARED(Sight, seen, TILE);
+    if (threadIdx.x < TILE) seen[threadIdx.x] = sight(places, queries * TILE + threadIdx.x, s);
     float top[4], total[4], sum[4][ROOM / 16];
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-        seen[i] = sight(places, queries * TILE + ty * 4 + i, s);
         top[i] = MINUS_INFINITY, total[i] = 0.0f;
 #pragma unroll
         for (int c = 0; c < ROOM / 16; c++) sum[i][c] = 0.0f;
@@ -181,7 +182,7 @@ __device__ __forceinline__ void forward(const T *qkv, T *out, float *lse, const 
             float highest = MINUS_INFINITY, added = 0.0f;
 #pragma unroll
             for (int j = 0; j < 4; j++) {
-                bool visible = pair.full || sees(seen[i], pair.tile * TILE + tx * 4 + j);
+                bool visible = pair.full || sees(seen[ty * 4 + i], pair.tile * TILE + tx * 4 + j);
                 p[i][j] = visible ? p[i][j] * s.scale : MINUS_INFINITY;
                 highest = fmaxf(highest, p[i][j]);
             }
