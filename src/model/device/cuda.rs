@@ -3,7 +3,7 @@
 //! One stream carries all work in the order it was asked for. Memory comes from the driver's pool, which is told to keep what it
 //! has: a step that allocates what the last one released asks the system for nothing and waits for nothing. Small writes go
 //! through page-locked memory, so that they do not wait either. Kernels are compiled when the first of their kind is launched
-//! ([`kernels`]); products are cuBLASLt's ([`products`]).
+//! (`kernels`); products are cuBLASLt's (`products`).
 //!
 //! The driver knows a *current context* for each thread, so every call here first makes the device's own the current one: a
 //! device may be used from any thread.
@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Address, Argument, Device, DeviceError, Gemm, Kind, Memory};
 
-pub mod kernels;
+mod kernels;
 mod library;
 mod products;
 

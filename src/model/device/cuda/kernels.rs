@@ -166,6 +166,7 @@ pub fn image<M>(
             Err(error) => tracing::warn!("{}: {error}; it is compiled again", path.display()),
         }
     }
+    tracing::info!("compiling the GPU's kernels for {kind}; they are kept for the next time");
     let (image, _) = compile(nvrtc, &text, target, &[])?;
     let module = loads(&image)?;
     if let (Some(path), Some(folder)) = (path, kept)
