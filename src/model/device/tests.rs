@@ -16,7 +16,7 @@ use super::{Device, Kind, Span};
 enum Tested {
     Emulated(Machine),
     #[cfg(feature = "cuda")]
-    Gpu(super::cuda::Cuda),
+    Gpu(Box<super::cuda::Cuda>),
 }
 
 /// A device, the kind of its activations, and whether spans begin at odd places.
@@ -40,11 +40,14 @@ pub(super) fn on_desks(test: impl Fn(&Desk)) {
 }
 
 /// The emulated device, and the first GPU, where they are to be had.
-fn devices(_kind: Kind) -> Vec<Tested> {
+fn devices(kind: Kind) -> Vec<Tested> {
+    #[cfg_attr(not(feature = "cuda"), expect(unused_mut))]
     let mut devices: Vec<Tested> = Machine::new(None).map(Tested::Emulated).into_iter().collect();
+    #[cfg(not(feature = "cuda"))]
+    let _ = kind; // of no matter to the emulated device
     #[cfg(feature = "cuda")]
-    match super::cuda::open(0, Some(&std::env::temp_dir().join("togi-test-kernels"))) {
-        Ok(gpu) if _kind == Kind::F32 || gpu.found().bf16() => devices.push(Tested::Gpu(gpu)),
+    match super::cuda::open(0, Some(&super::emulated::folder())) {
+        Ok(gpu) if kind == Kind::F32 || gpu.found().bf16() => devices.push(Tested::Gpu(Box::new(gpu))),
         Ok(_) => {}
         Err(error) => {
             assert!(std::env::var_os("TOGI_REQUIRE_GPU").is_none(), "{error}");
@@ -71,7 +74,7 @@ impl Desk {
         match &self.tested {
             Tested::Emulated(machine) => machine,
             #[cfg(feature = "cuda")]
-            Tested::Gpu(gpu) => gpu,
+            Tested::Gpu(gpu) => gpu.as_ref(),
         }
     }
 

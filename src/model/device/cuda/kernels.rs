@@ -188,6 +188,8 @@ fn keep(path: &Path, folder: &Path, image: &[u8]) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use rayon::prelude::*;
+
     use super::*;
     use crate::model::device::cuda::library::nvrtc;
 
@@ -220,24 +222,18 @@ mod tests {
     #[test]
     fn nvrtc_compiles_every_kernel_for_every_gpu_without_a_warning_or_a_spill() {
         let Some(nvrtc) = compiler() else { return };
-        for architecture in [80, 90, 120] {
-            for kind in [Kind::F32, Kind::Bf16, Kind::F64] {
-                let target = Target { architecture, exact: true };
-                let (image, log) =
-                    compile(&nvrtc, &ops::text(kind), target, &["--ptxas-options=-v"]).expect("compiled");
-                assert!(image.starts_with(b"\x7fELF"), "no cubin");
-                assert!(!log.contains("warning"), "sm_{architecture}, {kind}:\n{log}");
-                let there = log.matches("Compiling entry function").count();
-                assert_eq!(there, kernels(&ops::text(kind)), "sm_{architecture}, {kind}:\n{log}");
-                for line in log.lines().filter(|line| line.contains("spill stores")) {
-                    assert!(
-                        line.contains(" 0 bytes spill stores, 0 bytes spill loads"),
-                        "sm_{architecture}, {kind}:\n{log}"
-                    );
-                }
-                assert!(log.contains("0 bytes spill stores"), "the compiler says nothing of spills:\n{log}");
-            }
-        }
+        let all = [80, 90, 120].map(|one| [(one, Kind::F32), (one, Kind::Bf16), (one, Kind::F64)]).concat();
+        all.into_par_iter().for_each(|(architecture, kind)| {
+            let (text, target) = (ops::text(kind), Target { architecture, exact: true });
+            let (image, log) = compile(&nvrtc, &text, target, &["--ptxas-options=-v"]).expect("compiled");
+            let name = format!("sm_{architecture}, {kind}:\n{log}");
+            assert!(image.starts_with(b"\x7fELF"), "no cubin for {name}");
+            assert!(!log.contains("warning"), "{name}");
+            let spills: Vec<&str> = log.lines().filter(|line| line.contains("spill stores")).collect();
+            assert_eq!(log.matches("Compiling entry function").count(), kernels(&text), "{name}");
+            assert_eq!(spills.len(), kernels(&text), "{name}");
+            assert!(spills.iter().all(|line| line.contains(" 0 bytes spill stores, 0 bytes spill loads")), "{name}");
+        });
     }
 
     #[test]
