@@ -273,7 +273,7 @@ impl Device for Machine {
                 self.held(&what, *at, 0)?;
             }
         }
-        let mut words: Vec<u64> = arguments.iter().copied().map(word).collect();
+        let mut words: Vec<u64> = arguments.iter().map(|argument| u64::from_ne_bytes(argument.bytes())).collect();
         let mut pointers: Vec<*mut c_void> = words.iter_mut().map(|word| std::ptr::from_mut(word).cast()).collect();
         // SAFETY: the arguments are of the kernel's types, and live until it returns.
         let fault = unsafe {
@@ -324,18 +324,6 @@ fn letter(argument: Argument) -> char {
         Argument::F32(_) => 'f',
         Argument::F64(_) => 'd',
     }
-}
-
-/// An argument's bytes, the first at the lowest address.
-fn word(argument: Argument) -> u64 {
-    let mut bytes = [0; 8];
-    match argument {
-        Argument::Pointer(Address(x)) | Argument::U64(x) => bytes = x.to_ne_bytes(),
-        Argument::U32(x) => bytes[..4].copy_from_slice(&x.to_ne_bytes()),
-        Argument::F32(x) => bytes[..4].copy_from_slice(&x.to_ne_bytes()),
-        Argument::F64(x) => bytes = x.to_ne_bytes(),
-    }
-    u64::from_ne_bytes(bytes)
 }
 
 /// The C++ compiler, if there is one.
@@ -397,7 +385,7 @@ fn compile(text: &str) -> PathBuf {
 mod tests {
     use super::*;
 
-    const FAULTY: &str = r#"
+    const FAULTY: &str = r"
 KERNEL(leaves, (float *x)) {
     if (threadIdx.x == 7) return;
     __syncthreads();
@@ -421,7 +409,7 @@ KERNEL(overruns, (float *x)) {
 KERNEL(sums, (float *x)) {
     x[blockIdx.x * THREADS + threadIdx.x] = (float)block_sum(threadIdx.x) + warp_sum((float)threadIdx.x);
 }
-"#;
+";
 
     /// Runs a kernel of the text above on 512 numbers; what is wrong, or the numbers.
     fn run(name: &str) -> Option<Result<Vec<f32>, String>> {

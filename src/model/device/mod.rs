@@ -10,6 +10,8 @@
 use std::fmt;
 
 pub mod choose;
+#[cfg(any(test, feature = "cuda"))]
+mod columns;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 #[cfg(test)]
@@ -96,6 +98,21 @@ pub enum Argument {
     F64(f64),
 }
 
+impl Argument {
+    /// Its bytes, the first at the lowest address, as the kernel finds them behind a pointer.
+    #[cfg(any(test, feature = "cuda"))]
+    fn bytes(self) -> [u8; 8] {
+        let mut bytes = [0; 8];
+        match self {
+            Self::Pointer(Address(x)) | Self::U64(x) => bytes = x.to_ne_bytes(),
+            Self::U32(x) => bytes[..4].copy_from_slice(&x.to_ne_bytes()),
+            Self::F32(x) => bytes[..4].copy_from_slice(&x.to_ne_bytes()),
+            Self::F64(x) => bytes = x.to_ne_bytes(),
+        }
+        bytes
+    }
+}
+
 /// A matrix in rows, `stride` numbers from one row to the next.
 #[derive(Clone, Copy, Debug)]
 pub struct Operand {
@@ -148,6 +165,11 @@ pub enum DeviceError {
 pub trait Device: Send + Sync {
     /// What a person would call it: `NVIDIA H200`.
     fn name(&self) -> String;
+
+    /// Whether it multiplies bf16.
+    fn has_bf16(&self) -> bool {
+        true
+    }
 
     /// Its memory, now.
     ///

@@ -45,7 +45,9 @@ impl Desk {
     /// Numbers as activations can hold them, so that both sides start from the same.
     pub fn held(&self, mut x: Vec<f32>) -> Vec<f32> {
         if self.kind == Kind::Bf16 {
-            x.iter_mut().for_each(|x| *x = bf16::from_f32(*x).to_f32());
+            for x in &mut x {
+                *x = bf16::from_f32(*x).to_f32();
+            }
         }
         x
     }
