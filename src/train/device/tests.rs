@@ -1,17 +1,23 @@
 //! The device's engine beside the processor's, on the emulated device: every family, every option, the same numbers.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::job::{Control, Job, Kind as JobKind, Outcome};
 use crate::model::decoder::Decoder;
 use crate::model::device::choose::{Wish, choose};
 use crate::model::device::emulated::Machine;
 use crate::model::families;
 use crate::model::lora::LoraConfig;
+use crate::prompt::Prompt;
 use crate::train::optimizer::{clip_factor, norm};
+use crate::train::plan::{BaseModel, Plan};
+use crate::train::settings::Settings;
 use crate::train::step::{self, Sink};
+use crate::train::trainer::{Data, Event, Trainer};
 
 /// A decoder of a family with small random weights, biases and norms included.
 fn decoder(change: Value) -> Decoder {
@@ -314,4 +320,53 @@ fn the_estimate_is_what_is_used() {
         found.push((told / used, kind, recompute, used, estimate));
     }
     assert!(found.iter().all(|(ratio, ..)| (ratio - 1.0).abs() < 0.15), "{found:#?}");
+}
+
+#[test]
+fn a_run_on_a_device_that_is_stopped_and_resumed_ends_in_the_same_bytes() {
+    let Some(machine) = device() else { return };
+    let decoder = decoder(json!({"num_hidden_layers": 2}));
+    let settings = Settings {
+        rank: 4,
+        dropout: 0.1,
+        batch: 3,
+        pass_tokens: 64,
+        learning_rate: 5e-3,
+        evaluations: 1,
+        patience: 0,
+        ..Settings::default()
+    };
+    let base = BaseModel { path: "none".into(), name: "none".into(), revision: None, identity: "none".into() };
+    let plan = Plan { base, settings, steps: 6, evaluate_every: 2, threads: 1, prompt: Prompt::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let mut ends = Vec::new();
+    for stop_at in [None, Some(3)] {
+        let job = Job::create(folder.path(), JobKind::Train).unwrap().seal(&plan).unwrap();
+        let mut losses = Vec::new();
+        let mut run = |resume: bool, stop_at: Option<u64>| {
+            let hold = job.hold().unwrap();
+            let control = Control::new();
+            let data = Data { train: rows(9, 40), valid: rows(2, 30) };
+            let trainer = Trainer::new(&plan, &hold, control.clone(), decoder.clone(), data, resume).unwrap();
+            let mut trainer = trainer.on(machine.clone(), Kind::F32).unwrap();
+            let mut watch = |event: Event<'_>| {
+                let Event::Metrics(metrics) = event else { return };
+                losses.extend(metrics.loss.map(|loss| (metrics.step, loss.to_bits())));
+                if stop_at == Some(metrics.step) {
+                    control.stop_flag().store(true, Ordering::SeqCst);
+                }
+            };
+            let summary = trainer.run(&mut |_, _| Vec::new(), &mut watch).unwrap();
+            (summary.outcome, trainer.adapter().unwrap().values.clone())
+        };
+        let (mut outcome, mut values) = run(false, stop_at);
+        if stop_at.is_some() {
+            assert_eq!(outcome, Outcome::Stopped);
+            (outcome, values) = run(true, None);
+        }
+        assert_eq!(outcome, Outcome::Finished);
+        ends.push((losses, values));
+    }
+    assert_eq!(ends[0].0.len(), 6);
+    assert!(ends[0] == ends[1], "{:?} {:?}", ends[0].0, ends[1].0);
 }
