@@ -1,10 +1,11 @@
-// Causal attention in tiles of TILE packed rows: queries by keys. `model::device::ops::attention` makes the lists of tiles.
+// Causal attention in tiles of TILE packed rows: queries by keys. `model::device::ops::attention` makes the lists of
+// tiles.
 //
-// A thread (tx, ty) of 16 by 16 has four rows of a tile, ty * 4 and on, and either four of its columns, tx * 4 and on, or, of
-// sums over head dimensions, columns 64 n + tx * 4 and on. ROOM is a multiple of 64 that head_dim fits in; what is beyond is
-// neither read nor written. Matrices lie in shared memory so that a thread's four numbers are one load. The online softmax is
-// that of Dao et al. 2022 (FlashAttention); the backward is theirs with queries and keys in kernels of their own, so that no
-// number is added to from two blocks.
+// A thread (tx, ty) of 16 by 16 has four rows of a tile, ty * 4 and on, and either four of its columns, tx * 4 and on,
+// or, of sums over head dimensions, columns 64 n + tx * 4 and on. ROOM is a multiple of 64 that head_dim fits in; what
+// is beyond is neither read nor written. Matrices lie in shared memory so that a thread's four numbers are one load.
+// The online softmax is that of Dao et al. 2022 (FlashAttention); the backward is theirs with queries and keys in
+// kernels of their own, so that no number is added to from two blocks.
 
 #define TILE 64
 #define PITCH 68 // of rows of 64 numbers in shared memory: four aligned, banks spread
@@ -58,7 +59,8 @@ __device__ __forceinline__ Pair pair_at(const u32 *pairs, u32 i, u32 window) {
     return pair;
 }
 
-// Head dimensions d..d+DEPTH of a tile's rows to shared memory, [DEPTH][PITCH]: 0 beyond `count` rows and `dim` columns.
+// Head dimensions d..d+DEPTH of a tile's rows to shared memory, [DEPTH][PITCH]: 0 beyond `count` rows and `dim`
+// columns.
 __device__ __forceinline__ void stage_turned(const T *from, u64 pitch, u32 count, u32 d, u32 dim, float *to) {
     u32 me = threadIdx.x;
     // Eight columns by four rows a warp: whole sectors are read, and every lane writes a bank of its own.
@@ -69,8 +71,8 @@ __device__ __forceinline__ void stage_turned(const T *from, u64 pitch, u32 count
 }
 
 // sum += a b^T over head dimensions: rows of `a` are this thread's rows, rows of `b` its columns.
-__device__ __forceinline__ void multiply(const T *a, u64 a_pitch, u32 a_rows, const T *b, u64 b_pitch, u32 b_rows, u32 dim,
-                                         float *stage, float sum[4][4]) {
+__device__ __forceinline__ void multiply(const T *a, u64 a_pitch, u32 a_rows, const T *b, u64 b_pitch, u32 b_rows,
+        u32 dim, float *stage, float sum[4][4]) {
     u32 tx = threadIdx.x % 16, ty = threadIdx.x / 16;
     float *left = stage, *right = stage + DEPTH * PITCH;
     for (u32 d = 0; d < dim; d += DEPTH) {
@@ -92,10 +94,11 @@ __device__ __forceinline__ void multiply(const T *a, u64 a_pitch, u32 a_rows, co
     }
 }
 
-// sum[i][..] += sum over j of tile[j][i] * rows[j]: `tile` is [TILE][PITCH] in shared memory, `rows` are `count` of `dim` columns.
+// sum[i][..] += sum over j of tile[j][i] * rows[j]: `tile` is [TILE][PITCH] in shared memory, `rows` are `count` of
+// `dim` columns.
 template <int ROOM>
 __device__ __forceinline__ void mix(const float *tile, const T *rows, u64 pitch, u32 count, u32 dim, float *stage,
-                                    float sum[4][ROOM / 16]) {
+        float sum[4][ROOM / 16]) {
     u32 me = threadIdx.x, tx = me % 16, ty = me / 16;
     const u32 some = 4096 / ROOM; // rows in shared memory at once
     for (u32 from = 0; from < count; from += some) {
@@ -125,7 +128,8 @@ __device__ __forceinline__ void mix(const float *tile, const T *rows, u64 pitch,
 
 // This thread's sums, times `factor[i]`, to its four of `count` rows of `dim` columns.
 template <int ROOM, typename N>
-__device__ __forceinline__ void put(const float sum[4][ROOM / 16], const float factor[4], N *rows, u64 pitch, u32 count, u32 dim) {
+__device__ __forceinline__ void put(const float sum[4][ROOM / 16], const float factor[4], N *rows, u64 pitch, u32 count,
+        u32 dim) {
     u32 tx = threadIdx.x % 16, ty = threadIdx.x / 16;
 #pragma unroll
     for (int i = 0; i < 4; i++) {
@@ -149,8 +153,8 @@ __device__ __forceinline__ u32 tile_rows(u32 tile, Sizes s) {
 #define MINUS_INFINITY (-__uint_as_float(0x7f800000u))
 
 template <int ROOM>
-__device__ __forceinline__ void forward(const T *qkv, T *out, float *lse, const u32 *places, const u32 *starts, const u32 *pairs,
-                                        Sizes s) {
+__device__ __forceinline__ void forward(const T *qkv, T *out, float *lse, const u32 *places, const u32 *starts,
+        const u32 *pairs, Sizes s) {
     SHARED(float, stage, STAGE);
     SHARED(float, tile, TILE * PITCH);
     u32 tx = threadIdx.x % 16, ty = threadIdx.x / 16;
@@ -159,11 +163,12 @@ __device__ __forceinline__ void forward(const T *qkv, T *out, float *lse, const 
     u64 pitch = qkv_pitch(s);
     u32 count = tile_rows(queries, s);
     const T *q = qkv + (u64)queries * TILE * pitch + head * s.dim;
-    Sight seen[4];
+    // In shared memory, for registers are few; written before the barriers of the first product.
+    SHARED(Sight, seen, TILE);
+    if (threadIdx.x < TILE) seen[threadIdx.x] = sight(places, queries * TILE + threadIdx.x, s);
     float top[4], total[4], sum[4][ROOM / 16];
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-        seen[i] = sight(places, queries * TILE + ty * 4 + i, s);
         top[i] = MINUS_INFINITY, total[i] = 0.0f;
 #pragma unroll
         for (int c = 0; c < ROOM / 16; c++) sum[i][c] = 0.0f;
@@ -181,7 +186,7 @@ __device__ __forceinline__ void forward(const T *qkv, T *out, float *lse, const 
             float highest = MINUS_INFINITY, added = 0.0f;
 #pragma unroll
             for (int j = 0; j < 4; j++) {
-                bool visible = pair.full || sees(seen[i], pair.tile * TILE + tx * 4 + j);
+                bool visible = pair.full || sees(seen[ty * 4 + i], pair.tile * TILE + tx * 4 + j);
                 p[i][j] = visible ? p[i][j] * s.scale : MINUS_INFINITY;
                 highest = fmaxf(highest, p[i][j]);
             }
@@ -227,14 +232,15 @@ KERNEL(attention_delta, (const T *out, const T *d_out, float *delta, u32 count, 
     u32 head = blockIdx.x * WARPS + threadIdx.x / WARP;
     if (head >= count) return;
     float sum = 0.0f;
-    for (u32 i = threadIdx.x % WARP; i < dim; i += WARP) sum += widen(out[(u64)head * dim + i]) * widen(d_out[(u64)head * dim + i]);
+    u64 at = (u64)head * dim;
+    for (u32 i = threadIdx.x % WARP; i < dim; i += WARP) sum += widen(out[at + i]) * widen(d_out[at + i]);
     sum = warp_sum(sum);
     if (threadIdx.x % WARP == 0) delta[head] = sum;
 }
 
 // From products q k and do v of a pair of tiles to probabilities and gradients of scores. `along` is a row's delta.
-__device__ __forceinline__ void soften(float p[4][4], float ds[4][4], const Sight seen[4], const float lse[4], const float along[4],
-                                       Pair pair, u32 first_key, float scale) {
+__device__ __forceinline__ void soften(float p[4][4], float ds[4][4], const Sight seen[4], const float lse[4],
+        const float along[4], Pair pair, u32 first_key, float scale) {
     u32 tx = threadIdx.x % 16;
 #pragma unroll
     for (int i = 0; i < 4; i++)
@@ -247,8 +253,8 @@ __device__ __forceinline__ void soften(float p[4][4], float ds[4][4], const Sigh
 }
 
 // What the backward kernels need of this thread's four queries.
-__device__ __forceinline__ void look_up(const u32 *places, const float *lse, const float *delta, u32 tile, u32 head, Sizes s,
-                                        Sight seen[4], float sums[4], float along[4]) {
+__device__ __forceinline__ void look_up(const u32 *places, const float *lse, const float *delta, u32 tile, u32 head,
+        Sizes s, Sight seen[4], float sums[4], float along[4]) {
     u32 first = tile * TILE + threadIdx.x / 16 * 4;
 #pragma unroll
     for (int i = 0; i < 4; i++) {
@@ -261,8 +267,8 @@ __device__ __forceinline__ void look_up(const u32 *places, const float *lse, con
 
 // Gradients of a tile of queries of one head.
 template <int ROOM>
-__device__ __forceinline__ void backward_queries(const T *qkv, const T *d_out, const float *lse, const float *delta, T *gradient,
-                                                 const u32 *places, const u32 *starts, const u32 *pairs, Sizes s) {
+__device__ __forceinline__ void backward_queries(const T *qkv, const T *d_out, const float *lse, const float *delta,
+        T *gradient, const u32 *places, const u32 *starts, const u32 *pairs, Sizes s) {
     SHARED(float, stage, STAGE);
     SHARED(float, tile, TILE * PITCH);
     u32 tx = threadIdx.x % 16, ty = threadIdx.x / 16;
@@ -296,11 +302,11 @@ __device__ __forceinline__ void backward_queries(const T *qkv, const T *d_out, c
     put<ROOM>(sum, one, gradient + (u64)queries * TILE * pitch + head * s.dim, pitch, count, s.dim);
 }
 
-// Gradients of a tile of keys and values of one group of heads, or a share of their sums: `items` are four words each, tile,
-// first and last pair, and the share's slot (all ones: write to `gradient`).
+// Gradients of a tile of keys and values of one group of heads, or a share of their sums: `items` are four words each,
+// tile, first and last pair, and the share's slot (all ones: write to `gradient`).
 template <int ROOM>
-__device__ __forceinline__ void backward_keys(const T *qkv, const T *d_out, const float *lse, const float *delta, T *gradient,
-                                              const u32 *places, float *partial, const u32 *items, const u32 *pairs, Sizes s) {
+__device__ __forceinline__ void backward_keys(const T *qkv, const T *d_out, const float *lse, const float *delta,
+        T *gradient, const u32 *places, float *partial, const u32 *items, const u32 *pairs, Sizes s) {
     SHARED(float, stage, STAGE);
     SHARED(float, tile, TILE * PITCH);
     u32 tx = threadIdx.x % 16, ty = threadIdx.x / 16;
@@ -347,8 +353,8 @@ __device__ __forceinline__ void backward_keys(const T *qkv, const T *d_out, cons
 }
 
 // Adds up the shares of a tile of keys: `splits` are three words each, tile, first slot and how many.
-KERNEL(attention_sum, (const float *partial, T *gradient, const u32 *splits, u32 rows, u32 heads, u32 kv_heads, u32 dim, u32 window,
-              float scale)) {
+KERNEL(attention_sum, (const float *partial, T *gradient, const u32 *splits, u32 rows, u32 heads, u32 kv_heads, u32 dim,
+        u32 window, float scale)) {
     Sizes s = {rows, heads, kv_heads, dim, window, scale};
     const u32 *split = splits + (u64)blockIdx.x * 3;
     u32 keys = split[0], group = blockIdx.y;
@@ -363,23 +369,23 @@ KERNEL(attention_sum, (const float *partial, T *gradient, const u32 *splits, u32
     }
 }
 
-#define ATTENTION(ROOM)                                                                                                           \
-    KERNEL(attention_##ROOM, (const T *qkv, T *out, float *lse, const u32 *places, const u32 *starts, const u32 *pairs, u32 rows,          \
-                     u32 heads, u32 kv_heads, u32 dim, u32 window, float scale)) {                                                 \
-        Sizes s = {rows, heads, kv_heads, dim, window, scale};                                                                    \
-        forward<ROOM>(qkv, out, lse, places, starts, pairs, s);                                                                   \
-    }                                                                                                                             \
-    KERNEL(attention_queries_##ROOM, (const T *qkv, const T *d_out, const float *lse, const float *delta, T *gradient, const u32 *places,  \
-                             const u32 *starts, const u32 *pairs, u32 rows, u32 heads, u32 kv_heads, u32 dim, u32 window,         \
-                             float scale)) {                                                                                       \
-        Sizes s = {rows, heads, kv_heads, dim, window, scale};                                                                    \
-        backward_queries<ROOM>(qkv, d_out, lse, delta, gradient, places, starts, pairs, s);                                       \
-    }                                                                                                                             \
-    KERNEL(attention_keys_##ROOM, (const T *qkv, const T *d_out, const float *lse, const float *delta, T *gradient, const u32 *places,     \
-                          float *partial, const u32 *items, const u32 *pairs, u32 rows, u32 heads, u32 kv_heads, u32 dim,         \
-                          u32 window, float scale)) {                                                                              \
-        Sizes s = {rows, heads, kv_heads, dim, window, scale};                                                                    \
-        backward_keys<ROOM>(qkv, d_out, lse, delta, gradient, places, partial, items, pairs, s);                                  \
+#define ATTENTION(ROOM)                                                                                               \
+    KERNEL(attention_##ROOM, (const T *qkv, T *out, float *lse, const u32 *places, const u32 *starts,                 \
+            const u32 *pairs, u32 rows, u32 heads, u32 kv_heads, u32 dim, u32 window, float scale)) {                 \
+        Sizes s = {rows, heads, kv_heads, dim, window, scale};                                                        \
+        forward<ROOM>(qkv, out, lse, places, starts, pairs, s);                                                       \
+    }                                                                                                                 \
+    KERNEL(attention_queries_##ROOM, (const T *qkv, const T *d_out, const float *lse, const float *delta,             \
+            T *gradient, const u32 *places, const u32 *starts, const u32 *pairs, u32 rows, u32 heads, u32 kv_heads,   \
+            u32 dim, u32 window, float scale)) {                                                                      \
+        Sizes s = {rows, heads, kv_heads, dim, window, scale};                                                        \
+        backward_queries<ROOM>(qkv, d_out, lse, delta, gradient, places, starts, pairs, s);                           \
+    }                                                                                                                 \
+    KERNEL(attention_keys_##ROOM, (const T *qkv, const T *d_out, const float *lse, const float *delta, T *gradient,   \
+            const u32 *places, float *partial, const u32 *items, const u32 *pairs, u32 rows, u32 heads,               \
+            u32 kv_heads, u32 dim, u32 window, float scale)) {                                                        \
+        Sizes s = {rows, heads, kv_heads, dim, window, scale};                                                        \
+        backward_keys<ROOM>(qkv, d_out, lse, delta, gradient, places, partial, items, pairs, s);                      \
     }
 
 ATTENTION(64)

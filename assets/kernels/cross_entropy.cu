@@ -11,7 +11,8 @@ __device__ __forceinline__ void take(float x, float *top, float *sum) {
 }
 
 // Losses in nats, and where `gradient` is not null weight * (softmax - onehot), maybe in the logits' own place.
-KERNEL(cross_entropy, (const float *logits, u32 vocab, const u32 *targets, const float *weights, float *losses, T *gradient, u32 wide)) {
+KERNEL(cross_entropy, (const float *logits, u32 vocab, const u32 *targets, const float *weights, float *losses,
+        T *gradient, u32 wide)) {
     SHARED(float, tops, THREADS);
     SHARED(float, sums, THREADS);
     u64 row = blockIdx.x;

@@ -88,7 +88,9 @@ KERNEL(drop_add, (const T *x, T *y, u64 n, u32 key0, u32 key1, u32 threshold, fl
     float v[4], sum[4];
     load(x, at, n, wide, v);
     load(y, at, n, wide, sum);
-    for (int c = 0; c < 4; c++) sum[c] += v[c] * (draw((u32)(at + c), key0, key1) >= threshold ? scale : 0.0f);
+    // Rounded after each operation, as the processor does.
+    for (int c = 0; c < 4; c++)
+        sum[c] = __fadd_rn(sum[c], __fmul_rn(v[c], draw((u32)(at + c), key0, key1) >= threshold ? scale : 0.0f));
     store(sum, y, at, n, wide);
 }
 

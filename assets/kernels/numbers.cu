@@ -1,8 +1,8 @@
 // What all kernels stand on: numbers, loads of four, sums over a warp and a block.
 //
-// Everything is compiled as one text, by NVRTC for a GPU and by a C++ compiler for tests; there are no includes. Every kernel
-// runs in blocks of THREADS threads. Sums are taken in an order that depends on shapes alone. Rows times columns may pass 2^32:
-// places are of 64 bits.
+// Everything is compiled as one text, by NVRTC for a GPU and by a C++ compiler for tests; there are no includes. Every
+// kernel runs in blocks of THREADS threads. Sums are taken in an order that depends on shapes alone. Rows times columns
+// may pass 2^32: places are of 64 bits.
 
 // KERNEL(name, (parameters)) begins a kernel, SHARED(type, name, count) declares shared memory; tests have their own.
 #ifndef KERNEL
@@ -63,7 +63,8 @@ __device__ __forceinline__ void store_wide(const float v[4], bf16 *p) {
     *(four_halves *)p = h;
 }
 
-// Numbers i..i+4 of the n at p as floats, 0 beyond; `wide` where n and i are multiples of four and p is aligned to match.
+// Numbers i..i+4 of the n at p as floats, 0 beyond; `wide` where n and i are multiples of four and p is aligned to
+// match.
 template <typename N> __device__ __forceinline__ void load(const N *p, u64 i, u64 n, u32 wide, float v[4]) {
     if (wide) {
         load_wide(p + i, v);

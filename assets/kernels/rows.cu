@@ -19,7 +19,8 @@ KERNEL(embed, (const T *table, u32 vocab, u32 hidden, const u32 *tokens, float s
 }
 
 // Mean (0 for an RMS norm) and the reciprocal of the root of variance (of the mean square) plus eps, of a warp's row.
-__device__ __forceinline__ void statistics(const T *x, u32 width, float eps, u32 layer, u32 wide, float *mean, float *r) {
+__device__ __forceinline__ void statistics(const T *x, u32 width, float eps, u32 layer, u32 wide, float *mean,
+        float *r) {
     u32 lane = threadIdx.x % WARP;
     float sum = 0.0f, v[4];
     if (layer) {
@@ -41,7 +42,8 @@ __device__ __forceinline__ void statistics(const T *x, u32 width, float eps, u32
     *r = 1.0f / sqrtf(warp_sum(squares) / width + eps);
 }
 
-KERNEL(norm_forward, (const T *x, const float *scale, const float *bias, float eps, u32 layer, T *y, u32 rows, u32 width, u32 wide)) {
+KERNEL(norm_forward, (const T *x, const float *scale, const float *bias, float eps, u32 layer, T *y, u32 rows,
+        u32 width, u32 wide)) {
     u64 row = (u64)blockIdx.x * WARPS + threadIdx.x / WARP;
     if (row >= rows) return;
     x += row * width, y += row * width;
@@ -58,8 +60,8 @@ KERNEL(norm_forward, (const T *x, const float *scale, const float *bias, float e
 }
 
 // The gradient of a warp's row before its norm: added to dx, or put there.
-__device__ __forceinline__ void row_backward(const T *x, const float *scale, float eps, u32 layer, const T *dy, T *dx, bool put,
-                                             u32 width, u32 wide) {
+__device__ __forceinline__ void row_backward(const T *x, const float *scale, float eps, u32 layer, const T *dy, T *dx,
+        bool put, u32 width, u32 wide) {
     float mean, r;
     statistics(x, width, eps, layer, wide, &mean, &r);
     float plain = 0.0f, along = 0.0f;
@@ -87,14 +89,16 @@ __device__ __forceinline__ void row_backward(const T *x, const float *scale, flo
     }
 }
 
-KERNEL(norm_backward, (const T *x, const float *scale, float eps, u32 layer, const T *dy, T *dx, u32 rows, u32 width, u32 wide)) {
+KERNEL(norm_backward, (const T *x, const float *scale, float eps, u32 layer, const T *dy, T *dx, u32 rows, u32 width,
+        u32 wide)) {
     u64 row = (u64)blockIdx.x * WARPS + threadIdx.x / WARP;
     if (row >= rows) return;
     row_backward(x + row * width, scale, eps, layer, dy + row * width, dx + row * width, false, width, wide);
 }
 
 // The RMS norm of heads within rows, in place.
-KERNEL(head_norm, (T *x, u32 stride, u32 first, u32 count, u32 dim, const float *scale, float eps, u32 rows, u32 wide)) {
+KERNEL(head_norm, (T *x, u32 stride, u32 first, u32 count, u32 dim, const float *scale, float eps, u32 rows,
+        u32 wide)) {
     u32 head = blockIdx.x * WARPS + threadIdx.x / WARP;
     if (head >= rows * count) return;
     x += (u64)(head / count) * stride + first + head % count * dim;
@@ -109,8 +113,8 @@ KERNEL(head_norm, (T *x, u32 stride, u32 first, u32 count, u32 dim, const float 
     }
 }
 
-KERNEL(head_norm_backward, (const T *x, T *gradient, u32 stride, u32 first, u32 count, u32 dim, const float *scale, float eps, u32 rows,
-                   u32 wide)) {
+KERNEL(head_norm_backward, (const T *x, T *gradient, u32 stride, u32 first, u32 count, u32 dim, const float *scale,
+        float eps, u32 rows, u32 wide)) {
     u32 head = blockIdx.x * WARPS + threadIdx.x / WARP;
     if (head >= rows * count) return;
     u64 at = (u64)(head / count) * stride + first + head % count * dim;
@@ -118,8 +122,8 @@ KERNEL(head_norm_backward, (const T *x, T *gradient, u32 stride, u32 first, u32 
 }
 
 // Dimension i of a head turns with dimension i + half.
-KERNEL(rotary, (const float *cosines, const float *sines, u32 length, u32 half, const u32 *positions, T *x, u32 stride, u32 heads, u32 dim,
-       float sign)) {
+KERNEL(rotary, (const float *cosines, const float *sines, u32 length, u32 half, const u32 *positions, T *x, u32 stride,
+        u32 heads, u32 dim, float sign)) {
     u32 pair = blockIdx.y * THREADS + threadIdx.x;
     if (pair >= heads * half) return;
     u64 row = blockIdx.x;

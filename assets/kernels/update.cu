@@ -26,8 +26,8 @@ KERNEL(sum_partials, (const double *partial, u32 n, double *sum)) {
 }
 
 // AdamW (Loshchilov & Hutter 2019, algorithm 2), with the clipping of torch's clip_grad_norm_.
-KERNEL(adamw, (float beta1, float beta2, float eps, float keep, float rate, float root, float clip, const double *norm2, const double *loss,
-      float *p, const float *g, float *m, float *v, bf16 *working, u64 n, u32 wide)) {
+KERNEL(adamw, (float beta1, float beta2, float eps, float keep, float rate, float root, float clip, const double *norm2,
+        const double *loss, float *p, const float *g, float *m, float *v, bf16 *working, u64 n, u32 wide)) {
     double squares = *norm2, total = *loss;
     if (!(squares - squares == 0.0 && total - total == 0.0)) return; // infinite or NaN
     u64 at = ((u64)blockIdx.x * THREADS + threadIdx.x) * 4;

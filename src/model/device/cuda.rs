@@ -3,7 +3,7 @@
 //! One stream carries all work in the order it was asked for. Memory comes from the driver's pool, which is told to keep what it
 //! has: a step that allocates what the last one released asks the system for nothing and waits for nothing. Small writes go
 //! through page-locked memory, so that they do not wait either. Kernels are compiled when the first of their kind is launched
-//! ([`kernels`]); products are cuBLASLt's ([`products`]).
+//! (`kernels`); products are cuBLASLt's (`products`).
 //!
 //! The driver knows a *current context* for each thread, so every call here first makes the device's own the current one: a
 //! device may be used from any thread.
@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Address, Argument, Device, DeviceError, Gemm, Kind, Memory};
 
-pub mod kernels;
+mod kernels;
 mod library;
 mod products;
 
@@ -91,12 +91,12 @@ pub fn found() -> Result<Installed, DeviceError> {
     Ok(Installed { driver: driver.cuda()?, gpus })
 }
 
-/// Opens a GPU and the libraries it needs; compiled kernels are kept in the folder `kept`.
+/// Opens a GPU and the libraries it needs; compiled kernels are kept in the folder `kept`, where there is one.
 ///
 /// # Errors
 /// [`DeviceError::Absent`] with what to install where a driver, the GPU or a library is missing; [`DeviceError::Failed`] when the
 /// driver refuses.
-pub fn open(ordinal: usize, kept: &Path) -> Result<Cuda, DeviceError> {
+pub fn open(ordinal: usize, kept: Option<&Path>) -> Result<Cuda, DeviceError> {
     let driver = start()?;
     let (major, _) = driver.cuda()?;
     let number = c_int::try_from(ordinal).unwrap_or(c_int::MAX);
@@ -115,7 +115,7 @@ pub fn open(ordinal: usize, kept: &Path) -> Result<Cuda, DeviceError> {
     let workspace = open.allocate(WORKSPACE)?;
     let products = Products::new(cublas_lt, (workspace, WORKSPACE))?;
     let ring = Mutex::new(Ring { start: open.page_locked(RING)?, used: 0 });
-    Ok(Cuda { products, modules: Mutex::default(), ring, nvrtc, target, kept: kept.to_owned(), found, open })
+    Ok(Cuda { products, modules: Mutex::default(), ring, nvrtc, target, kept: kept.map(Path::to_owned), found, open })
 }
 
 /// The driver, ready for calls.
@@ -320,7 +320,7 @@ pub struct Cuda {
     ring: Mutex<Ring>,
     nvrtc: Nvrtc,
     target: Target,
-    kept: PathBuf,
+    kept: Option<PathBuf>,
     found: Found,
     open: Open,
 }
@@ -339,7 +339,8 @@ impl Cuda {
         let module = match modules.entry(kind) {
             Entry::Occupied(kept) => kept.into_mut(),
             Entry::Vacant(empty) => {
-                let handle = kernels::image(&self.nvrtc, kind, self.target, &self.kept, |image| self.load(image))?;
+                let handle =
+                    kernels::image(&self.nvrtc, kind, self.target, self.kept.as_deref(), |image| self.load(image))?;
                 empty.insert(Module { handle, functions: HashMap::new() })
             }
         };

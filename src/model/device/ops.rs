@@ -31,20 +31,21 @@ pub type Done = Result<(), DeviceError>;
 #[must_use]
 pub fn text(kind: Kind) -> String {
     const NUMBERS: &str = include_str!("../../../assets/kernels/numbers.cu");
-    const PARTS: [&str; 5] = [
+    const PARTS: [&str; 4] = [
         include_str!("../../../assets/kernels/rows.cu"),
         include_str!("../../../assets/kernels/elements.cu"),
         include_str!("../../../assets/kernels/cross_entropy.cu"),
         include_str!("../../../assets/kernels/attention.cu"),
-        include_str!("../../../assets/kernels/attention_cores.cu"),
     ];
+    // What multiplies bf16 on tensor cores; a GPU that has none for bf16 would not compile it.
+    const CORES: &str = include_str!("../../../assets/kernels/attention_cores.cu");
     const UPDATE: &str = include_str!("../../../assets/kernels/update.cu");
-    let activations = match kind {
-        Kind::F32 => "float",
-        Kind::Bf16 => "bf16",
+    let (activations, cores) = match kind {
+        Kind::F32 => ("float", ""),
+        Kind::Bf16 => ("bf16", CORES),
         Kind::F64 | Kind::U32 => return format!("{NUMBERS}\n{UPDATE}"),
     };
-    format!("{NUMBERS}\ntypedef {activations} T;\n{}", PARTS.join("\n"))
+    format!("{NUMBERS}\ntypedef {activations} T;\n{}\n{cores}", PARTS.join("\n"))
 }
 
 /// Threads of a block of every kernel.

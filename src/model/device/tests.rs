@@ -1,8 +1,10 @@
-//! Every operation on the emulated device against the processor's own.
+//! Every operation on a device against the processor's own: on the emulated one, and on the first GPU where this is built with
+//! CUDA and finds one.
 
 mod attention;
 mod elements;
 mod loss;
+mod products;
 mod rows;
 
 use half::bf16;
@@ -10,9 +12,16 @@ use half::bf16;
 use super::emulated::Machine;
 use super::{Device, Kind, Span};
 
+/// A device to be tested.
+enum Tested {
+    Emulated(Machine),
+    #[cfg(feature = "cuda")]
+    Gpu(super::cuda::Cuda),
+}
+
 /// A device, the kind of its activations, and whether spans begin at odd places.
 pub(super) struct Desk {
-    pub machine: Machine,
+    tested: Tested,
     pub kind: Kind,
     odd: bool,
 }
@@ -21,12 +30,28 @@ pub(super) struct Desk {
 pub(super) fn on_desks(test: impl Fn(&Desk)) {
     for kind in [Kind::F32, Kind::Bf16] {
         for odd in [false, true] {
-            let Some(machine) = Machine::new(None) else { return };
-            let desk = Desk { machine, kind, odd };
-            test(&desk);
-            desk.machine.check();
+            for tested in devices(kind) {
+                let desk = Desk { tested, kind, odd };
+                test(&desk);
+                desk.check();
+            }
         }
     }
+}
+
+/// The emulated device, and the first GPU, where they are to be had.
+fn devices(_kind: Kind) -> Vec<Tested> {
+    let mut devices: Vec<Tested> = Machine::new(None).map(Tested::Emulated).into_iter().collect();
+    #[cfg(feature = "cuda")]
+    match super::cuda::open(0, Some(&std::env::temp_dir().join("togi-test-kernels"))) {
+        Ok(gpu) if _kind == Kind::F32 || gpu.found().bf16() => devices.push(Tested::Gpu(gpu)),
+        Ok(_) => {}
+        Err(error) => {
+            assert!(std::env::var_os("TOGI_REQUIRE_GPU").is_none(), "{error}");
+            eprintln!("not tested on a GPU: {error}");
+        }
+    }
+    devices
 }
 
 /// Numbers between -1 and 1 that are the same every time.
@@ -42,6 +67,22 @@ pub(super) fn numbers(n: usize, seed: u32) -> Vec<f32> {
 }
 
 impl Desk {
+    pub fn device(&self) -> &dyn Device {
+        match &self.tested {
+            Tested::Emulated(machine) => machine,
+            #[cfg(feature = "cuda")]
+            Tested::Gpu(gpu) => gpu,
+        }
+    }
+
+    /// Checks that nothing was written where it should not, and that all work was done.
+    pub fn check(&self) {
+        if let Tested::Emulated(machine) = &self.tested {
+            machine.check();
+        }
+        self.device().wait().expect("all work done");
+    }
+
     /// Numbers as activations can hold them, so that both sides start from the same.
     pub fn held(&self, mut x: Vec<f32>) -> Vec<f32> {
         if self.kind == Kind::Bf16 {
@@ -55,7 +96,7 @@ impl Desk {
     /// A stretch of memory.
     pub fn room(&self, kind: Kind, len: usize) -> Span {
         let first = usize::from(self.odd);
-        let at = self.machine.allocate((len + first).max(1) * kind.bytes()).expect("memory");
+        let at = self.device().allocate((len + first).max(1) * kind.bytes()).expect("memory");
         Span { at, len: len + first, kind }.part(first, len)
     }
 
@@ -72,20 +113,20 @@ impl Desk {
             Kind::F64 => x.iter().flat_map(|x| f64::from(*x).to_ne_bytes()).collect(),
             Kind::U32 => panic!("floats as u32"),
         };
-        self.machine.write(span.at, &bytes).expect("written");
+        self.device().write(span.at, &bytes).expect("written");
         span
     }
 
     pub fn put_words(&self, x: &[u32]) -> Span {
         let span = self.room(Kind::U32, x.len());
         let bytes: Vec<u8> = x.iter().flat_map(|x| x.to_ne_bytes()).collect();
-        self.machine.write(span.at, &bytes).expect("written");
+        self.device().write(span.at, &bytes).expect("written");
         span
     }
 
     pub fn get(&self, span: Span) -> Vec<f64> {
         let mut bytes = vec![0; span.bytes()];
-        self.machine.read(span.at, &mut bytes).expect("read");
+        self.device().read(span.at, &mut bytes).expect("read");
         let mut numbers = Vec::with_capacity(span.len);
         for number in bytes.chunks_exact(span.kind.bytes()) {
             numbers.push(match span.kind {

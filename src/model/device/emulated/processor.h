@@ -1,8 +1,9 @@
 // CUDA's words for a C++ compiler, so that the kernels' very text runs on the processor in tests.
 //
-// The threads of a block are fibers on one thread of the system: each runs until it waits at a barrier or a shuffle. What a GPU
-// leaves undefined is a fault here: a barrier that some threads have left or passed elsewhere, a shuffle that not all lanes of a
-// warp reach, more shared memory than every GPU has, numbers written beyond its arrays. Shared memory begins as NaN.
+// The threads of a block are fibers on one thread of the system: each runs until it waits at a barrier or a shuffle.
+// What a GPU leaves undefined is a fault here: a barrier that some threads have left or passed elsewhere, a shuffle
+// that not all lanes of a warp reach, more shared memory than every GPU has, numbers written beyond its arrays. Shared
+// memory begins as NaN.
 
 #include <math.h>
 #include <stdint.h>
@@ -24,7 +25,8 @@ struct Dim {
 };
 enum State { READY, SHUFFLE, BARRIER, DONE };
 
-const unsigned MOST_THREADS = 1024, LANES = 32, STACK = 64 * 1024, SHARED_BYTES = 48 * 1024, GUARD = 64, MOST_ARRAYS = 16;
+const unsigned MOST_THREADS = 1024, LANES = 32, STACK = 64 * 1024, SHARED_BYTES = 48 * 1024, GUARD = 64,
+        MOST_ARRAYS = 16;
 
 #if defined(__x86_64__)
 typedef void *Context;
@@ -261,7 +263,8 @@ inline const char *run(void (*body)(void **), void **arguments, const unsigned *
 template <typename... P, size_t... I> void spread(void (*kernel)(P...), void **a, std::index_sequence<I...>) {
     kernel(*(P *)a[I]...);
 }
-template <typename... P> void call(void (*kernel)(P...), void **a) { spread(kernel, a, std::index_sequence_for<P...>()); }
+template <typename... P> void call(void (*kernel)(P...), void **a) { spread(kernel, a,
+        std::index_sequence_for<P...>()); }
 
 // A letter for each parameter's type.
 template <typename P> struct Letter;
@@ -278,13 +281,13 @@ template <typename... P> const char *letters(void (*)(P...)) {
 } // namespace processor
 
 // A kernel, and what the test machine looks up for it.
-#define KERNEL(name, parameters)                                                                        \
-    extern "C" void name parameters;                                                                    \
-    static void body_##name(void **a) { processor::call(&name, a); }                                    \
-    extern "C" const char *run_##name(void **a, const unsigned *grid, unsigned threads) {               \
-        return processor::run(body_##name, a, grid, threads);                                           \
-    }                                                                                                   \
-    extern "C" const char *letters_##name() { return processor::letters(&name); }                       \
+#define KERNEL(name, parameters)                                                                                      \
+    extern "C" void name parameters;                                                                                  \
+    static void body_##name(void **a) { processor::call(&name, a); }                                                  \
+    extern "C" const char *run_##name(void **a, const unsigned *grid, unsigned threads) {                             \
+        return processor::run(body_##name, a, grid, threads);                                                         \
+    }                                                                                                                 \
+    extern "C" const char *letters_##name() { return processor::letters(&name); }                                     \
     extern "C" void name parameters
 
 #define KERNEL_ON_PROCESSOR
@@ -309,3 +312,6 @@ static inline unsigned int __float_as_uint(float x) {
     memcpy(&bits, &x, 4);
     return bits;
 }
+// The compiler is told to fuse nothing.
+static inline float __fadd_rn(float x, float y) { return x + y; }
+static inline float __fmul_rn(float x, float y) { return x * y; }

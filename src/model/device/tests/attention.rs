@@ -1,7 +1,7 @@
 //! Attention over packed segments, forward and backward.
 
 use super::super::ops::{self, Tiling};
-use super::super::{Device, Kind, Span};
+use super::super::{Kind, Span};
 use super::{Desk, numbers, on_desks};
 use crate::model::ops::attention::{self, Segment, Shape};
 
@@ -26,7 +26,7 @@ struct Found {
 
 /// Both passes on the device.
 fn run(desk: &Desk, shape: Shape, segments: &[Segment], qkv: &[f32], d_out: &[f32]) -> Found {
-    let Desk { machine, kind, .. } = desk;
+    let (machine, kind) = (desk.device(), &desk.kind);
     let tiling = Tiling::new(segments);
     let words = desk.put_words(&tiling.words);
     let (on_qkv, on_d_out) = (desk.put(qkv), desk.put(d_out));
@@ -36,7 +36,7 @@ fn run(desk: &Desk, shape: Shape, segments: &[Segment], qkv: &[f32], d_out: &[f3
     let scratch = desk.room(Kind::F32, ops::attention_scratch(shape, &tiling));
     ops::attention_backward(machine, *kind, shape, &tiling, words, on_qkv, out, lse, on_d_out, gradient, scratch)
         .expect("backward");
-    machine.check();
+    desk.check();
     for span in [words, on_qkv, on_d_out, scratch] {
         machine.release(super::super::Address(span.at.0 / 256 * 256));
     }
@@ -143,7 +143,7 @@ fn heads_too_wide_are_refused() {
         let tiling = Tiling::new(&packed(&[(2, None)]));
         let (words, out) = (desk.put_words(&tiling.words), desk.room(desk.kind, 2 * 300));
         let (qkv, lse) = (desk.room(desk.kind, 2 * 900), desk.room(Kind::F32, 2));
-        let done = ops::attention(&desk.machine, desk.kind, shape(1, 1, 300, None), &tiling, words, qkv, out, lse);
+        let done = ops::attention(desk.device(), desk.kind, shape(1, 1, 300, None), &tiling, words, qkv, out, lse);
         let why = done.expect_err("too wide").to_string();
         assert!(why.contains("1 to 256"), "{why}");
     });

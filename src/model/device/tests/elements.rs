@@ -20,11 +20,11 @@ fn activations_and_their_gradients_are_the_processors() {
                 let x: Vec<f32> = desk.held(numbers(rows * wide, 1).iter().map(|x| x * 6.0).collect());
                 let dy = desk.held(numbers(rows * width, 2));
                 let (on_x, on_y, on_dy) = (desk.put(&x), desk.room(desk.kind, dy.len()), desk.put(&dy));
-                ops::activate(&desk.machine, desk.kind, act, gated, on_x, width, on_y).expect("activated");
+                ops::activate(desk.device(), desk.kind, act, gated, on_x, width, on_y).expect("activated");
                 let mut y = vec![0.0; dy.len()];
                 activation::forward(act, gated, &x, width, &mut y);
                 desk.expect(&format!("{act:?}"), on_y, &y, 1e-6);
-                ops::activate_backward(&desk.machine, desk.kind, act, gated, on_x, width, on_dy).expect("backward");
+                ops::activate_backward(desk.device(), desk.kind, act, gated, on_x, width, on_dy).expect("backward");
                 let mut want = x.clone();
                 activation::backward(act, gated, &mut want, width, &dy);
                 desk.expect(&format!("gradient of {act:?}"), on_x, &want, 2e-6);
@@ -40,14 +40,14 @@ fn dropout_draws_the_processors_mask_bit_for_bit() {
             let dropout = Dropout::new(0.3, &[5, len as u64]).expect("a probability over zero");
             let (x, start) = (desk.held(numbers(len, 1)), desk.held(numbers(len, 2)));
             let (on_x, on_y) = (desk.put(&x), desk.room(desk.kind, len));
-            ops::drop(&desk.machine, desk.kind, dropout, on_x, on_y).expect("dropped");
+            ops::drop(desk.device(), desk.kind, dropout, on_x, on_y).expect("dropped");
             let mut want = vec![0.0; len];
             dropout.apply(&x, &mut want);
             let want = desk.held(want);
             let same = desk.get(on_y).iter().zip(&want).all(|(got, want)| got.to_bits() == f64::from(*want).to_bits());
             assert!(same, "the mask of {len} numbers in {}", desk.kind);
             let on_y = desk.put(&start);
-            ops::drop_add(&desk.machine, desk.kind, dropout, on_x, on_y).expect("added");
+            ops::drop_add(desk.device(), desk.kind, dropout, on_x, on_y).expect("added");
             let mut want = start.clone();
             dropout.add(&x, &mut want);
             let want = desk.held(want);
@@ -65,11 +65,11 @@ fn sums_and_biases_are_added() {
             let (y, other, bias) = (numbers(rows * width, 1), numbers(rows * width, 2), numbers(width, 3));
             let (y, other) = (desk.held(y), desk.held(other));
             let on_y = desk.put(&y);
-            ops::add(&desk.machine, desk.kind, on_y, desk.put(&other)).expect("added");
+            ops::add(desk.device(), desk.kind, on_y, desk.put(&other)).expect("added");
             let want: Vec<f32> = y.iter().zip(&other).map(|(a, b)| a + b).collect();
             desk.expect("add", on_y, &want, 1e-7);
             let on_y = desk.put(&y);
-            ops::add_bias(&desk.machine, desk.kind, desk.put_as(Kind::F32, &bias), on_y).expect("added");
+            ops::add_bias(desk.device(), desk.kind, desk.put_as(Kind::F32, &bias), on_y).expect("added");
             let want: Vec<f32> = y.iter().enumerate().map(|(i, y)| y + bias[i % width]).collect();
             desk.expect("add_bias", on_y, &want, 1e-7);
         }
@@ -85,7 +85,7 @@ fn conversion_rounds_as_the_processor_does_and_keeps_what_is_no_number() {
         // Ties, both ways, and NaNs whose upper halves are those of infinities.
         x.extend([0x3f80_8000, 0x3f81_8000, 0x7f80_0001, 0xff80_0001].map(f32::from_bits));
         let (from, to) = (desk.put_as(Kind::F32, &x), desk.room(desk.kind, x.len()));
-        ops::convert(&desk.machine, from, to).expect("converted");
+        ops::convert(desk.device(), from, to).expect("converted");
         for (i, (got, x)) in desk.get(to).iter().zip(&x).enumerate() {
             let want = if desk.kind == Kind::Bf16 { bf16::from_f32(*x).to_f64() } else { f64::from(*x) };
             let same = got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan();

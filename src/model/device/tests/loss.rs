@@ -1,7 +1,7 @@
 //! The loss and the update.
 
+use super::super::Kind;
 use super::super::ops::{self, AdamUpdate, PARTIALS};
-use super::super::{Device, Kind};
 use super::{numbers, on_desks};
 
 /// Losses and gradient in f64, from the definition.
@@ -33,7 +33,7 @@ fn cross_entropy_and_its_gradient_follow_the_definition() {
             let (on_logits, on_targets) = (desk.put_as(Kind::F32, &logits), desk.put_words(&targets));
             let (on_weights, on_losses) = (desk.put_as(Kind::F32, &weights), desk.room(Kind::F32, rows));
             let run = |gradient| {
-                ops::cross_entropy(&desk.machine, desk.kind, on_logits, on_targets, on_weights, on_losses, gradient)
+                ops::cross_entropy(desk.device(), desk.kind, on_logits, on_targets, on_weights, on_losses, gradient)
                     .expect("computed");
                 desk.expect("losses", on_losses, &losses, 1e-5);
             };
@@ -56,7 +56,7 @@ fn a_logit_that_is_no_number_shows_in_the_loss() {
         logits[177] = f32::NAN;
         let (on_logits, targets) = (desk.put_as(Kind::F32, &logits), desk.put_words(&[5, 5, 200]));
         let (weights, losses) = (desk.put_as(Kind::F32, &[1.0; 3]), desk.room(Kind::F32, 3));
-        ops::cross_entropy(&desk.machine, desk.kind, on_logits, targets, weights, losses, None).expect("computed");
+        ops::cross_entropy(desk.device(), desk.kind, on_logits, targets, weights, losses, None).expect("computed");
         let got = desk.get(losses);
         assert!(got[0].is_nan() && got[1].is_finite() && got[2].is_nan(), "{got:?}"); // 200 is beyond the vocabulary
     });
@@ -69,7 +69,7 @@ fn weighted_losses_add_to_the_sum_and_squares_replace_it() {
             let (losses, weights) = (numbers(len, 1), numbers(len, 2));
             let (on_losses, on_weights) = (desk.put_as(Kind::F32, &losses), desk.put_as(Kind::F32, &weights));
             let sum = desk.put_as(Kind::F64, &[2.5]);
-            ops::weigh_losses(&desk.machine, on_losses, on_weights, sum).expect("summed");
+            ops::weigh_losses(desk.device(), on_losses, on_weights, sum).expect("summed");
             let want: f64 = losses.iter().zip(&weights).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
             assert!((desk.get(sum)[0] - 2.5 - want).abs() < 1e-12 * len as f64, "{} for {want}", desk.get(sum)[0]);
         }
@@ -77,7 +77,7 @@ fn weighted_losses_add_to_the_sum_and_squares_replace_it() {
             let x = numbers(len, 3);
             let (on_x, partial) = (desk.put_as(Kind::F32, &x), desk.room(Kind::F64, PARTIALS));
             let sum = desk.put_as(Kind::F64, &[7.0]);
-            ops::squared_norm(&desk.machine, on_x, partial, sum).expect("summed");
+            ops::squared_norm(desk.device(), on_x, partial, sum).expect("summed");
             let want: f64 = x.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
             assert!((desk.get(sum)[0] - want).abs() <= 1e-12 * want, "{} for {want}", desk.get(sum)[0]);
         }
@@ -111,8 +111,8 @@ fn the_update_is_adamw_with_clipping_and_leaves_out_what_is_not_finite() {
             let [on_p, on_g, on_m, on_v] = [&p, &g, &m, &moments].map(|x| desk.put_as(Kind::F32, x));
             let (norm2_span, loss_span) = (desk.put_as(Kind::F64, &[norm2]), desk.put_as(Kind::F64, &[loss]));
             let copy = desk.room(Kind::Bf16, len);
-            desk.machine.zero(copy.at, copy.bytes()).expect("zero");
-            ops::adamw(&desk.machine, update, norm2_span, loss_span, on_p, on_g, on_m, on_v, Some(copy)).expect("done");
+            desk.device().zero(copy.at, copy.bytes()).expect("zero");
+            ops::adamw(desk.device(), update, norm2_span, loss_span, on_p, on_g, on_m, on_v, Some(copy)).expect("done");
             let finite = norm2.is_finite() && loss.is_finite();
             let factor = if clip > 0.0 { (f64::from(clip) / (f64::from(norm2).sqrt() + 1e-6)).min(1.0) } else { 1.0 };
             let want: Vec<[f32; 3]> = (0..len)

@@ -1,8 +1,8 @@
 //! Embedding, norms, rotary, gathering and scattering.
 
 use super::super::ops::{self, NormSpans, RotarySpans};
-use super::super::{Device, DeviceError, Kind};
-use super::{Desk, numbers, on_desks};
+use super::super::{DeviceError, Kind};
+use super::{numbers, on_desks};
 use crate::model::description::{Norm, Rotary, RotaryScaling};
 use crate::model::ops::norm::{self, Heads, NormWeights};
 use crate::model::ops::rotary::{self, Table};
@@ -17,7 +17,7 @@ fn embedding_takes_the_tokens_rows_times_the_scale() {
             let tokens = [3u32, 0, 10, 3, 7];
             let x = desk.room(desk.kind, tokens.len() * width);
             let (spans, words) = (desk.put(&table), desk.put_words(&tokens));
-            ops::embed(&desk.machine, desk.kind, spans, width, words, 1.5, x).expect("embedded");
+            ops::embed(desk.device(), desk.kind, spans, width, words, 1.5, x).expect("embedded");
             let want: Vec<f32> =
                 tokens.iter().flat_map(|&t| &table[t as usize * width..][..width]).map(|x| x * 1.5).collect();
             desk.expect("embed", x, &want, 1e-7);
@@ -30,7 +30,7 @@ fn a_token_beyond_the_table_gives_nan_and_reads_nothing() {
     on_desks(|desk| {
         let x = desk.room(desk.kind, 16);
         let (table, tokens) = (desk.put(&numbers(32, 1)), desk.put_words(&[4, 3]));
-        ops::embed(&desk.machine, desk.kind, table, 8, tokens, 1.0, x).expect("embedded");
+        ops::embed(desk.device(), desk.kind, table, 8, tokens, 1.0, x).expect("embedded");
         let got = desk.get(x);
         assert!(got[..8].iter().all(|x| x.is_nan()) && got[8..].iter().all(|x| x.is_finite()), "{got:?}");
     });
@@ -52,12 +52,12 @@ fn norms_and_their_gradients_are_the_processors() {
                     bias: bias.then(|| desk.put_as(Kind::F32, &weights.bias)),
                 };
                 let (on_x, on_y) = (desk.put(&x), desk.room(desk.kind, x.len()));
-                ops::norm(&desk.machine, desk.kind, rule, spans, on_x, on_y).expect("normed");
+                ops::norm(desk.device(), desk.kind, rule, spans, on_x, on_y).expect("normed");
                 let mut y = vec![0.0; x.len()];
                 norm::forward(rule, &weights, &x, &mut y);
                 desk.expect(&format!("norm of {width}"), on_y, &y, 1e-5);
                 let (on_dy, on_dx) = (desk.put(&dy), desk.put(&dx));
-                ops::norm_backward(&desk.machine, desk.kind, rule, spans, on_x, on_dy, on_dx).expect("backward");
+                ops::norm_backward(desk.device(), desk.kind, rule, spans, on_x, on_dy, on_dx).expect("backward");
                 let mut want = dx.clone();
                 norm::backward(rule, &weights, &x, &dy, &mut want);
                 desk.expect(&format!("gradient of norm of {width}"), on_dx, &want, 1e-5);
@@ -76,13 +76,13 @@ fn norms_of_heads_and_their_gradients_are_the_processors() {
             let x = desk.held(numbers(rows * stride, 1));
             let on_scale = desk.put_as(Kind::F32, &scale);
             let on_x = desk.put(&x);
-            ops::head_norm(&desk.machine, desk.kind, heads, on_scale, 1e-6, on_x).expect("normed");
+            ops::head_norm(desk.device(), desk.kind, heads, on_scale, 1e-6, on_x).expect("normed");
             let mut want = x.clone();
             norm::heads_forward(heads, &scale, 1e-6, &mut want);
             desk.expect("norm of heads", on_x, &want, 1e-5);
             let gradient = desk.held(numbers(rows * stride, 3));
             let (on_x, on_gradient) = (desk.put(&x), desk.put(&gradient));
-            ops::head_norm_backward(&desk.machine, desk.kind, heads, on_scale, 1e-6, on_x, on_gradient).expect("done");
+            ops::head_norm_backward(desk.device(), desk.kind, heads, on_scale, 1e-6, on_x, on_gradient).expect("done");
             let mut want = gradient.clone();
             norm::heads_backward(heads, &scale, 1e-6, &x, &mut want, None);
             desk.expect("gradient of norm of heads", on_gradient, &want, 2e-5);
@@ -111,7 +111,7 @@ fn rotary_turns_whole_heads_and_parts_of_heads_both_ways() {
             for backward in [false, true] {
                 let (on_x, on_positions) = (desk.put(&x), desk.put_words(&positions));
                 let kind = desk.kind;
-                ops::rotary(&desk.machine, kind, table, on_positions, on_x, stride, heads, dim, backward)
+                ops::rotary(desk.device(), kind, table, on_positions, on_x, stride, heads, dim, backward)
                     .expect("turned");
                 let mut want = x.clone();
                 rotary::apply(&Table::new(&turning, 32), &positions, &mut want, stride, heads, dim, backward);
@@ -129,11 +129,11 @@ fn gathered_rows_scatter_back_and_leave_zeros_between() {
             let x = desk.held(numbers(total * width, 1));
             let (on_x, on_rows) = (desk.put(&x), desk.put_words(&rows));
             let few = desk.room(desk.kind, rows.len() * width);
-            ops::gather(&desk.machine, desk.kind, on_x, width, on_rows, few).expect("gathered");
+            ops::gather(desk.device(), desk.kind, on_x, width, on_rows, few).expect("gathered");
             let want: Vec<f32> = rows.iter().flat_map(|&row| x[row as usize * width..][..width].to_vec()).collect();
             desk.expect("gather", few, &want, 0.0);
             let all = desk.room(desk.kind, x.len());
-            ops::scatter(&desk.machine, desk.kind, few, width, on_rows, all).expect("scattered");
+            ops::scatter(desk.device(), desk.kind, few, width, on_rows, all).expect("scattered");
             let want: Vec<f32> =
                 (0..x.len()).map(|i| if rows.contains(&((i / width) as u32)) { x[i] } else { 0.0 }).collect();
             desk.expect("scatter", all, &want, 0.0);
@@ -149,8 +149,8 @@ fn refusal(done: Result<(), DeviceError>) -> String {
 #[test]
 fn unfit_spans_are_refused_by_name_before_anything_runs() {
     on_desks(|desk| {
-        let Desk { machine, kind, .. } = desk;
-        let (kind, x, y) = (*kind, desk.room(*kind, 24), desk.room(*kind, 23));
+        let (machine, kind) = (desk.device(), desk.kind);
+        let (x, y) = (desk.room(kind, 24), desk.room(kind, 23));
         let scale = desk.put_as(Kind::F32, &[1.0; 8]);
         let weights = NormSpans { scale, bias: None };
         let rule = Norm::Rms { eps: 1e-6 };

@@ -1,0 +1,52 @@
+//! Products of matrices of all kinds, orientations and alignments.
+
+use super::super::{Gemm, Kind, Operand, Span};
+use super::{numbers, on_desks};
+
+#[test]
+fn products_are_those_of_the_definition() {
+    on_desks(|desk| {
+        for (m, n, k, spare) in [(1, 1, 1, 0), (5, 7, 3, 0), (64, 48, 32, 0), (33, 130, 65, 3), (200, 16, 576, 8)] {
+            for (a_turned, b_turned) in [(false, false), (true, false), (false, true), (true, true)] {
+                for (result, beta) in [(desk.kind, 0.0), (desk.kind, 0.5), (Kind::F32, 1.0)] {
+                    let matrix = |rows: usize, cols: usize, turned: bool, seed| {
+                        let (rows, cols) = if turned { (cols, rows) } else { (rows, cols) };
+                        (desk.held(numbers(rows * (cols + spare), seed)), cols + spare)
+                    };
+                    let (a, a_stride) = matrix(m, k, a_turned, 1);
+                    let (b, b_stride) = matrix(k, n, b_turned, 2);
+                    let (start, c_stride) = matrix(m, n, false, 3);
+                    let c = desk.put_as(result, &start);
+                    let operand = |span: Span, stride, turned| Operand { span, stride, turned };
+                    let gemm = Gemm {
+                        m,
+                        n,
+                        k,
+                        alpha: 0.75,
+                        beta,
+                        a: operand(desk.put(&a), a_stride, a_turned),
+                        b: operand(desk.put(&b), b_stride, b_turned),
+                        c,
+                        c_stride,
+                    };
+                    desk.device().gemm(&gemm).expect("multiplied");
+                    let at = |x: &[f32], stride: usize, turned: bool, row: usize, col: usize| {
+                        f64::from(if turned { x[col * stride + row] } else { x[row * stride + col] })
+                    };
+                    let mut want = start.clone();
+                    for i in 0..m {
+                        for j in 0..n {
+                            let sum: f64 = (0..k)
+                                .map(|p| at(&a, a_stride, a_turned, i, p) * at(&b, b_stride, b_turned, p, j))
+                                .sum();
+                            let to = &mut want[i * c_stride + j];
+                            *to = (0.75 * sum + f64::from(beta) * f64::from(*to)) as f32;
+                        }
+                    }
+                    let name = format!("[{m}, {k}] by [{k}, {n}], turned: {a_turned}, {b_turned}, beta {beta}");
+                    desk.expect(&name, c, &want, 1e-5);
+                }
+            }
+        }
+    });
+}
