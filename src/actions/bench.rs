@@ -101,7 +101,7 @@ pub fn on_device(
         return refused(format!("the model reads at most {} tokens", decoder.description.context));
     }
     let config = Settings::default().lora(&decoder.description)?;
-    let kind = request.precision.kind();
+    let kind = request.precision.kind(device.as_ref());
     let limits = bench::device::limits(device.as_ref(), kind).map_err(failed)?;
     let bench = bench::device::Bench {
         name: &name,

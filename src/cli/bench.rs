@@ -81,7 +81,7 @@ impl Bench {
     fn on_gpu(&self, place: &Place) -> Result<ExitCode> {
         let request = DeviceRequest {
             shape: self.shape.clone(),
-            precision: if self.f32 { Precision::F32 } else { Precision::Bf16 },
+            precision: if self.f32 { Precision::F32 } else { Precision::Auto },
             rows: self.batch,
             lengths: [self.shortest.unwrap_or(self.length), self.length],
             pass_tokens: self.pass_tokens,

@@ -60,10 +60,11 @@ pub fn fit(device: &Arc<dyn Device>, d: &Description, settings: &Settings, share
     let rows = settings.pass_tokens.min(settings.batch * settings.max_length).max(settings.max_length);
     let predicting = ((rows as f64 * share).ceil() as usize).clamp(1, rows);
     let lora = settings.lora(d)?;
-    let estimate = Estimate::of(d, settings.precision.kind(), &lora, [rows, predicting], settings.checkpointing);
+    let estimate =
+        Estimate::of(d, settings.precision.kind(device.as_ref()), &lora, [rows, predicting], settings.checkpointing);
     let needs = Needs { name: device.name(), needs_bytes: estimate.bytes(), free_bytes: device.memory()?.free };
     // Passes are made shorter where memory does not suffice, so what has no room at all is what is refused.
-    let least = estimate.bytes() - estimate.activations - estimate.logits;
+    let least = estimate.bytes() - estimate.kept - estimate.passing;
     if least > needs.free_bytes { Err(Unfit::Short(needs)) } else { Ok(needs) }
 }
 

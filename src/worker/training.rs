@@ -377,7 +377,8 @@ pub fn run(
         }
         let mut trainer = Trainer::new(&plan, &hold, control.clone(), decoder, data, resume)?;
         if let Some(device) = found.device {
-            trainer = trainer.on(device, plan.settings.precision.kind())?;
+            let kind = plan.settings.precision.kind(device.as_ref());
+            trainer = trainer.on(device, kind)?;
         }
         let mut sampler = |decoder: &Decoder, adapter: Option<&super::Adapter>| {
             let answering = Answering { opened: &opened, decoder };

@@ -24,7 +24,7 @@ pub enum Wish {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// bf16.
+    /// bf16 where the device multiplies it, f32 on older ones.
     #[default]
     Auto,
     F32,
@@ -34,10 +34,12 @@ pub enum Precision {
 impl Precision {
     /// The kind of weights and activations on a device.
     #[must_use]
-    pub fn kind(self) -> Kind {
+    pub fn kind(self, device: &dyn Device) -> Kind {
         match self {
             Self::F32 => Kind::F32,
-            Self::Auto | Self::Bf16 => Kind::Bf16,
+            Self::Bf16 => Kind::Bf16,
+            Self::Auto if device.has_bf16() => Kind::Bf16,
+            Self::Auto => Kind::F32,
         }
     }
 }
@@ -82,7 +84,8 @@ pub fn choose(wish: Wish, cache: Option<&Path>) -> Result<Found, DeviceError> {
 
 #[cfg(feature = "cuda")]
 fn gpu(cache: Option<&Path>) -> Result<Arc<dyn Device>, DeviceError> {
-    super::cuda::open(0, cache).map(|device| Arc::new(device) as Arc<dyn Device>)
+    let elsewhere = std::env::temp_dir().join("togi-kernels");
+    super::cuda::open(0, cache.unwrap_or(&elsewhere)).map(|device| Arc::new(device) as Arc<dyn Device>)
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -165,6 +165,10 @@ impl Device for Cuda {
         self.found.name.clone()
     }
 
+    fn has_bf16(&self) -> bool {
+        self.found.bf16()
+    }
+
     fn memory(&self) -> Result<Memory, DeviceError> {
         let driver = self.open.bound()?;
         let (mut free, mut total) = (0, 0);

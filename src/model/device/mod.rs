@@ -166,6 +166,11 @@ pub trait Device: Send + Sync {
     /// What a person would call it: `NVIDIA H200`.
     fn name(&self) -> String;
 
+    /// Whether it multiplies bf16.
+    fn has_bf16(&self) -> bool {
+        true
+    }
+
     /// Its memory, now.
     ///
     /// # Errors

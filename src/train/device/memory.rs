@@ -20,10 +20,10 @@ pub struct Estimate {
     pub weights: u64,
     /// The adapter with its working copy, gradient and moments.
     pub adapter: u64,
-    /// What is kept for the backward, and what a block holds in passing.
-    pub activations: u64,
-    /// Logits held at once and their gradients.
-    pub logits: u64,
+    /// What blocks keep for the backward.
+    pub kept: u64,
+    /// What comes and goes: the most of a block's backward, or logits held at once and their gradients.
+    pub passing: u64,
 }
 
 impl Estimate {
@@ -47,35 +47,36 @@ impl Estimate {
             before + after + gathered + sized(all * ranks)
         };
         let layers = d.layers as u64;
-        let kept = if recompute {
-            (layers - 1) * sized(rows * d.hidden) + block(rows, rows)
+        // With recomputing a block's own come while its backward runs.
+        let (kept, again) = if recompute {
+            (layers * sized(rows * d.hidden), block(rows, rows) - sized(rows * d.hidden))
         } else {
-            (layers - 1) * block(rows, rows) + block(rows, predicting)
+            ((layers - 1) * block(rows, rows) + block(rows, predicting), 0)
         };
-        // In passing: of the MLP's backward the activation, its gradient and, with dropout, its masked copy; of attention's the
-        // gradients of q|k|v and of its result. One of the two is held at a time, beside the gradient of the block's result.
+        // In passing, the more of two: in the MLP the activation, its gradient and its masked copy; in attention the gradients of
+        // q|k|v and of attention's result, the norm's result, its gradient and what an adapter's dropout has masked. Beside either
+        // the gradient of the block's result and, where the forward runs again, that result.
         let dropped = u64::from(lora.dropout > 0.0);
         let mlp = (2 + dropped) * sized(rows * d.intermediate);
-        let qkv = 1 + u64::from(d.qk_norm);
-        let attention = qkv * sized(rows * d.qkv_rows())
-            + 2 * sized(rows * wide)
-            + floats(rows * d.heads)
-            + (1 + dropped) * sized(rows * d.hidden);
-        let passing = mlp.max(attention) + 2 * sized(rows * d.hidden);
+        let attention = (1 + u64::from(d.qk_norm)) * sized(rows * d.qkv_rows())
+            + sized(rows * wide)
+            + (1 + dropped) * sized(rows * d.hidden)
+            + floats(rows * d.heads);
+        let blocks = again + mlp.max(attention) + 2 * sized(rows * d.hidden);
         let most = (HELD / d.vocab.max(1)).clamp(16, 4096).min(predicting.max(1));
         let states = 3 * sized(predicting * d.hidden);
         Self {
             context: CONTEXT,
             weights: (d.parameters() * number) as u64,
             adapter: (adapter + 8 * (2 + ops::PARTIALS)) as u64,
-            activations: kept + passing,
-            logits: floats(most * d.vocab) + sized(most * d.vocab) + states,
+            kept,
+            passing: blocks.max(floats(most * d.vocab) + sized(most * d.vocab) + states),
         }
     }
 
     /// In all.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.context + self.weights + self.adapter + self.activations + self.logits
+        self.context + self.weights + self.adapter + self.kept + self.passing
     }
 }

@@ -1,9 +1,10 @@
 //! A device's memory in buffers that are used again, and that come back by themselves.
 //!
 //! A step asks for the same sizes over and over, and asking the driver may wait for work that is under way. Since all work of a
-//! device runs in one order, a buffer may be lent again as soon as its last use has been asked for.
+//! device runs in one order, a buffer may be lent again as soon as its last use has been asked for. Packs of other lengths ask for
+//! other sizes; what lies free then is given back as far as all buffers together would pass what was ever lent at once.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::device::{Address, Device, DeviceError, Kind, Span};
 
@@ -15,7 +16,49 @@ pub struct Pool {
 
 struct Shared {
     device: Arc<dyn Device>,
-    free: Mutex<Vec<Stretch>>,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    free: Vec<Stretch>,
+    /// Bytes that are lent, and the most that ever were.
+    lent: usize,
+    most: usize,
+}
+
+impl Held {
+    fn lend(&mut self, stretch: Stretch) {
+        self.lent += stretch.bytes;
+        self.most = self.most.max(self.lent);
+    }
+
+    /// What is to be given back, the largest first, so that `more` bytes fit under what was ever lent.
+    fn shed(&mut self, more: usize) -> Vec<Stretch> {
+        let most = self.most.max(self.lent + more);
+        let mut held = self.lent + more + self.free.iter().map(|s| s.bytes).sum::<usize>();
+        let mut given = Vec::new();
+        while held > most
+            && let Some(largest) = (0..self.free.len()).max_by_key(|&i| self.free[i].bytes)
+        {
+            let stretch = self.free.swap_remove(largest);
+            held -= stretch.bytes;
+            given.push(stretch);
+        }
+        given
+    }
+}
+
+impl Shared {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn release(&self, stretches: Vec<Stretch>) {
+        for stretch in stretches {
+            self.device.release(stretch.at);
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -26,9 +69,8 @@ struct Stretch {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        for stretch in self.free.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            self.device.release(stretch.at);
-        }
+        let free = std::mem::take(&mut self.held().free);
+        self.release(free);
     }
 }
 
@@ -41,7 +83,9 @@ pub struct Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.shared.free.lock().unwrap_or_else(PoisonError::into_inner).push(self.stretch);
+        let mut held = self.shared.held();
+        held.lent -= self.stretch.bytes;
+        held.free.push(self.stretch);
     }
 }
 
@@ -49,7 +93,7 @@ impl Pool {
     /// A pool that has asked for nothing yet.
     #[must_use]
     pub fn new(device: Arc<dyn Device>) -> Self {
-        Self { shared: Arc::new(Shared { device, free: Mutex::new(Vec::new()) }) }
+        Self { shared: Arc::new(Shared { device, held: Mutex::default() }) }
     }
 
     /// The device.
@@ -92,14 +136,19 @@ impl Pool {
             stretch,
             shared: Arc::clone(&self.shared),
         };
-        {
-            let mut free = self.shared.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let shed = {
+            let mut held = self.shared.held();
             let fits = |s: &Stretch| s.bytes >= bytes && s.bytes <= size + size / 4;
-            let best = (0..free.len()).filter(|&i| roomy && fits(&free[i])).min_by_key(|&i| free[i].bytes);
+            let best =
+                (0..held.free.len()).filter(|&i| roomy && fits(&held.free[i])).min_by_key(|&i| held.free[i].bytes);
             if let Some(i) = best {
-                return Ok(lent(free.swap_remove(i)));
+                let stretch = held.free.swap_remove(i);
+                held.lend(stretch);
+                return Ok(lent(stretch));
             }
-        }
+            held.shed(size)
+        };
+        self.shared.release(shed);
         let asked = self.device().allocate(size);
         let at = match asked {
             Err(DeviceError::OutOfMemory { .. }) => {
@@ -108,15 +157,15 @@ impl Pool {
             }
             other => other?,
         };
-        Ok(lent(Stretch { at, bytes: size }))
+        let stretch = Stretch { at, bytes: size };
+        self.shared.held().lend(stretch);
+        Ok(lent(stretch))
     }
 
     /// Gives everything that lies free back to the device.
     pub fn shed(&self) {
-        let free: Vec<Stretch> = std::mem::take(&mut self.shared.free.lock().unwrap_or_else(PoisonError::into_inner));
-        for stretch in free {
-            self.device().release(stretch.at);
-        }
+        let free = std::mem::take(&mut self.shared.held().free);
+        self.shared.release(free);
     }
 }
 
