@@ -84,8 +84,7 @@ pub fn choose(wish: Wish, cache: Option<&Path>) -> Result<Found, DeviceError> {
 
 #[cfg(feature = "cuda")]
 fn gpu(cache: Option<&Path>) -> Result<Arc<dyn Device>, DeviceError> {
-    let elsewhere = std::env::temp_dir().join("togi-kernels");
-    super::cuda::open(0, cache.unwrap_or(&elsewhere)).map(|device| Arc::new(device) as Arc<dyn Device>)
+    super::cuda::open(0, cache).map(|device| Arc::new(device) as Arc<dyn Device>)
 }
 
 #[cfg(not(feature = "cuda"))]
