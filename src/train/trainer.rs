@@ -12,6 +12,7 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use crate::job::{Command, Control, Hold, JobError, Keep, Outcome, Phase, Progress, Writer};
 use crate::model::decoder::Decoder;
 use crate::model::lora::Adapter;
+use crate::model::ops::pages;
 use crate::model::peft::Base;
 
 use super::batch::{Packed, Row, micro_batches};
@@ -136,7 +137,7 @@ impl<'a> Trainer<'a> {
             control,
             decoder,
             trained,
-            gradient: vec![0.0; count],
+            gradient: pages::zeros(count),
             moments,
             state,
             data,

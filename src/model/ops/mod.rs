@@ -12,6 +12,7 @@ pub mod gemm;
 pub mod linear_ce;
 pub mod norm;
 pub mod packed;
+pub mod pages;
 pub mod pool;
 pub mod rotary;
 pub mod rows;
