@@ -16,4 +16,5 @@ pub mod pages;
 pub mod pool;
 pub mod rotary;
 pub mod rows;
+pub mod scratch;
 pub mod simd;
