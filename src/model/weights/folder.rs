@@ -1,6 +1,6 @@
 //! A model in a Hugging Face folder: `config.json`, `tokenizer.json`, one or several `*.safetensors`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -103,14 +103,15 @@ impl Folder {
         self.tensors.get(name).map(|tensor| tensor.shape.clone())
     }
 
-    /// Bytes of memory that all tensors take once they are read.
-    pub(super) fn memory(&self) -> u64 {
-        let kind = |kind| match kind {
+    /// Bytes of memory that all tensors take once they are read, those named `plain` as `f32`.
+    pub(super) fn memory(&self, plain: &HashSet<String>) -> u64 {
+        let kind = |name: &String, kind| match kind {
+            _ if plain.contains(name) => GgmlDType::F32,
             Dtype::BF16 => GgmlDType::BF16,
             Dtype::F16 => GgmlDType::F16,
             _ => GgmlDType::F32,
         };
-        self.tensors.values().map(|tensor| quants::memory(kind(tensor.kind), &tensor.shape)).sum()
+        self.tensors.iter().map(|(name, tensor)| quants::memory(kind(name, tensor.kind), &tensor.shape)).sum()
     }
 
     pub(super) fn tokenizer(&self) -> Result<Tokenizer, TokenizerError> {

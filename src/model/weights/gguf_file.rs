@@ -1,8 +1,10 @@
 //! A model in a GGUF file: weights and tokenizer in one, the weights mostly quantised.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
+use candle_core::quantized::GgmlDType;
 use rayon::prelude::*;
 
 use super::gguf::{Header, Info};
@@ -70,9 +72,10 @@ impl GgufFile {
         self.header.tensor(name).map(|info| info.shape.clone())
     }
 
-    /// Bytes of memory that all tensors take once they are read.
-    pub(super) fn memory(&self) -> u64 {
-        self.header.tensors().map(|(_, info)| quants::memory(info.kind, &info.shape)).sum()
+    /// Bytes of memory that all tensors take once they are read, those named `plain` as `f32`.
+    pub(super) fn memory(&self, plain: &HashSet<String>) -> u64 {
+        let kind = |name: &str, kind| if plain.contains(name) { GgmlDType::F32 } else { kind };
+        self.header.tensors().map(|(name, info)| quants::memory(kind(name, info.kind), &info.shape)).sum()
     }
 
     pub(super) fn tokenizer(&self) -> Result<Tokenizer, TokenizerError> {

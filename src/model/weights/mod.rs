@@ -12,10 +12,11 @@ mod mapped;
 mod quants;
 mod values;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::description::{Description, Slot};
+use super::description::{Description, Family, Linear, Slot};
 use super::families;
 use super::matrix::Matrix;
 use super::ops::packed::Panels;
@@ -165,7 +166,7 @@ impl Source {
     fn check_tensors(&self) -> Result<(), SourceError> {
         let description = self.description();
         let wanted = families::slots(description);
-        let mut known = std::collections::HashSet::new();
+        let mut known = HashSet::new();
         for (slot, shape) in wanted {
             let name = self.name_of(slot);
             let found = self.shape_of(&name);
@@ -284,9 +285,14 @@ impl Source {
     /// Bytes of memory that the weights take once they are read: as `f32`, or packed as they are stored.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
+        let d = self.description();
+        // A `query_key_value` is read row by row in another order, which makes it plain.
+        let neox = if d.family == Family::GptNeox { d.layers } else { 0 };
+        let plain: HashSet<String> =
+            (0..neox).map(|layer| self.name_of(Slot::Weight(layer, Linear::QueryKeyValue))).collect();
         match &self.store {
-            Store::Gguf(file) => file.memory(),
-            Store::Folder(folder) => folder.memory(),
+            Store::Gguf(file) => file.memory(&plain),
+            Store::Folder(folder) => folder.memory(&plain),
         }
     }
 

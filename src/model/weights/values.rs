@@ -80,7 +80,7 @@ mod tests {
         let f16s: Vec<u8> = wanted.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect();
         let bf16s: Vec<u8> = wanted.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect();
         for (bytes, kind) in [(f32s, Dtype::F32), (f16s, Dtype::F16), (bf16s, Dtype::BF16)] {
-            let mut values = [9.0; 4];
+            let mut values = vec![9.0; 4];
             from_float(&bytes, kind, &mut values).unwrap();
             assert_eq!(values, wanted);
             assert!(from_float(&bytes, kind, &mut [0.0; 3]).is_err());
