@@ -292,6 +292,20 @@ impl Decoder {
         self.head().bytes() + blocks.sum::<usize>()
     }
 
+    /// Bytes of all weights in memory.
+    #[must_use]
+    pub fn all_bytes(&self) -> usize {
+        let norm = |norm: &NormWeights| norm.scale.len() + norm.bias.len();
+        let block = |block: &Block| {
+            let norms = [&block.attention_norm, &block.post_attention_norm, &block.mlp_norm, &block.post_mlp_norm];
+            let biases = Product::ALL.map(|p| block.product(p).bias.len());
+            norms.into_iter().map(norm).chain(biases).sum::<usize>() + block.query_norm.len() + block.key_norm.len()
+        };
+        let small = norm(&self.final_norm) + self.blocks.iter().map(block).sum::<usize>();
+        let table = if self.description.tied { 0 } else { self.embedding.bytes() };
+        self.bytes() + table + small * size_of::<f32>()
+    }
+
     /// The same model with every matrix in `f32`: what is to be trained whole.
     #[must_use]
     pub fn into_plain(mut self) -> Self {
