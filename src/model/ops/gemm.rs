@@ -1,6 +1,6 @@
 //! Matrix products for training: kernels behind checked views, split once over the threads.
 //!
-//! On AVX-512 and AVX2 the kernel is our own ([`blocked`]), which asks the system for no memory; elsewhere it is the `gemm` crate's,
+//! On AVX-512 and AVX2 the kernel is our own (`blocked`), which asks the system for no memory; elsewhere it is the `gemm` crate's,
 //! which has `NEON` and portable ones. Splitting the larger output side into one single-threaded product a thread keeps the
 //! order of every sum fixed for a given shape and thread count, which exact resume needs.
 //!
