@@ -49,17 +49,11 @@ pub struct Rate {
     pub peak_mib: u64,
 }
 
-/// Seconds of one training step by what was done in them; the median step's.
+/// Seconds of one training step; the median step's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Seconds {
-    /// Blocks forward, attention included.
-    pub forward: f64,
-    /// Head and loss, forward and backward.
-    pub head: f64,
-    /// Blocks backward, attention included.
-    pub backward: f64,
-    /// Attention in both.
-    pub attention: f64,
+    #[serde(flatten)]
+    pub phases: Phases,
     /// AdamW.
     pub optimizer: f64,
     pub all: f64,
@@ -70,7 +64,7 @@ pub struct Seconds {
 pub struct Measured {
     pub machine: Machine,
     pub model: String,
-    /// Bytes of the weights in memory.
+    /// Bytes of all weights in memory.
     pub weight_bytes: u64,
     /// Rows and tokens a row of the training batch.
     pub batch: usize,
@@ -79,7 +73,8 @@ pub struct Measured {
     pub train: Rate,
     /// Supervised tokens a second of it.
     pub supervised_per_s: f64,
-    pub phases: Seconds,
+    #[serde(rename = "phases")]
+    pub step: Seconds,
     /// What one such step asks the allocator for, once buffers are there; nothing where that is not counted.
     pub allocations: Option<Allocations>,
     /// Reading a prompt of 512 tokens (or what the context allows).
@@ -183,12 +178,12 @@ impl Bench<'_> {
         };
         Ok(Measured {
             model: self.name.to_owned(),
-            weight_bytes: self.decoder.bytes() as u64,
+            weight_bytes: self.decoder.all_bytes() as u64,
             batch: self.batch,
             length: self.length,
             train: training.rate,
             supervised_per_s: training.supervised_per_s,
-            phases: training.phases,
+            step: training.step,
             allocations: training.allocations,
             prompt,
             decode,
@@ -226,11 +221,10 @@ impl Bench<'_> {
             let stepped = Instant::now();
             moments.begin();
             moments.apply(AdamW::default(), 1e-4, 1.0, 0, true, &mut adapter.values, &gradient);
-            let Phases { forward, head, backward, attention } = engine.take_phases();
             let optimizer = stepped.elapsed().as_secs_f64();
             let all = started.elapsed().as_secs_f64();
-            let seconds = Seconds { forward, head, backward, attention, optimizer, all };
-            each.push((seconds, Allocations::so_far().since(before)));
+            let asked = Allocations::so_far().since(before);
+            each.push((Seconds { phases: engine.take_phases(), optimizer, all }, asked));
         });
         each.remove(0); // the one that is not counted
         let last = each.last().map(|(_, allocations)| *allocations).unwrap_or_default();
@@ -245,7 +239,7 @@ impl Bench<'_> {
                 peak_mib: memory_mib().1,
             },
             supervised_per_s: supervised as f64 / step.0,
-            phases: each.swap_remove(each.len() / 2).0,
+            step: each.swap_remove(each.len() / 2).0,
             allocations: (Allocations::so_far().calls > 0).then_some(last),
         }
     }
@@ -318,7 +312,7 @@ impl Bench<'_> {
 struct Training {
     rate: Rate,
     supervised_per_s: f64,
-    phases: Seconds,
+    step: Seconds,
     allocations: Option<Allocations>,
 }
 
@@ -343,7 +337,7 @@ mod tests {
             length: 256,
             train: rate.clone(),
             supervised_per_s: speed,
-            phases: Seconds::default(),
+            step: Seconds::default(),
             allocations: None,
             prompt: rate.clone(),
             decode: rate.clone(),

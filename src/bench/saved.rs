@@ -3,6 +3,7 @@
 //! One file in the user's data folder, a measurement for each model; a new one takes the old one's place. Machines that
 //! share a home folder are told apart by processor, threads and level of instructions.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -73,11 +74,14 @@ fn held(path: &Path) -> std::io::Result<Vec<Value>> {
 /// When the file cannot be read or written.
 pub fn save(path: &Path, saved: &Saved) -> Result<(), SaveError> {
     let failed = |source| SaveError { path: path.to_owned(), source };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    // Another bench may be ending now: whoever comes second reads what the first one wrote. The lock ends with the file's life here.
+    let lock = File::options().create(true).append(true).open(path.with_extension("lock")).map_err(failed)?;
+    lock.lock().map_err(failed)?;
     let mut all = held(path).map_err(failed)?;
     all.retain(|other| other["machine"] != saved.machine || other["identity"] != saved.identity);
     all.push(serde_json::to_value(saved).map_err(|e| failed(e.into()))?);
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(failed)?;
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     serde_json::to_writer(&mut file, &all).map_err(|e| failed(e.into()))?;
     file.persist(path).map_err(|e| failed(e.error))?;
@@ -94,6 +98,22 @@ pub fn find<'a>(all: &'a [Saved], machine: &str, identity: &str) -> Option<&'a S
 mod tests {
     use super::super::tests::measured;
     use super::*;
+
+    #[test]
+    fn none_of_many_benches_that_end_at_once_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bench.json");
+        std::thread::scope(|scope| {
+            for i in 0..24 {
+                let path = &path;
+                scope.spawn(move || {
+                    let saved = Saved { machine: "a".into(), identity: format!("m{i}"), measured: measured(1.0) };
+                    save(path, &saved).unwrap();
+                });
+            }
+        });
+        assert_eq!(load(&path).len(), 24);
+    }
 
     #[test]
     fn a_measurement_replaces_its_own_elder_and_nothing_else_is_lost() {

@@ -156,23 +156,23 @@ fn told(found: &Measured) -> String {
         row("base and tuned, steps/s", &found.pair, "reading"),
         row("32 streams, tokens/s", &found.batched, "GEMM"),
     ];
-    let phases = &found.phases;
-    let share = |seconds: f64| format!("{:.0} %", 100.0 * seconds / phases.all.max(f64::MIN_POSITIVE));
+    let (step, phases) = (&found.step, &found.step.phases);
+    let share = |seconds: f64| format!("{:.0} %", 100.0 * seconds / step.all.max(f64::MIN_POSITIVE));
     let asked = found.allocations.map_or_else(String::new, |asked| {
         format!("; {} allocations of {} in all", text::count(asked.calls), text::bytes(asked.bytes))
     });
-    let step = format!(
+    let told = format!(
         "a step of {:.2} s: forward {}, head and loss {}, backward {}, AdamW {}; attention {} of it{asked}\n",
-        phases.all,
+        step.all,
         share(phases.forward),
         share(phases.head),
         share(phases.backward),
-        share(phases.optimizer),
+        share(step.optimizer),
         share(phases.attention),
     );
     format!(
         "{}, {} of weights, on {} threads: GEMM {:.0} GFLOP/s (f32), reading {:.1} GB/s\n{}{:.1} supervised tokens a second \
-         in training\n{step}",
+         in training\n{told}",
         found.model,
         text::bytes(found.weight_bytes),
         found.machine.threads,

@@ -11,6 +11,7 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use super::description::{Description, Family, Linear, Norm, Slot};
 use super::matrix::Matrix;
 use super::ops::norm::NormWeights;
+use super::ops::pages;
 use super::weights::{TensorError, TensorSource};
 
 /// The four products of a block, in the order in which they run.
@@ -150,25 +151,50 @@ impl Fused {
             Product::Output => description.output_bias,
             Product::MlpIn | Product::Down => description.mlp_bias,
         };
-        for member in fused.members.clone() {
-            let (rows, linear) = (member.rows.len(), member.linear);
-            let (slot, shape) = (Slot::Weight(layer, linear), [rows, fused.inputs]);
-            let weight = if linear == Linear::QueryKeyValue {
-                Matrix::plain(split_heads(&source.tensor(slot, &shape)?, description, fused.inputs), fused.inputs)
-            } else {
-                source.matrix(slot, shape)?
-            };
-            fused.weight = std::mem::take(&mut fused.weight).then(weight);
-            if biased {
-                let mut bias = source.tensor(Slot::Bias(layer, linear), &[rows])?;
-                if linear == Linear::QueryKeyValue {
-                    bias = split_heads(&bias, description, 1);
-                }
-                fused.bias.extend_from_slice(&bias);
+        fused.weight = load_weight(source, description, layer, &fused.members, fused.inputs)?;
+        for member in fused.members.iter().filter(|_| biased) {
+            let mut bias = source.tensor(Slot::Bias(layer, member.linear), &[member.rows.len()])?;
+            if member.linear == Linear::QueryKeyValue {
+                bias = split_heads(&bias, description, 1);
             }
+            fused.bias.extend_from_slice(&bias);
         }
         Ok(fused)
     }
+}
+
+/// Reads linear layers that share their input into one matrix: packed where all of them are, or each into its rows.
+fn load_weight(
+    source: &dyn TensorSource,
+    description: &Description,
+    layer: usize,
+    members: &[Member],
+    inputs: usize,
+) -> Result<Matrix, TensorError> {
+    let place = |member: &Member| (Slot::Weight(layer, member.linear), [member.rows.len(), inputs]);
+    let mut packed = Vec::with_capacity(members.len());
+    for member in members {
+        let (slot, shape) = place(member);
+        // The reordered rows of a fused q|k|v are not packed.
+        packed.push(if member.linear == Linear::QueryKeyValue { None } else { source.packed(slot, shape)? });
+    }
+    if packed.iter().all(Option::is_some) {
+        let parts = packed.into_iter().flatten().map(Matrix::from);
+        return Ok(parts.fold(Matrix::default(), Matrix::then));
+    }
+    let mut values = pages::zeros(members.last().map_or(0, |member| member.rows.end) * inputs);
+    for (member, packed) in members.iter().zip(packed) {
+        let (slot, shape) = place(member);
+        let out = &mut values[member.rows.start * inputs..member.rows.end * inputs];
+        match packed {
+            Some(panels) => Matrix::from(panels).write_to(out),
+            None if member.linear == Linear::QueryKeyValue => {
+                out.copy_from_slice(&split_heads(&source.tensor(slot, &shape)?, description, inputs));
+            }
+            None => source.tensor_into(slot, &shape, out)?,
+        }
+    }
+    Ok(Matrix::plain(values, inputs))
 }
 
 /// For each row of q|k|v the row of a `query_key_value` tensor, which holds q, k and v of one head after the other.
@@ -264,6 +290,20 @@ impl Decoder {
     pub fn bytes(&self) -> usize {
         let blocks = self.blocks.iter().flat_map(|block| Product::ALL.map(|p| block.product(p).weight.bytes()));
         self.head().bytes() + blocks.sum::<usize>()
+    }
+
+    /// Bytes of all weights in memory.
+    #[must_use]
+    pub fn all_bytes(&self) -> usize {
+        let norm = |norm: &NormWeights| norm.scale.len() + norm.bias.len();
+        let block = |block: &Block| {
+            let norms = [&block.attention_norm, &block.post_attention_norm, &block.mlp_norm, &block.post_mlp_norm];
+            let biases = Product::ALL.map(|p| block.product(p).bias.len());
+            norms.into_iter().map(norm).chain(biases).sum::<usize>() + block.query_norm.len() + block.key_norm.len()
+        };
+        let small = norm(&self.final_norm) + self.blocks.iter().map(block).sum::<usize>();
+        let table = if self.description.tied { 0 } else { self.embedding.bytes() };
+        self.bytes() + table + small * size_of::<f32>()
     }
 
     /// The same model with every matrix in `f32`: what is to be trained whole.

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::ops::gemm::{Mat, MatMut, gemm};
 use super::ops::packed::{self, PANEL, Panels};
+use super::ops::pages;
 use super::ops::pool::Pool;
 use super::ops::rows::{self, Layer, Put, Rows};
 
@@ -116,15 +117,29 @@ impl Matrix {
     pub fn to_f32(&self) -> Cow<'_, [f32]> {
         match &self.store {
             Store::Plain(values) => Cow::Borrowed(values),
+            Store::Packed(_) => {
+                let mut values = pages::zeros(self.outputs * self.inputs);
+                self.write_to(&mut values);
+                Cow::Owned(values)
+            }
+        }
+    }
+
+    /// Writes all numbers to `out`, `[outputs, inputs]`.
+    ///
+    /// # Panics
+    /// When `out` has another length: a mistake of the caller.
+    pub fn write_to(&self, out: &mut [f32]) {
+        match &self.store {
+            Store::Plain(values) => out.copy_from_slice(values),
             Store::Packed(parts) => {
-                let mut values = vec![0f32; self.outputs * self.inputs];
-                let mut rows = values.chunks_exact_mut(self.inputs.max(1));
+                assert_eq!(out.len(), self.outputs * self.inputs, "no room of the matrix' size");
+                let mut rows = out.chunks_exact_mut(self.inputs.max(1));
                 for part in parts {
                     for (output, row) in rows.by_ref().take(part.outputs()).enumerate() {
                         part.row(output, row);
                     }
                 }
-                Cow::Owned(values)
             }
         }
     }

@@ -3,16 +3,17 @@
 //! Reading is strict: a key that is missing, or one that nothing here takes, is an error; an adapter that does not fit
 //! would otherwise answer silently as the base model does.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use super::decoder::{Decoder, interleaved_rows};
 use super::families;
-use super::lora::{Adapter, AdapterTensor, LoraConfig};
+use super::lora::{Adapter, LoraConfig};
 
 /// The two files of an adapter.
 pub const CONFIG: &str = "adapter_config.json";
@@ -120,36 +121,62 @@ pub fn write(adapter: &Adapter, decoder: &Decoder, base: &Base, dir: &Path) -> R
     }
     fs::write(&path, text + "\n").map_err(|e| file("write", &path)(&e))?;
 
-    let tensors: Vec<(AdapterTensor, Vec<u8>)> = adapter
-        .tensors(d)
-        .into_iter()
-        .map(|t| {
-            let values = &adapter.values[t.range.clone()];
-            let bytes = if t.interleaved {
-                let mut rows = vec![0f32; values.len()];
-                for (from, to) in values.chunks_exact(t.shape[1]).zip(interleaved_rows(d)) {
-                    rows[to * t.shape[1]..(to + 1) * t.shape[1]].copy_from_slice(from);
-                }
-                le_bytes(&rows)
-            } else {
-                le_bytes(values)
-            };
-            (t, bytes)
-        })
-        .collect();
+    let tensors = adapter.tensors(d).into_iter().map(|t| {
+        let values = &adapter.values[t.range.clone()];
+        let values = if t.interleaved {
+            let mut rows = vec![0f32; values.len()];
+            for (from, to) in values.chunks_exact(t.shape[1]).zip(interleaved_rows(d)) {
+                rows[to * t.shape[1]..(to + 1) * t.shape[1]].copy_from_slice(from);
+            }
+            Cow::Owned(rows)
+        } else {
+            Cow::Borrowed(values)
+        };
+        (t.name, Numbers { shape: t.shape.to_vec(), values })
+    });
     let path = dir.join(WEIGHTS);
-    let views = tensors
-        .iter()
-        .map(|(t, bytes)| Ok((t.name.clone(), TensorView::new(Dtype::F32, t.shape.to_vec(), bytes)?)))
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .map_err(|e| file("write", &path)(&e))?;
     let metadata = Some([("format".to_owned(), "pt".to_owned())].into());
-    safetensors::serialize_to_file(views, metadata, &path).map_err(|e| file("write", &path)(&e))
+    safetensors::serialize_to_file(tensors, metadata, &path).map_err(|e| file("write", &path)(&e))
+}
+
+/// A tensor of `f32` that becomes bytes when it is written, one at a time.
+pub(crate) struct Numbers<'a> {
+    shape: Vec<usize>,
+    values: Cow<'a, [f32]>,
+}
+
+impl<'a> Numbers<'a> {
+    /// All of `values` in a row.
+    pub(crate) fn flat(values: &'a [f32]) -> Self {
+        Self { shape: vec![values.len()], values: Cow::Borrowed(values) }
+    }
+}
+
+impl View for Numbers<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(le_bytes(&self.values))
+    }
+
+    fn data_len(&self) -> usize {
+        size_of_val(&*self.values)
+    }
 }
 
 /// The numbers as safetensors holds them.
 pub(crate) fn le_bytes(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+    let mut bytes = Vec::with_capacity(size_of_val(values));
+    for value in values {
+        bytes.extend_from_slice(&value.to_le_bytes());
+    }
+    bytes
 }
 
 /// Reads the adapter in the folder `dir` for the model `decoder`.

@@ -6,8 +6,8 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::record::Record;
-use super::render::{Mode, RenderError, Renderer};
+use super::record::{Kind, Record};
+use super::render::{Mode, RenderError, Rendered, Renderer};
 
 /// The findings. Every list names records by id, in the records' order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -50,8 +50,36 @@ impl Preflight {
 /// Renders `records` as for training and reports. `max_length` is the window in tokens.
 #[must_use]
 pub fn preflight(renderer: &Renderer, records: &[Record], max_length: usize, supervise_prompt: bool) -> Preflight {
+    keeping(renderer, records, max_length, supervise_prompt, &[]).0
+}
+
+/// The same, and gives out the renderings of the records `wanted` (by index), each with whether it is a text, in that order;
+/// those that failed are left out.
+#[must_use]
+pub fn keeping(
+    renderer: &Renderer,
+    records: &[Record],
+    max_length: usize,
+    supervise_prompt: bool,
+    wanted: &[usize],
+) -> (Preflight, Vec<(bool, Rendered)>) {
     let mode = Mode::Train { supervise_prompt };
-    let seen: Vec<_> = records.par_iter().map(|record| renderer.render(record, mode)).collect();
+    let mut seen: Vec<_> = records.par_iter().map(|record| renderer.render(record, mode)).collect();
+    let found = report(renderer, records, max_length, &seen);
+    let mut kept = Vec::with_capacity(wanted.len());
+    for &i in wanted {
+        let (Some(record), Some(Ok(rendered))) = (records.get(i), seen.get_mut(i)) else { continue };
+        kept.push((matches!(record.kind, Kind::Text { .. }), std::mem::take(rendered)));
+    }
+    (found, kept)
+}
+
+fn report(
+    renderer: &Renderer,
+    records: &[Record],
+    max_length: usize,
+    seen: &[Result<Rendered, RenderError>],
+) -> Preflight {
     let stops = renderer.stops();
     let mut found = Preflight::default();
     for (record, seen) in records.iter().zip(seen) {
@@ -59,11 +87,11 @@ pub fn preflight(renderer: &Renderer, records: &[Record], max_length: usize, sup
         match seen {
             Ok(rendered) => {
                 let length = rendered.tokens.len();
-                if length > max_length && !matches!(record.kind, super::Kind::Text { .. }) {
+                if length > max_length && !matches!(record.kind, Kind::Text { .. }) {
                     found.too_long.push((id.clone(), length));
                 }
                 let answer = rendered.tokens.get(rendered.prompt_tokens..).unwrap_or_default();
-                let pair = matches!(record.kind, super::Kind::Pair { .. });
+                let pair = matches!(record.kind, Kind::Pair { .. });
                 if pair && answer.iter().filter(|token| stops.contains(token)).count() > 1 {
                     found.end_inside.push(id);
                 }

@@ -6,12 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-
-use std::os::unix::process::CommandExt;
 
 use serde::Deserialize;
 use tokio::sync::mpsc::UnboundedSender;
@@ -23,6 +20,8 @@ use crate::actions::records::Store;
 use crate::actions::{ActionError, Context};
 use crate::app::Msg as AppMsg;
 use crate::app::evaluate::{Answer, At, Effect, Job, Known, Msg, Row, Said, Step, Test};
+
+use super::verb;
 
 /// How often is looked while the pane is shown and an evaluation runs.
 const OFTEN: Duration = Duration::from_millis(400);
@@ -210,45 +209,18 @@ impl Clerk {
             Effect::Report { test, systems } => {
                 let mut arguments = vec!["--stored".to_owned(), "--test".into(), test.to_string()];
                 arguments.extend(systems.iter().flat_map(|hash| ["--only".to_owned(), hash.clone()]));
-                let result = self.togi_eval::<Reported>(&arguments).map(|reported| Box::new(reported.report));
+                let result =
+                    verb::run::<Reported>(&self.root, "eval", &arguments).map(|reported| Box::new(reported.report));
                 self.told(Msg::Reported { test, systems, result });
             }
             Effect::Start(mut arguments) => {
                 arguments.push("--background".into());
-                let begun = self.togi_eval::<Begun>(&arguments);
+                let begun = verb::run::<Begun>(&self.root, "eval", &arguments);
                 self.told(Msg::Started(begun.map(|begun| (begun.evaluation, begun.test))));
                 let _ = self.words.send(Word::Look);
             }
             _ => {}
         }
-    }
-
-    /// What `togi eval … --json` prints, or its words where it fails.
-    fn togi_eval<T: for<'de> Deserialize<'de>>(&self, arguments: &[String]) -> Result<T, String> {
-        let togi = std::env::current_exe().map_err(|error| format!("the program itself is not found: {error}"))?;
-        let output = Command::new(&togi)
-            .arg("--project")
-            .arg(&self.root)
-            .arg("eval")
-            .args(arguments)
-            .arg("--json")
-            .stdin(Stdio::null())
-            // Of a group of its own: a terminal that goes away does not end it half-way.
-            .process_group(0)
-            .output()
-            .map_err(|error| format!("{} cannot be started: {error}", togi.display()))?;
-        if output.status.success() {
-            return serde_json::from_slice(&output.stdout)
-                .map_err(|error| format!("togi eval said what is no answer: {error}"));
-        }
-        let words = String::from_utf8_lossy(&output.stderr);
-        // What it told before the error is no part of it; of a wrong option only the first line is.
-        let error = match (words.split_once("togi: "), words.strip_prefix("error: ")) {
-            (Some((_, error)), _) => error.trim_end(),
-            (None, Some(error)) => error.lines().next().unwrap_or_default(),
-            (None, None) => words.trim_end(),
-        };
-        Err(if error.is_empty() { format!("togi eval ended with {}", output.status) } else { error.to_owned() })
     }
 }
 

@@ -9,6 +9,7 @@ pub mod desk;
 mod evaluations;
 mod guard;
 mod runs;
+mod verb;
 
 pub use guard::{Guard, tell_panics};
 

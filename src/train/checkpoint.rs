@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::decoder::Decoder;
 use crate::model::families;
 use crate::model::lora::Adapter;
-use crate::model::peft::{self, AdapterError, Base, le_bytes};
+use crate::model::peft::{self, AdapterError, Base, Numbers, le_bytes};
 
 use super::optimizer::Moments;
 
@@ -65,11 +65,9 @@ fn numbers(bytes: &[u8]) -> Vec<f32> {
 /// When a file cannot be written.
 pub fn write_progress(dir: &Path, moments: &Moments, state: &State) -> Result<(), CheckpointError> {
     let path = dir.join(OPTIMIZER);
-    let (first, second) = (le_bytes(&moments.first), le_bytes(&moments.second));
-    let view = |b| TensorView::new(Dtype::F32, vec![moments.first.len()], b).map_err(|e| error("write", &path, &e));
     let metadata = Some([("updates".to_owned(), moments.updates.to_string())].into());
-    safetensors::serialize_to_file([("first", view(&first)?), ("second", view(&second)?)], metadata, &path)
-        .map_err(|e| error("write", &path, &e))?;
+    let tensors = [("first", Numbers::flat(&moments.first)), ("second", Numbers::flat(&moments.second))];
+    safetensors::serialize_to_file(tensors, metadata, &path).map_err(|e| error("write", &path, &e))?;
     let path = dir.join(STATE);
     let text = serde_json::to_string_pretty(state).map_err(|e| error("write", &path, &e))?;
     fs::write(&path, text + "\n").map_err(|e| error("write", &path, &e))

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::model::ops::pages;
 use crate::multiversion;
 
 /// Numbers a task takes at once.
@@ -58,7 +59,7 @@ impl Moments {
     /// Moments of `count` numbers before the first update.
     #[must_use]
     pub fn new(count: usize) -> Self {
-        Self { first: vec![0.0; count], second: vec![0.0; count], updates: 0 }
+        Self { first: pages::zeros(count), second: pages::zeros(count), updates: 0 }
     }
 
     /// Counts an update; [`apply`](Self::apply) then brings it to each stretch of numbers.

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::decoder::Decoder;
 use crate::model::lora::Adapter;
 use crate::model::ops::linear_ce::{self, Targets, linear_cross_entropy};
@@ -47,7 +49,7 @@ pub enum Sink<'a> {
 }
 
 /// Seconds spent since they were last taken, by what was done.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Phases {
     /// Blocks forward, attention included.
     pub forward: f64,

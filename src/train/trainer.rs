@@ -14,6 +14,7 @@ use crate::job::{Command, Control, Hold, JobError, Keep, Outcome, Phase, Progres
 use crate::model::decoder::Decoder;
 use crate::model::device::{Device, DeviceError, Kind};
 use crate::model::lora::Adapter;
+use crate::model::ops::pages;
 use crate::model::peft::Base;
 
 use super::batch::{Packed, Row, micro_batches};
@@ -146,7 +147,7 @@ impl<'a> Trainer<'a> {
             control,
             decoder,
             trained,
-            gradient: vec![0.0; count],
+            gradient: pages::zeros(count),
             moments,
             state,
             data,

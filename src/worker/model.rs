@@ -77,17 +77,18 @@ impl Opened {
     /// # Errors
     /// When there is not enough memory for them, or a tensor cannot be read.
     pub fn load(&self) -> Result<Decoder, ModelError> {
-        let need = self.source.memory_bytes();
-        if let Some(free) = available_bytes().filter(|&free| free < need) {
-            return Err(ModelError::Memory(format!(
-                "{} needs {:.1} GiB and {:.1} GiB are free; close other programs or choose a smaller model",
-                self.source.name(),
-                gib(need),
-                gib(free)
-            )));
-        }
-        let path = self.source.path().to_owned();
-        Decoder::load(&self.source, self.source.description()).map_err(|cause| ModelError::Tensor { path, cause })
+        load(&self.source)
+    }
+
+    /// The same as [`Opened::of`] and [`Opened::load`], the tokenizer being read beside the weights.
+    ///
+    /// # Errors
+    /// As these two.
+    pub fn with_weights(source: Source, prompt: Prompt) -> Result<(Self, Decoder), ModelError> {
+        // The source keeps its tokenizer, and what is wrong with it is told where it is used.
+        let (_, decoder) = rayon::join(|| source.tokenizer().is_ok(), || load(&source));
+        let decoder = decoder?;
+        Ok((Self::of(source, prompt)?, decoder))
     }
 
     /// Tokens at which an answer ends: the renderer's and the model's own.
@@ -97,6 +98,20 @@ impl Opened {
         ends.extend(self.source.description().eos.iter().filter(|id| !ends.contains(id)).copied().collect::<Vec<_>>());
         ends
     }
+}
+
+fn load(source: &Source) -> Result<Decoder, ModelError> {
+    let need = source.memory_bytes();
+    if let Some(free) = available_bytes().filter(|&free| free < need) {
+        return Err(ModelError::Memory(format!(
+            "{} needs {:.1} GiB and {:.1} GiB are free; close other programs or choose a smaller model",
+            source.name(),
+            gib(need),
+            gib(free)
+        )));
+    }
+    let path = source.path().to_owned();
+    Decoder::load(source, source.description()).map_err(|cause| ModelError::Tensor { path, cause })
 }
 
 /// Reads the adapter in `dir` for `decoder`.

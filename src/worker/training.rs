@@ -7,8 +7,9 @@ use std::path::Path;
 
 use crate::job::{Control, Job, JobError, Kind as JobKind, Outcome};
 use crate::model::decoder::Decoder;
-use crate::model::weights::TensorError;
-use crate::prompt::{Kind, Mode, Preflight, Prompt, Record, RenderError, preflight};
+use crate::model::weights::{Source, TensorError};
+use crate::prompt::preflight::{self, preflight};
+use crate::prompt::{Kind, Mode, Preflight, Prompt, Record, RenderError, Rendered};
 use crate::train::batch::{Packed, Row, micro_batches};
 use crate::train::metrics::Summary;
 use crate::train::plan::{BaseModel, Plan};
@@ -130,9 +131,12 @@ pub fn check(
         )));
     }
     let (train, valid) = if valid.is_empty() { hold_out(train, settings.valid, settings.seed) } else { (train, valid) };
-    let look = |records: &[Record], window| preflight(&opened.renderer, records, window, settings.supervise_prompt);
+    let supervise = settings.supervise_prompt;
+    // The plan's work is counted on the first rows in the order of the first epoch, so that packs are as mixed as they will be.
+    let batch = settings.batch.max(1);
+    let sampled = chosen(1, train.len(), batch.max(SAMPLE / batch * batch), settings.seed);
     // Texts are cut into windows, so only the other kinds bind the window's length.
-    let first = look(&train, usize::MAX);
+    let (first, sampled) = preflight::keeping(&opened.renderer, &train, usize::MAX, supervise, &sampled);
     if settings.max_length == 0 {
         settings.max_length = first.percentile99.max(16).min(LONGEST.min(context));
         let longest = first.lengths.iter().flatten().copied().max().unwrap_or(0);
@@ -146,7 +150,7 @@ pub fn check(
     let (valid, found_valid, dropped_valid) = if valid.is_empty() {
         (valid, Preflight::default(), Vec::new())
     } else {
-        let found = look(&valid, window);
+        let found = preflight(&opened.renderer, &valid, window, supervise);
         fit(valid, found, window, settings.too_long)?
     };
     dropped.extend(dropped_valid);
@@ -159,7 +163,9 @@ pub fn check(
     // The loss is looked at before the first step and after the last one, too.
     let evaluations = 1 + steps / evaluate_every.max(1) + u64::from(!steps.is_multiple_of(evaluate_every.max(1)));
     let evaluated = evaluations * count_rows(&valid, &found_valid, window) as u64;
-    let flops = work(opened, &settings, &train, (steps, rows), evaluated)?;
+    let fitting = sampled.iter().filter(|(text, rendered)| *text || rendered.tokens.len() <= window);
+    let sampled: Vec<Row> = fitting.flat_map(|(text, rendered)| cut(rendered, *text, window)).collect();
+    let flops = work(opened, &settings, &sampled, (steps, rows), evaluated)?;
     if let Some(free) = free_bytes.filter(|&free| free < needs_bytes) {
         return Err(TrainingError::Refused(format!(
             "this plan needs about {:.1} GiB and {:.1} GiB are free; lower train.pass_tokens, set \
@@ -305,22 +311,17 @@ fn estimate(opened: &Opened, settings: &Settings) -> u64 {
 /// Rows that a plan's work is counted on.
 const SAMPLE: usize = 128;
 
-/// Floating-point operations of `steps` steps over `all` rows and of the losses of `evaluated` more, counted on the first packs.
+/// Floating-point operations of `steps` steps over `all` rows and of the losses of `evaluated` more, counted on `rows`.
 /// Answers that are sampled on the way are not counted.
 fn work(
     opened: &Opened,
     settings: &Settings,
-    records: &[Record],
+    rows: &[Row],
     (steps, all): (u64, usize),
     evaluated: u64,
 ) -> Result<f64, TrainingError> {
     let d = opened.source.description();
     let batch = settings.batch.max(1);
-    let sampled = batch.max(SAMPLE / batch * batch);
-    // In the order of the first epoch, so that packs are as mixed as they will be.
-    let chosen = chosen(1, records.len(), sampled, settings.seed);
-    let records: Vec<Record> = chosen.into_iter().filter_map(|i| records.get(i).cloned()).collect();
-    let rows = rows(opened, &records, settings)?;
     let mut found = Work::default();
     for rows in rows.chunks(batch) {
         for rows in micro_batches(&rows.iter().collect::<Vec<_>>(), settings.pass_tokens) {
@@ -357,12 +358,12 @@ pub fn run(
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(plan.threads).build();
     let mut work = || -> Result<Summary, TrainingError> {
-        let opened = Opened::open(Path::new(&plan.base.path), plan.prompt.clone())?;
-        if opened.source.identity() != plan.base.identity {
-            let now = opened.source.identity().to_owned();
+        let source = Source::open(Path::new(&plan.base.path)).map_err(ModelError::from)?;
+        if source.identity() != plan.base.identity {
+            let now = source.identity().to_owned();
             return Err(TrainingError::OtherBase { then: plan.base.identity.clone(), now });
         }
-        let decoder = opened.load()?;
+        let (opened, decoder) = Opened::with_weights(source, plan.prompt.clone())?;
         let mut samples: Vec<Record> = job.inputs("valid")?;
         let data = Data {
             train: rows(&opened, &job.inputs::<Record>("train")?, &plan.settings)?,
@@ -412,10 +413,15 @@ fn rows(opened: &Opened, records: &[Record], settings: &Settings) -> Result<Vec<
     let rendered: Vec<Vec<Row>> = records
         .par_iter()
         .map(|record| {
-            let rendered = opened.renderer.render(record, mode)?;
-            let window = if matches!(record.kind, Kind::Text { .. }) { settings.max_length } else { usize::MAX };
-            Ok(Row::windows(&rendered.tokens, &rendered.loss_mask, window).collect())
+            let text = matches!(record.kind, Kind::Text { .. });
+            Ok(cut(&opened.renderer.render(record, mode)?, text, settings.max_length))
         })
         .collect::<Result<_, RenderError>>()?;
-    Ok(rendered.into_iter().flatten().filter(|row| row.supervised() > 0).collect())
+    Ok(rendered.into_iter().flatten().collect())
+}
+
+/// A rendered record as rows that teach something: one, or of a text one for each window.
+fn cut(rendered: &Rendered, text: bool, window: usize) -> Vec<Row> {
+    let window = if text { window } else { usize::MAX };
+    Row::windows(&rendered.tokens, &rendered.loss_mask, window).filter(|row| row.supervised() > 0).collect()
 }

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::gemm::{Mat, MatMut, gemm_here};
 use super::norm::inner;
+use super::scratch;
 use super::simd::{exp, exponentials};
 use crate::multiversion;
 
@@ -128,45 +129,40 @@ pub fn forward(shape: Shape, segments: &[Segment], qkv: &[f32], out: &mut [f32],
         let prefix = segment.prefix.map(|p| segments[p]);
         let before = prefix.map_or(0, |p| p.len);
         let group = head / share;
-        let mut scores = vec![0f32; QUERIES.min(segment.len) * (before + segment.len)];
-        for first in (0..segment.len).step_by(QUERIES) {
-            let n = QUERIES.min(segment.len - first);
-            let own = first + n;
-            let width = before + own;
-            let scores = &mut scores[..n * width];
-            let q = view(qkv, segment.start + first, n, wide, head * dim, dim);
-            if let Some(p) = prefix {
-                let k = view(qkv, p.start, p.len, wide, shape.key(group), dim);
-                gemm_here(shape.scale, q, k.t(), 0.0, MatMut::new(scores, n, before, width));
+        scratch::with(QUERIES.min(segment.len) * (before + segment.len), |scores| {
+            for first in (0..segment.len).step_by(QUERIES) {
+                let n = QUERIES.min(segment.len - first);
+                let own = first + n;
+                let width = before + own;
+                let scores = &mut scores[..n * width];
+                let q = view(qkv, segment.start + first, n, wide, head * dim, dim);
+                if let Some(p) = prefix {
+                    let k = view(qkv, p.start, p.len, wide, shape.key(group), dim);
+                    gemm_here(shape.scale, q, k.t(), 0.0, MatMut::new(scores, n, before, width));
+                }
+                let k = view(qkv, segment.start, own, wide, shape.key(group), dim);
+                gemm_here(shape.scale, q, k.t(), 0.0, MatMut::new(&mut scores[before..], n, own, width));
+                for i in 0..n {
+                    let position = before + first + i;
+                    let row = &mut scores[i * width..(i + 1) * width];
+                    let sum = softmax(row, shape.first(position), position + 1);
+                    // SAFETY: this task alone writes this head's column of this segment's rows.
+                    unsafe { *lse.at((segment.start + first + i) * shape.heads + head) = sum };
+                }
+                let at = (segment.start + first) * narrow + head * dim;
+                let v = view(qkv, segment.start, own, wide, shape.value(group), dim);
+                // SAFETY: this task alone writes this head's columns of this segment's rows.
+                gemm_here(1.0, Mat::new(&scores[before..], n, own, width), v, 0.0, unsafe {
+                    out.view(at, n, dim, narrow)
+                });
+                if let Some(p) = prefix {
+                    let v = view(qkv, p.start, p.len, wide, shape.value(group), dim);
+                    // SAFETY: as above.
+                    gemm_here(1.0, Mat::new(scores, n, before, width), v, 1.0, unsafe { out.view(at, n, dim, narrow) });
+                }
             }
-            let k = view(qkv, segment.start, own, wide, shape.key(group), dim);
-            gemm_here(shape.scale, q, k.t(), 0.0, MatMut::new(&mut scores[before..], n, own, width));
-            for i in 0..n {
-                let position = before + first + i;
-                let row = &mut scores[i * width..(i + 1) * width];
-                let sum = softmax(row, shape.first(position), position + 1);
-                // SAFETY: this task alone writes this head's column of this segment's rows.
-                unsafe { *lse.at((segment.start + first + i) * shape.heads + head) = sum };
-            }
-            let at = (segment.start + first) * narrow + head * dim;
-            let v = view(qkv, segment.start, own, wide, shape.value(group), dim);
-            // SAFETY: this task alone writes this head's columns of this segment's rows.
-            gemm_here(1.0, Mat::new(&scores[before..], n, own, width), v, 0.0, unsafe { out.view(at, n, dim, narrow) });
-            if let Some(p) = prefix {
-                let v = view(qkv, p.start, p.len, wide, shape.value(group), dim);
-                // SAFETY: as above.
-                gemm_here(1.0, Mat::new(scores, n, before, width), v, 1.0, unsafe { out.view(at, n, dim, narrow) });
-            }
-        }
+        });
     });
-}
-
-/// Gradients of k and v that a segment owes its prefix, `[prefix, head_dim]` each.
-struct Owed {
-    prefix: Segment,
-    group: usize,
-    key: Vec<f32>,
-    value: Vec<f32>,
 }
 
 /// The backward of [`forward`]: `gradient`, shaped as `qkv`, is overwritten with the gradient of q, k and v.
@@ -186,86 +182,92 @@ pub fn backward(
     let (wide, narrow, dim) = (shape.row(), shape.out(), shape.head_dim);
     let target = Target(gradient.as_mut_ptr());
     let share = shape.heads / shape.kv_heads;
-    let owed: Vec<Option<Owed>> = (0..segments.len() * shape.kv_heads)
-        .into_par_iter()
-        .map(|task| {
+    // What each task owes its segment's prefix, gradients of k and v, `[prefix, head_dim]` each.
+    let longest = segments.iter().filter_map(|s| Some(segments[s.prefix?].len)).max().unwrap_or(0);
+    let (tasks, each) = (segments.len() * shape.kv_heads, (2 * longest * dim).max(1));
+    scratch::with(tasks * each, |owed| {
+        owed.par_chunks_exact_mut(each).enumerate().for_each(|(task, owed)| {
             let (segment, group) = (segments[task / shape.kv_heads], task % shape.kv_heads);
-            let mut owed = segment.prefix.map(|p| {
-                let prefix = segments[p];
-                Owed { prefix, group, key: vec![0f32; prefix.len * dim], value: vec![0f32; prefix.len * dim] }
-            });
-            let before = owed.as_ref().map_or(0, |o| o.prefix.len);
+            let prefix = segment.prefix.map(|p| segments[p]);
+            let before = prefix.map_or(0, |p| p.len);
+            let (owed_key, owed_value) = owed.split_at_mut(each / 2);
             let room = QUERIES.min(segment.len) * (before + segment.len);
-            let (mut p, mut ds) = (vec![0f32; room], vec![0f32; room]);
-            let key_at = segment.start * wide + shape.key(group);
-            let value_at = segment.start * wide + shape.value(group);
-            for head in group * share..(group + 1) * share {
-                for first in (0..segment.len).step_by(QUERIES) {
-                    let n = QUERIES.min(segment.len - first);
-                    let own = first + n;
-                    let width = before + own;
-                    let (p, ds) = (&mut p[..n * width], &mut ds[..n * width]);
-                    let q = view(qkv, segment.start + first, n, wide, head * dim, dim);
-                    let d = view(d_out, segment.start + first, n, narrow, head * dim, dim);
-                    let k = view(qkv, segment.start, own, wide, shape.key(group), dim);
-                    let v = view(qkv, segment.start, own, wide, shape.value(group), dim);
-                    gemm_here(shape.scale, q, k.t(), 0.0, MatMut::new(&mut p[before..], n, own, width));
-                    gemm_here(1.0, d, v.t(), 0.0, MatMut::new(&mut ds[before..], n, own, width));
-                    if let Some(o) = &owed {
-                        let k = view(qkv, o.prefix.start, before, wide, shape.key(group), dim);
-                        let v = view(qkv, o.prefix.start, before, wide, shape.value(group), dim);
-                        gemm_here(shape.scale, q, k.t(), 0.0, MatMut::new(p, n, before, width));
-                        gemm_here(1.0, d, v.t(), 0.0, MatMut::new(ds, n, before, width));
-                    }
-                    for i in 0..n {
-                        let row = segment.start + first + i;
-                        let at = row * narrow + head * dim;
-                        let along = inner(&out[at..at + dim], &d_out[at..at + dim]);
-                        let position = before + first + i;
-                        let (p, ds) = (&mut p[i * width..(i + 1) * width], &mut ds[i * width..(i + 1) * width]);
-                        let lse = lse[row * shape.heads + head];
-                        softmax_backward(p, ds, shape.first(position), position + 1, lse, along, shape.scale);
-                    }
-                    let (own_p, own_ds) =
-                        (Mat::new(&p[before..], n, own, width), Mat::new(&ds[before..], n, own, width));
-                    let q_at = (segment.start + first) * wide + head * dim;
-                    // The first product of all into these rows overwrites: of each head for q, of the group's first
-                    // head for k and v, whose later blocks reach further than the earlier ones did.
-                    // SAFETY: this task alone writes this group's columns of this segment's rows.
-                    unsafe {
-                        gemm_here(1.0, own_ds, k, 0.0, target.view(q_at, n, dim, wide));
-                        let fresh = if head == group * share { first } else { own };
-                        for (at, left, right) in [(key_at, own_ds, q), (value_at, own_p, d)] {
-                            for row in fresh..own {
-                                target.at(at + row * wide).write_bytes(0, dim);
+            scratch::with(2 * room, |both| {
+                let (p, ds) = both.split_at_mut(room);
+                let key_at = segment.start * wide + shape.key(group);
+                let value_at = segment.start * wide + shape.value(group);
+                for head in group * share..(group + 1) * share {
+                    for first in (0..segment.len).step_by(QUERIES) {
+                        let n = QUERIES.min(segment.len - first);
+                        let own = first + n;
+                        let width = before + own;
+                        let (p, ds) = (&mut p[..n * width], &mut ds[..n * width]);
+                        let q = view(qkv, segment.start + first, n, wide, head * dim, dim);
+                        let d = view(d_out, segment.start + first, n, narrow, head * dim, dim);
+                        let k = view(qkv, segment.start, own, wide, shape.key(group), dim);
+                        let v = view(qkv, segment.start, own, wide, shape.value(group), dim);
+                        gemm_here(shape.scale, q, k.t(), 0.0, MatMut::new(&mut p[before..], n, own, width));
+                        gemm_here(1.0, d, v.t(), 0.0, MatMut::new(&mut ds[before..], n, own, width));
+                        if let Some(prefix) = prefix {
+                            let k = view(qkv, prefix.start, before, wide, shape.key(group), dim);
+                            let v = view(qkv, prefix.start, before, wide, shape.value(group), dim);
+                            gemm_here(shape.scale, q, k.t(), 0.0, MatMut::new(p, n, before, width));
+                            gemm_here(1.0, d, v.t(), 0.0, MatMut::new(ds, n, before, width));
+                        }
+                        for i in 0..n {
+                            let row = segment.start + first + i;
+                            let at = row * narrow + head * dim;
+                            let along = inner(&out[at..at + dim], &d_out[at..at + dim]);
+                            let position = before + first + i;
+                            let (p, ds) = (&mut p[i * width..(i + 1) * width], &mut ds[i * width..(i + 1) * width]);
+                            let lse = lse[row * shape.heads + head];
+                            softmax_backward(p, ds, shape.first(position), position + 1, lse, along, shape.scale);
+                        }
+                        let (own_p, own_ds) =
+                            (Mat::new(&p[before..], n, own, width), Mat::new(&ds[before..], n, own, width));
+                        let q_at = (segment.start + first) * wide + head * dim;
+                        // The first product of all into these rows overwrites: of each head for q, of the group's first
+                        // head for k and v, whose later blocks reach further than the earlier ones did.
+                        // SAFETY: this task alone writes this group's columns of this segment's rows.
+                        unsafe {
+                            gemm_here(1.0, own_ds, k, 0.0, target.view(q_at, n, dim, wide));
+                            let fresh = if head == group * share { first } else { own };
+                            for (at, left, right) in [(key_at, own_ds, q), (value_at, own_p, d)] {
+                                for row in fresh..own {
+                                    target.at(at + row * wide).write_bytes(0, dim);
+                                }
+                                gemm_here(1.0, left.t(), right, 1.0, target.view(at, own, dim, wide));
                             }
-                            gemm_here(1.0, left.t(), right, 1.0, target.view(at, own, dim, wide));
+                        }
+                        if let Some(prefix) = prefix {
+                            let (pre_p, pre_ds) = (Mat::new(p, n, before, width), Mat::new(ds, n, before, width));
+                            let k = view(qkv, prefix.start, before, wide, shape.key(group), dim);
+                            // SAFETY: as above.
+                            gemm_here(1.0, pre_ds, k, 1.0, unsafe { target.view(q_at, n, dim, wide) });
+                            // The task's first product overwrites what the room held before.
+                            let keep = if head == group * share && first == 0 { 0.0 } else { 1.0 };
+                            gemm_here(1.0, pre_ds.t(), q, keep, MatMut::new(owed_key, before, dim, dim));
+                            gemm_here(1.0, pre_p.t(), d, keep, MatMut::new(owed_value, before, dim, dim));
                         }
                     }
-                    if let Some(o) = &mut owed {
-                        let (pre_p, pre_ds) = (Mat::new(p, n, before, width), Mat::new(ds, n, before, width));
-                        let k = view(qkv, o.prefix.start, before, wide, shape.key(group), dim);
-                        // SAFETY: as above.
-                        gemm_here(1.0, pre_ds, k, 1.0, unsafe { target.view(q_at, n, dim, wide) });
-                        gemm_here(1.0, pre_ds.t(), q, 1.0, MatMut::full(&mut o.key, before, dim));
-                        gemm_here(1.0, pre_p.t(), d, 1.0, MatMut::full(&mut o.value, before, dim));
-                    }
                 }
-            }
-            owed
-        })
-        .collect();
-    // In the order of the segments, whatever order the tasks ran in: resume is exact.
-    for owed in owed.into_iter().flatten() {
-        for (row, (key, value)) in owed.key.chunks_exact(dim).zip(owed.value.chunks_exact(dim)).enumerate() {
-            let at = (owed.prefix.start + row) * wide;
-            for (at, sums) in [(at + shape.key(owed.group), key), (at + shape.value(owed.group), value)] {
-                for (g, s) in gradient[at..at + dim].iter_mut().zip(sums) {
-                    *g += s;
+            });
+        });
+        // In the order of the segments, whatever order the tasks ran in: resume is exact.
+        for (task, owed) in owed.chunks_exact(each).enumerate() {
+            let segment = segments[task / shape.kv_heads];
+            let Some(prefix) = segment.prefix.filter(|_| segment.len > 0).map(|p| segments[p]) else { continue };
+            let (group, (key, value)) = (task % shape.kv_heads, owed.split_at(each / 2));
+            for row in 0..prefix.len {
+                let at = (prefix.start + row) * wide;
+                for (at, sums) in [(at + shape.key(group), key), (at + shape.value(group), value)] {
+                    for (g, s) in gradient[at..at + dim].iter_mut().zip(&sums[row * dim..(row + 1) * dim]) {
+                        *g += s;
+                    }
                 }
             }
         }
-    }
+    });
 }
 
 /// Columns `[first, first + cols)` of rows `start..start + rows`, the rows being `stride` long.

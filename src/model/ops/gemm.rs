@@ -1,13 +1,17 @@
-//! Matrix products for training: the `gemm` crate behind checked views, split once over the threads.
+//! Matrix products for training: kernels behind checked views, split once over the threads.
 //!
-//! `gemm` picks AVX-512, AVX2, NEON or portable code when it runs. Splitting the larger output side into one
-//! single-threaded product a thread is faster here than its own threading, and keeps the order of every sum fixed
-//! for a given shape and thread count, which exact resume needs.
+//! On AVX-512 and AVX2 the kernel is our own (`blocked`), which asks the system for no memory; elsewhere it is the `gemm` crate's,
+//! which has `NEON` and portable ones. Splitting the larger output side into one single-threaded product a thread keeps the
+//! order of every sum fixed for a given shape and thread count, which exact resume needs.
 //!
 //! Rows are *not* invariant to the batch they stand in; inference uses [`rows`](super::rows) for that.
-#![allow(unsafe_code)] // the `gemm` crate takes raw pointers; every view is bounds-checked when it is made
+#![allow(unsafe_code)] // kernels take raw pointers; every view is bounds-checked when it is made
+
+mod blocked;
 
 use std::marker::PhantomData;
+
+use super::simd::{Level, level};
 
 /// A read-only matrix over a slice: element `(i, j)` is at `i * row_stride + j * col_stride`.
 #[derive(Clone, Copy)]
@@ -132,6 +136,9 @@ pub fn gemm_here(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: MatMut<'_>) {
     assert!(a.rows == c.rows && b.cols == c.cols && a.cols == b.rows, "matrix product of unlike shapes");
     if c.rows == 0 || c.cols == 0 {
         return;
+    }
+    if level() != Level::Base {
+        return blocked::product(alpha, a, b, beta, c);
     }
     let keep = beta != 0.0;
     // SAFETY: the views are in bounds by construction and `c` is exclusively borrowed. gemm computes

@@ -6,6 +6,7 @@
 use rayon::prelude::*;
 
 use super::gemm::{Mat, MatMut, gemm};
+use super::pages;
 use super::pool::Pool;
 use super::simd::exponentials;
 use crate::model::matrix::Matrix;
@@ -66,7 +67,7 @@ pub fn linear_cross_entropy(
     assert!(hidden.len() == rows * width && losses.len() == rows && targets.weights.len() == rows, "unlike row counts");
     let chunk = (HELD / vocab.max(1) / 16 * 16).clamp(16, 256).min(rows.max(1));
     if scratch.len() < chunk * vocab {
-        scratch.resize(chunk * vocab, 0.0);
+        *scratch = pages::zeros(chunk * vocab);
     }
     for start in (0..rows).step_by(chunk) {
         let n = chunk.min(rows - start);

@@ -5,6 +5,7 @@
 
 use rayon::prelude::*;
 
+use super::scratch;
 use super::simd::{dot, sum};
 use crate::model::description::Norm;
 use crate::multiversion;
@@ -215,11 +216,12 @@ pub fn heads_backward(
     }
     let step = heads.stride * ROWS;
     gradient.par_chunks_mut(step).zip(x.par_chunks(step)).for_each(|(gradient, x)| {
-        let mut dx = vec![0f32; heads.count * heads.dim];
-        for (g, x) in gradient.chunks_exact_mut(heads.stride).zip(x.chunks_exact(heads.stride)) {
-            dx.fill(0.0);
-            rms_rows_backward(heads.of(x), scale, eps, heads.of(g), &mut dx);
-            heads.of_mut(g).copy_from_slice(&dx);
-        }
+        scratch::with(heads.count * heads.dim, |dx| {
+            for (g, x) in gradient.chunks_exact_mut(heads.stride).zip(x.chunks_exact(heads.stride)) {
+                dx.fill(0.0);
+                rms_rows_backward(heads.of(x), scale, eps, heads.of(g), dx);
+                heads.of_mut(g).copy_from_slice(dx);
+            }
+        });
     });
 }

@@ -14,6 +14,7 @@
 
 use rayon::prelude::*;
 
+use super::pages;
 use super::rows::{Put, Rows};
 use super::simd::Simd;
 use crate::multiversion;
@@ -112,7 +113,7 @@ impl Panels {
         }
         let (panels, blocks) = (padded(outputs), inputs / BLOCK);
         let (each, scaled) = (blocks * code.words(), blocks * code.scales());
-        let mut words = vec![0u32; panels * each];
+        let mut words = pages::zeros::<u32>(panels * each);
         let mut scales = vec![0f32; panels * scaled];
         // Chunks of nothing are not allowed; half-precision panels have no scales.
         let mut none: Vec<[f32; 0]> = vec![[]; panels];

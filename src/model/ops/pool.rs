@@ -4,6 +4,8 @@
 //! long: a large buffer under a small request would be memory that nobody uses. Packs of other lengths ask for other sizes;
 //! what lies free then is given back to the system as far as all buffers together would pass what was ever needed at once.
 
+use super::pages;
+
 /// Freed buffers, by no order in particular.
 #[derive(Debug, Default)]
 pub struct Pool {
@@ -24,7 +26,7 @@ impl Pool {
         } else {
             let room = class(len);
             self.shed(room);
-            Vec::with_capacity(room)
+            pages::zeros(room)
         };
         self.lent += buffer.capacity();
         self.most = self.most.max(self.lent);

@@ -1,15 +1,15 @@
 //! A model in a Hugging Face folder: `config.json`, `tokenizer.json`, one or several `*.safetensors`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use candle_core::quantized::GgmlDType;
-use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value};
 
-use super::{Facts, SourceError, fingerprint, map, quants, values};
+use super::mapped::Mapped;
+use super::{Facts, SourceError, fingerprint, quants, values};
 use crate::model::description::{Description, Slot};
 use crate::model::families::{self, Specials};
 use crate::model::ops::packed::{Code, Panels};
@@ -22,7 +22,7 @@ const LARGEST_TOKENIZER: u64 = 512 << 20;
 
 pub(super) struct Folder {
     path: PathBuf,
-    shards: Vec<Mmap>,
+    shards: Vec<Mapped>,
     tensors: HashMap<String, Tensor>,
 }
 
@@ -75,7 +75,7 @@ impl Folder {
 
     /// Maps a shard and takes up its tensors. Returns its length in bytes.
     fn add(&mut self, path: &Path, hasher: &mut blake3::Hasher) -> Result<u64, SourceError> {
-        let map = map(path)?;
+        let map = Mapped::open(path)?;
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| {
             SourceError::broken(path, format!("it is no whole safetensors file ({e}); download it again"))
         })?;
@@ -103,14 +103,15 @@ impl Folder {
         self.tensors.get(name).map(|tensor| tensor.shape.clone())
     }
 
-    /// Bytes of memory that all tensors take once they are read.
-    pub(super) fn memory(&self) -> u64 {
-        let kind = |kind| match kind {
+    /// Bytes of memory that all tensors take once they are read, those named `plain` as `f32`.
+    pub(super) fn memory(&self, plain: &HashSet<String>) -> u64 {
+        let kind = |name: &String, kind| match kind {
+            _ if plain.contains(name) => GgmlDType::F32,
             Dtype::BF16 => GgmlDType::BF16,
             Dtype::F16 => GgmlDType::F16,
             _ => GgmlDType::F32,
         };
-        self.tensors.values().map(|tensor| quants::memory(kind(tensor.kind), &tensor.shape)).sum()
+        self.tensors.iter().map(|(name, tensor)| quants::memory(kind(name, tensor.kind), &tensor.shape)).sum()
     }
 
     pub(super) fn tokenizer(&self) -> Result<Tokenizer, TokenizerError> {
@@ -118,26 +119,37 @@ impl Folder {
         tokenizer::json::tokenizer(&bytes(&self.path.join("tokenizer.json"), LARGEST_TOKENIZER).map_err(failed)?)
     }
 
-    /// Reads a matrix of half-precision numbers as it is stored; `None` where it is stored as something else.
-    pub(super) fn packed(&self, name: &str) -> Result<Option<Panels>, String> {
+    /// Shows `read` the bytes of a tensor and gives their pages back.
+    fn once<T>(&self, name: &str, read: impl FnOnce(&Tensor, &[u8]) -> Result<T, String>) -> Result<T, String> {
         let tensor = self.tensors.get(name).ok_or_else(|| "is missing".to_owned())?;
         let shard = self.shards.get(tensor.shard).ok_or_else(|| "is in no shard".to_owned())?;
         let bytes = shard.get(tensor.bytes.clone()).ok_or_else(|| "lies outside its file".to_owned())?;
-        let &[outputs, inputs] = tensor.shape.as_slice() else { return Ok(None) };
-        match tensor.kind {
-            Dtype::BF16 => quants::halves(bytes, Code::Bf16, outputs, inputs, &|row| row),
-            Dtype::F16 => quants::halves(bytes, Code::F16, outputs, inputs, &|row| row),
-            _ => Ok(None),
-        }
+        let found = read(tensor, bytes);
+        shard.give_back(tensor.bytes.clone());
+        found
     }
 
-    /// Reads a tensor, norm weights as the factors they stand for.
-    pub(super) fn read(&self, name: &str, slot: Slot, description: &Description) -> Result<Vec<f32>, String> {
-        let tensor = self.tensors.get(name).ok_or_else(|| "is missing".to_owned())?;
-        let shard = self.shards.get(tensor.shard).ok_or_else(|| "is in no shard".to_owned())?;
-        let bytes = shard.get(tensor.bytes.clone()).ok_or_else(|| "lies outside its file".to_owned())?;
-        let count = tensor.shape.iter().product();
-        let mut values = values::from_float(bytes, tensor.kind, count)?;
+    /// Reads a matrix of half-precision numbers as it is stored; `None` where it is stored as something else.
+    pub(super) fn packed(&self, name: &str) -> Result<Option<Panels>, String> {
+        self.once(name, |tensor, bytes| {
+            let &[outputs, inputs] = tensor.shape.as_slice() else { return Ok(None) };
+            match tensor.kind {
+                Dtype::BF16 => quants::halves(bytes, Code::Bf16, outputs, inputs, &|row| row),
+                Dtype::F16 => quants::halves(bytes, Code::F16, outputs, inputs, &|row| row),
+                _ => Ok(None),
+            }
+        })
+    }
+
+    /// Reads a tensor into `out`, norm weights as the factors they stand for.
+    pub(super) fn read(
+        &self,
+        name: &str,
+        slot: Slot,
+        description: &Description,
+        out: &mut [f32],
+    ) -> Result<(), String> {
+        self.once(name, |tensor, bytes| values::from_float(bytes, tensor.kind, out))?;
         let offset = families::norm_offset(description.family);
         let norm = matches!(
             slot,
@@ -150,11 +162,11 @@ impl Folder {
                 | Slot::KeyNorm(_)
         );
         if norm && offset != 0.0 {
-            for w in &mut values {
+            for w in out {
                 *w += offset;
             }
         }
-        Ok(values)
+        Ok(())
     }
 }
 

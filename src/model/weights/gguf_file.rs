@@ -1,26 +1,28 @@
 //! A model in a GGUF file: weights and tokenizer in one, the weights mostly quantised.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
-use memmap2::Mmap;
+use candle_core::quantized::GgmlDType;
 use rayon::prelude::*;
 
-use super::gguf::Header;
-use super::{Facts, SourceError, fingerprint, map, quants, values};
+use super::gguf::{Header, Info};
+use super::mapped::Mapped;
+use super::{Facts, SourceError, fingerprint, quants, values};
 use crate::model::description::{Description, Linear, Slot};
 use crate::model::families;
 use crate::model::ops::packed::Panels;
 use crate::model::tokenizer::{self, Tokenizer, TokenizerError};
 
 pub(super) struct GgufFile {
-    map: Mmap,
+    map: Mapped,
     header: Header,
 }
 
 impl GgufFile {
     pub(super) fn open(path: &Path) -> Result<(Facts, Self), SourceError> {
-        let map = map(path)?;
+        let map = Mapped::open(path)?;
         if !map.starts_with(b"GGUF") {
             let reason = "it is no GGUF file; give a .gguf file or a Hugging Face folder".to_owned();
             return Err(SourceError::NoModel { path: path.to_owned(), reason });
@@ -58,7 +60,8 @@ impl GgufFile {
         let Some(info) = self.header.tensor("rope_freqs.weight") else { return Ok(None) };
         let count: usize = info.shape.iter().product();
         let bytes = self.map.get(info.bytes.clone()).unwrap_or_default();
-        values::from_ggml(bytes, info.kind, count).map(Some)
+        let mut divisors = vec![0.0; count];
+        values::from_ggml(bytes, info.kind, &mut divisors).map(|()| Some(divisors))
     }
 
     pub(super) fn names(&self) -> Vec<&str> {
@@ -69,43 +72,55 @@ impl GgufFile {
         self.header.tensor(name).map(|info| info.shape.clone())
     }
 
-    /// Bytes of memory that all tensors take once they are read.
-    pub(super) fn memory(&self) -> u64 {
-        self.header.tensors().map(|(_, info)| quants::memory(info.kind, &info.shape)).sum()
+    /// Bytes of memory that all tensors take once they are read, those named `plain` as `f32`.
+    pub(super) fn memory(&self, plain: &HashSet<String>) -> u64 {
+        let kind = |name: &str, kind| if plain.contains(name) { GgmlDType::F32 } else { kind };
+        self.header.tensors().map(|(name, info)| quants::memory(kind(name, info.kind), &info.shape)).sum()
     }
 
     pub(super) fn tokenizer(&self) -> Result<Tokenizer, TokenizerError> {
         tokenizer::gguf::tokenizer(&self.header, &self.map)
     }
 
+    /// Shows `read` the bytes of a tensor and gives their pages back.
+    fn once<T>(&self, name: &str, read: impl FnOnce(&Info, &[u8]) -> Result<T, String>) -> Result<T, String> {
+        let info = self.header.tensor(name).ok_or_else(|| "is missing".to_owned())?;
+        let bytes = self.map.get(info.bytes.clone()).ok_or_else(|| "lies outside its file".to_owned())?;
+        let found = read(info, bytes);
+        self.map.give_back(info.bytes.clone());
+        found
+    }
+
     /// Reads a matrix in Hugging Face's layout, packed as it is stored; `None` where it can only be had as `f32`.
     pub(super) fn packed(&self, name: &str, slot: Slot, description: &Description) -> Result<Option<Panels>, String> {
-        let info = self.header.tensor(name).ok_or_else(|| "is missing".to_owned())?;
-        let &[outputs, inputs] = info.shape.as_slice() else { return Ok(None) };
-        let bytes = self.map.get(info.bytes.clone()).ok_or_else(|| "lies outside its file".to_owned())?;
         let turned = matches!(slot, Slot::Weight(_, Linear::Query | Linear::Key));
         let head_dim = description.head_dim;
         let paired = (turned && families::gguf_permutes(description.family)).then_some(head_dim);
         let order = |row: usize| paired.map_or(row, |head_dim| paired_row(row, head_dim));
-        quants::packed(bytes, info.kind, outputs, inputs, &order)
+        self.once(name, |info, bytes| {
+            let &[outputs, inputs] = info.shape.as_slice() else { return Ok(None) };
+            quants::packed(bytes, info.kind, outputs, inputs, &order)
+        })
     }
 
-    /// Reads a tensor in Hugging Face's layout.
-    pub(super) fn read(&self, name: &str, slot: Slot, description: &Description) -> Result<Vec<f32>, String> {
-        let info = self.header.tensor(name).ok_or_else(|| "is missing".to_owned())?;
-        let count: usize = info.shape.iter().product();
-        let bytes = self.map.get(info.bytes.clone()).ok_or_else(|| "lies outside its file".to_owned())?;
-        let values = values::from_ggml(bytes, info.kind, count)?;
-        let heads = match slot {
-            Slot::Weight(_, Linear::Query) | Slot::Bias(_, Linear::Query) => description.heads,
-            Slot::Weight(_, Linear::Key) | Slot::Bias(_, Linear::Key) => description.kv_heads,
-            _ => 0,
-        };
-        if heads == 0 || !families::gguf_permutes(description.family) {
-            return Ok(values);
+    /// Reads a tensor in Hugging Face's layout into `out`.
+    pub(super) fn read(
+        &self,
+        name: &str,
+        slot: Slot,
+        description: &Description,
+        out: &mut [f32],
+    ) -> Result<(), String> {
+        let turned =
+            matches!(slot, Slot::Weight(_, Linear::Query | Linear::Key) | Slot::Bias(_, Linear::Query | Linear::Key));
+        if !turned || !families::gguf_permutes(description.family) {
+            return self.once(name, |info, bytes| values::from_ggml(bytes, info.kind, out));
         }
+        let mut stored = vec![0.0; out.len()];
+        self.once(name, |info, bytes| values::from_ggml(bytes, info.kind, &mut stored))?;
         let width = if matches!(slot, Slot::Weight(..)) { description.hidden } else { 1 };
-        Ok(half_split(&values, description.head_dim, width))
+        half_split(&stored, description.head_dim, width, out);
+        Ok(())
     }
 }
 
@@ -117,8 +132,7 @@ fn paired_row(row: usize, head_dim: usize) -> usize {
 }
 
 /// Turns rows whose pairs lie side by side (`x0 y0 x1 y1 …` within each head) into halves (`x0 x1 … y0 y1 …`).
-fn half_split(interleaved: &[f32], head_dim: usize, width: usize) -> Vec<f32> {
-    let mut out = vec![0.0; interleaved.len()];
+fn half_split(interleaved: &[f32], head_dim: usize, width: usize, out: &mut [f32]) {
     let head = head_dim * width;
     out.par_chunks_exact_mut(head).zip(interleaved.par_chunks_exact(head)).for_each(|(out, rows)| {
         let (first, second) = out.split_at_mut(head / 2);
@@ -129,7 +143,6 @@ fn half_split(interleaved: &[f32], head_dim: usize, width: usize) -> Vec<f32> {
             y.copy_from_slice(odd);
         }
     });
-    out
 }
 
 #[cfg(test)]
@@ -143,9 +156,14 @@ mod tests {
         let stored: Vec<f32> = rows.iter().copied().chain(rows.iter().map(|x| x + 10.0)).collect();
         let expected = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5];
         let expected: Vec<f32> = expected.iter().copied().chain(expected.iter().map(|x| x + 10.0)).collect();
-        assert_eq!(half_split(&stored, 4, 2), expected);
+        let split = |stored: &[f32], width: usize| {
+            let mut out = vec![0.0; stored.len()];
+            half_split(stored, 4, width, &mut out);
+            out
+        };
+        assert_eq!(split(&stored, 2), expected);
         let rows: Vec<&[f32]> = (0..8).map(|row| &stored[2 * paired_row(row, 4)..][..2]).collect();
         assert_eq!(rows.concat(), expected);
-        assert_eq!(half_split(&[0.0, 2.0, 1.0, 3.0], 4, 1), [0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(split(&[0.0, 2.0, 1.0, 3.0], 1), [0.0, 1.0, 2.0, 3.0]);
     }
 }

@@ -8,21 +8,23 @@ mod folder;
 pub mod gguf;
 mod gguf_file;
 pub mod hub;
+mod mapped;
 mod quants;
 mod values;
 
-use std::fs::File;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use memmap2::Mmap;
-
-use super::description::{Description, Slot};
+use super::description::{Description, Family, Linear, Slot};
 use super::families;
 use super::matrix::Matrix;
+use super::ops::packed::Panels;
+use super::ops::pages;
 use super::tokenizer::{Tokenizer, TokenizerError};
 use folder::Folder;
 use gguf_file::GgufFile;
+use mapped::Mapped;
 
 /// Files beside the weights of a Hugging Face folder that decide what is read and written, where a model has them. New ones go to
 /// the end: fingerprints are taken in this order.
@@ -52,12 +54,33 @@ pub trait TensorSource {
     /// When the tensor is missing, has another shape, or cannot be read.
     fn tensor(&self, slot: Slot, shape: &[usize]) -> Result<Vec<f32>, TensorError>;
 
+    /// Reads the tensor in `slot` into `out`, which has as many numbers as `shape`.
+    ///
+    /// # Errors
+    /// As [`TensorSource::tensor`].
+    fn tensor_into(&self, slot: Slot, shape: &[usize], out: &mut [f32]) -> Result<(), TensorError> {
+        out.copy_from_slice(&self.tensor(slot, shape)?);
+        Ok(())
+    }
+
+    /// Reads the matrix in `slot` packed as it is stored; `None` where it can only be had as `f32`.
+    ///
+    /// # Errors
+    /// As [`TensorSource::tensor`].
+    fn packed(&self, slot: Slot, shape: [usize; 2]) -> Result<Option<Panels>, TensorError> {
+        let _ = (slot, shape);
+        Ok(None)
+    }
+
     /// Reads the matrix in `slot`, packed as it is stored where that can be computed with.
     ///
     /// # Errors
     /// As [`TensorSource::tensor`].
     fn matrix(&self, slot: Slot, shape: [usize; 2]) -> Result<Matrix, TensorError> {
-        Ok(Matrix::plain(self.tensor(slot, &shape)?, shape[1]))
+        match self.packed(slot, shape)? {
+            Some(panels) => Ok(panels.into()),
+            None => Ok(Matrix::plain(self.tensor(slot, &shape)?, shape[1])),
+        }
     }
 
     /// Whether the checkpoint has a tensor in `slot`.
@@ -143,7 +166,7 @@ impl Source {
     fn check_tensors(&self) -> Result<(), SourceError> {
         let description = self.description();
         let wanted = families::slots(description);
-        let mut known = std::collections::HashSet::new();
+        let mut known = HashSet::new();
         for (slot, shape) in wanted {
             let name = self.name_of(slot);
             let found = self.shape_of(&name);
@@ -262,9 +285,14 @@ impl Source {
     /// Bytes of memory that the weights take once they are read: as `f32`, or packed as they are stored.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
+        let d = self.description();
+        // A `query_key_value` is read row by row in another order, which makes it plain.
+        let neox = if d.family == Family::GptNeox { d.layers } else { 0 };
+        let plain: HashSet<String> =
+            (0..neox).map(|layer| self.name_of(Slot::Weight(layer, Linear::QueryKeyValue))).collect();
         match &self.store {
-            Store::Gguf(file) => file.memory(),
-            Store::Folder(folder) => folder.memory(),
+            Store::Gguf(file) => file.memory(&plain),
+            Store::Folder(folder) => folder.memory(&plain),
         }
     }
 
@@ -276,8 +304,15 @@ impl Source {
 }
 
 impl Source {
-    /// Finds the tensor in `slot`, which must have exactly `shape`, and reads it.
-    fn read<T>(
+    fn read(&self, slot: Slot, name: &str, out: &mut [f32]) -> Result<(), String> {
+        match &self.store {
+            Store::Gguf(file) => file.read(name, slot, self.description(), out),
+            Store::Folder(folder) => folder.read(name, slot, self.description(), out),
+        }
+    }
+
+    /// Finds the tensor in `slot`, which must have exactly `shape`, and reads it by its name.
+    fn find<T>(
         &self,
         slot: Slot,
         shape: &[usize],
@@ -297,21 +332,22 @@ impl Source {
 
 impl TensorSource for Source {
     fn tensor(&self, slot: Slot, shape: &[usize]) -> Result<Vec<f32>, TensorError> {
-        self.read(slot, shape, |slot, name| match &self.store {
-            Store::Gguf(file) => file.read(name, slot, self.description()),
-            Store::Folder(folder) => folder.read(name, slot, self.description()),
+        self.find(slot, shape, |slot, name| {
+            let mut out = pages::zeros(shape.iter().product());
+            self.read(slot, name, &mut out)?;
+            Ok(out)
         })
     }
 
-    fn matrix(&self, slot: Slot, shape: [usize; 2]) -> Result<Matrix, TensorError> {
-        let packed = self.read(slot, &shape, |slot, name| match &self.store {
+    fn tensor_into(&self, slot: Slot, shape: &[usize], out: &mut [f32]) -> Result<(), TensorError> {
+        self.find(slot, shape, |slot, name| self.read(slot, name, out))
+    }
+
+    fn packed(&self, slot: Slot, shape: [usize; 2]) -> Result<Option<Panels>, TensorError> {
+        self.find(slot, &shape, |slot, name| match &self.store {
             Store::Gguf(file) => file.packed(name, slot, self.description()),
             Store::Folder(folder) => folder.packed(name),
-        })?;
-        match packed {
-            Some(panels) => Ok(panels.into()),
-            None => Ok(Matrix::plain(self.tensor(slot, &shape)?, shape[1])),
-        }
+        })
     }
 
     fn has(&self, slot: Slot) -> bool {
@@ -322,20 +358,11 @@ impl TensorSource for Source {
     }
 }
 
-/// Maps a file into memory.
-#[allow(unsafe_code)]
-fn map(path: &Path) -> Result<Mmap, SourceError> {
-    let file = File::open(path).map_err(|e| SourceError::io(path, e))?;
-    // SAFETY: the map is only read, as bytes, and every access is bounds-checked against its length. Another process
-    // that cuts the file short meanwhile would end this one by a signal, as with every program that maps its weights.
-    unsafe { Mmap::map(&file) }.map_err(|e| SourceError::io(path, e))
-}
-
 /// Bytes of each tensor's beginning, middle and end that go into a fingerprint.
 const SAMPLE: usize = 1024;
 
 /// Adds a file to a fingerprint: its header, its length, and a piece of the beginning, middle and end of each tensor.
-fn fingerprint(hasher: &mut blake3::Hasher, data: &[u8], header: usize, tensors: &mut [std::ops::Range<usize>]) {
+fn fingerprint(hasher: &mut blake3::Hasher, data: &Mapped, header: usize, tensors: &mut [std::ops::Range<usize>]) {
     hasher.update(data.get(..header).unwrap_or(data));
     hasher.update(&(data.len() as u64).to_le_bytes());
     tensors.sort_by_key(|range| range.start);
@@ -345,6 +372,8 @@ fn fingerprint(hasher: &mut blake3::Hasher, data: &[u8], header: usize, tensors:
             hasher.update(data.get(start..(start + SAMPLE).min(range.end)).unwrap_or_default());
         }
     }
+    // The system reads ahead around every piece.
+    data.give_back(0..data.len());
 }
 
 #[cfg(test)]

@@ -232,7 +232,8 @@ mod tests {
             GgmlDType::Q6K,
         ] {
             let bytes = blocks(kind, outputs * inputs / kind.block_size());
-            let wanted = values::from_ggml(&bytes, kind, outputs * inputs).unwrap();
+            let mut wanted = vec![0.0; outputs * inputs];
+            values::from_ggml(&bytes, kind, &mut wanted).unwrap();
             let backwards = |row: usize| outputs - 1 - row;
             let panels = packed(&bytes, kind, outputs, inputs, &backwards).unwrap().unwrap();
             let mut turned = vec![0f32; outputs * inputs];

@@ -11,18 +11,18 @@ use safetensors::Dtype;
 /// Elements a thread turns at a time: a multiple of every block size, small enough to stay in its cache.
 const CHUNK: usize = 1 << 16;
 
-/// Turns GGML blocks into `count` floats.
+/// Turns GGML blocks into the floats of `out`.
 ///
 /// # Errors
-/// When `bytes` does not hold exactly `count` elements, or candle cannot turn them.
-pub fn from_ggml(bytes: &[u8], kind: GgmlDType, count: usize) -> Result<Vec<f32>, String> {
+/// When `bytes` does not hold exactly as many elements, or candle cannot turn them.
+pub fn from_ggml(bytes: &[u8], kind: GgmlDType, out: &mut [f32]) -> Result<(), String> {
     match kind {
-        GgmlDType::F32 => return from_float(bytes, Dtype::F32, count),
-        GgmlDType::F16 => return from_float(bytes, Dtype::F16, count),
-        GgmlDType::BF16 => return from_float(bytes, Dtype::BF16, count),
+        GgmlDType::F32 => return from_float(bytes, Dtype::F32, out),
+        GgmlDType::F16 => return from_float(bytes, Dtype::F16, out),
+        GgmlDType::BF16 => return from_float(bytes, Dtype::BF16, out),
         _ => {}
     }
-    let (block, size) = (kind.block_size(), kind.type_size());
+    let (block, size, count) = (kind.block_size(), kind.type_size(), out.len());
     if !count.is_multiple_of(block) || (count / block).checked_mul(size) != Some(bytes.len()) {
         return Err(format!("{} bytes of {kind:?} are not {count} numbers", bytes.len()));
     }
@@ -30,7 +30,6 @@ pub fn from_ggml(bytes: &[u8], kind: GgmlDType, count: usize) -> Result<Vec<f32>
     if bytes.as_ptr().align_offset(4) != 0 {
         return Err(format!("{kind:?} blocks are not aligned"));
     }
-    let mut out = vec![0.0f32; count];
     let stored = bytes.par_chunks(CHUNK / block * size);
     out.par_chunks_mut(CHUNK).zip(stored).try_for_each(|(out, stored)| {
         match kind.from_data(stored.into()).dequantize(out.len()) {
@@ -41,35 +40,33 @@ pub fn from_ggml(bytes: &[u8], kind: GgmlDType, count: usize) -> Result<Vec<f32>
             Ok(_) => Err(format!("{kind:?} blocks did not become floats")),
             Err(e) => Err(e.to_string()),
         }
-    })?;
-    Ok(out)
+    })
 }
 
-/// Turns little-endian `f32`, `f16` or `bf16` into `count` floats.
+/// Turns little-endian `f32`, `f16` or `bf16` into the floats of `out`.
 ///
 /// # Errors
-/// When `bytes` does not hold exactly `count` elements, or the type is another.
-pub fn from_float(bytes: &[u8], kind: Dtype, count: usize) -> Result<Vec<f32>, String> {
+/// When `bytes` does not hold exactly as many elements, or the type is another.
+pub fn from_float(bytes: &[u8], kind: Dtype, out: &mut [f32]) -> Result<(), String> {
     match kind {
-        Dtype::F32 => turn(bytes, count, f32::from_le_bytes),
-        Dtype::F16 => turn(bytes, count, |b| f16::from_le_bytes(b).to_f32()),
-        Dtype::BF16 => turn(bytes, count, |b| bf16::from_le_bytes(b).to_f32()),
+        Dtype::F32 => turn(bytes, out, f32::from_le_bytes),
+        Dtype::F16 => turn(bytes, out, |b| f16::from_le_bytes(b).to_f32()),
+        Dtype::BF16 => turn(bytes, out, |b| bf16::from_le_bytes(b).to_f32()),
         other => Err(format!("is stored as {other:?}, which is not read (F32, F16 and BF16 are)")),
     }
 }
 
-fn turn<const N: usize>(bytes: &[u8], count: usize, one: impl Fn([u8; N]) -> f32 + Sync) -> Result<Vec<f32>, String> {
+fn turn<const N: usize>(bytes: &[u8], out: &mut [f32], one: impl Fn([u8; N]) -> f32 + Sync) -> Result<(), String> {
     let (elements, rest) = bytes.as_chunks::<N>();
-    if elements.len() != count || !rest.is_empty() {
-        return Err(format!("{} bytes are not {count} numbers of {N} bytes", bytes.len()));
+    if elements.len() != out.len() || !rest.is_empty() {
+        return Err(format!("{} bytes are not {} numbers of {N} bytes", bytes.len(), out.len()));
     }
-    let mut out = vec![0.0f32; count];
     out.par_chunks_mut(CHUNK).zip(elements.par_chunks(CHUNK)).for_each(|(out, stored)| {
         for (value, &bytes) in out.iter_mut().zip(stored) {
             *value = one(bytes);
         }
     });
-    Ok(out)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -83,10 +80,13 @@ mod tests {
         let f16s: Vec<u8> = wanted.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect();
         let bf16s: Vec<u8> = wanted.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect();
         for (bytes, kind) in [(f32s, Dtype::F32), (f16s, Dtype::F16), (bf16s, Dtype::BF16)] {
-            assert_eq!(from_float(&bytes, kind, 4).unwrap(), wanted);
-            assert!(from_float(&bytes, kind, 3).is_err() && from_float(&bytes[1..], kind, 4).is_err());
+            let mut values = vec![9.0; 4];
+            from_float(&bytes, kind, &mut values).unwrap();
+            assert_eq!(values, wanted);
+            assert!(from_float(&bytes, kind, &mut [0.0; 3]).is_err());
+            assert!(from_float(&bytes[1..], kind, &mut [0.0; 4]).is_err());
         }
-        assert!(from_float(&[0; 8], Dtype::I64, 1).unwrap_err().contains("I64"));
+        assert!(from_float(&[0; 8], Dtype::I64, &mut [0.0]).unwrap_err().contains("I64"));
     }
 
     #[test]
@@ -98,9 +98,10 @@ mod tests {
             bytes.extend(f16::from_f32(if block % 2 == 0 { 0.5 } else { 2.0 }).to_le_bytes());
             bytes.extend((0..32u8).map(|i| i.wrapping_sub(16)));
         }
-        let values = from_ggml(&bytes, GgmlDType::Q8_0, blocks * 32).unwrap();
+        let mut values = vec![0.0; blocks * 32];
+        from_ggml(&bytes, GgmlDType::Q8_0, &mut values).unwrap();
         assert_eq!((values[0], values[31], values[32]), (-8.0, 7.5, -32.0));
         assert_eq!(values[(blocks - 1) * 32..], values[..32]);
-        assert!(from_ggml(&bytes[..33], GgmlDType::Q8_0, 32).unwrap_err().contains("Q8_0"));
+        assert!(from_ggml(&bytes[..33], GgmlDType::Q8_0, &mut [0.0; 32]).unwrap_err().contains("Q8_0"));
     }
 }
