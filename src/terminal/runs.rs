@@ -2,15 +2,14 @@
 //! that the verbs call too. What needs a tokenizer is done by `togi train` in a process of its own, which is gone before its
 //! memory is missed; the workbench's stays small.
 
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::verb;
 use crate::actions::runs::{self, Follower, Seen};
 use crate::actions::{ActionError, Context, models, train};
 use crate::app::Msg as AppMsg;
@@ -234,20 +233,22 @@ impl Clerk {
     fn by_process(&self, effect: Effect) {
         let told = match effect {
             Effect::Check(wish) => {
-                let result = self.togi_train(&wish, &["--check"]).and_then(|told| {
-                    let facts: train::Facts = serde_json::from_value(told).map_err(|error| error.to_string())?;
-                    Ok(Facts {
-                        rows: facts.rows,
-                        valid_rows: facts.valid_rows,
-                        dropped: facts.dropped,
-                        max_length: facts.max_length,
-                        tokens: facts.tokens,
-                        supervised: facts.supervised,
-                        steps: facts.steps,
-                        needs: facts.needs_bytes,
-                        seconds: facts.seconds,
-                        free: facts.free_bytes,
-                    })
+                let mut hear = |words: &str| {
+                    let (wish, words) = (wish.clone(), words.to_owned());
+                    self.say(AppMsg::Train(Msg::Checking { wish, words }));
+                };
+                let arguments = [wish.arguments(), vec!["--check".into(), "--progress".into()]].concat();
+                let result = verb::json(&self.root, "train", &arguments, &mut hear).map(|facts: train::Facts| Facts {
+                    rows: facts.rows,
+                    valid_rows: facts.valid_rows,
+                    dropped: facts.dropped,
+                    max_length: facts.max_length,
+                    tokens: facts.tokens,
+                    supervised: facts.supervised,
+                    steps: facts.steps,
+                    needs: facts.needs_bytes,
+                    seconds: facts.seconds,
+                    free: facts.free_bytes,
                 });
                 Msg::Checked { wish, result }
             }
@@ -261,33 +262,10 @@ impl Clerk {
 
     /// Starts a run and returns its name.
     fn started(&self, wish: &Wish, options: &[&str]) -> Result<String, String> {
-        let told = self.togi_train(wish, options)?;
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let told: serde_json::Value =
+            verb::json(&self.root, "train", &[wish.arguments(), options].concat(), &mut |_| {})?;
         told.get("run").and_then(|run| run.as_str()).map(str::to_owned).ok_or_else(|| format!("togi train said {told}"))
-    }
-
-    /// What `togi train … --json` prints, or its words where it fails.
-    fn togi_train(&self, wish: &Wish, options: &[&str]) -> Result<serde_json::Value, String> {
-        let togi = std::env::current_exe().map_err(|error| format!("the program itself is not found: {error}"))?;
-        let output = Command::new(&togi)
-            .arg("--project")
-            .arg(&self.root)
-            .arg("train")
-            .args(wish.arguments())
-            .args(options)
-            .arg("--json")
-            .stdin(Stdio::null())
-            // Of a group of its own: a terminal that goes away does not end it half-way.
-            .process_group(0)
-            .output()
-            .map_err(|error| format!("{} cannot be started: {error}", togi.display()))?;
-        if output.status.success() {
-            return serde_json::from_slice(&output.stdout)
-                .map_err(|error| format!("togi train said what is no answer: {error}"));
-        }
-        let words = String::from_utf8_lossy(&output.stderr);
-        // What it told before the error is no part of it.
-        let error = words.split_once("togi: ").map_or(&*words, |(_, error)| error).trim_end();
-        Err(if error.is_empty() { format!("togi train ended with {}", output.status) } else { error.to_owned() })
     }
 }
 

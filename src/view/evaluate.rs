@@ -97,7 +97,9 @@ fn heading(evaluate: &Evaluate, cells: usize, theme: &Theme) -> Vec<Line<'static
 /// How an evaluation that runs stands.
 fn progress(job: &Job, cells: usize, theme: &Theme) -> Line<'static> {
     let share = job.step as f64 / job.steps.max(1) as f64;
-    let mut left = vec![Span::styled(format!("{} measuring ", theme.sign("▶", ">")), theme.style(Role::Good))];
+    let (sign, word) =
+        if job.is_paused() { (theme.sign("‖", "="), "waits") } else { (theme.sign("▶", ">"), "measuring") };
+    let mut left = vec![Span::styled(format!("{sign} {word} "), theme.style(Role::Good))];
     let mut right = Vec::new();
     if job.steps > 0 {
         right.push(Span::styled(format!("  {}", paint::bar(share, 10, theme)), theme.style(Role::Good)));

@@ -36,6 +36,12 @@ pub fn header(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
         let words = if wide { "training " } else { "" };
         right.push(Span::styled(format!(" {} {words}{share} % ", theme.sign("▶", ">")), theme.style(Role::Good)));
     }
+    let measured = app.evaluate.share();
+    if let Some(share) = measured {
+        let words = if wide { "measuring " } else { "" };
+        right.push(Span::styled(format!(" {} {words}{share} % ", theme.sign("◇", "?")), theme.style(Role::Info)));
+    }
+    let live = live.or(measured);
     let tally = app.tally;
     if tally.records > 0 {
         let share = tally.gold as f64 / tally.target.max(1) as f64;
@@ -160,6 +166,7 @@ fn of_evaluations(scope: Scope) -> &'static [(Command, &'static str)] {
             (C::EvaluateSystems, "who"),
             (C::EvaluatePair, "pair"),
             (C::EvaluateStop, "stop"),
+            (C::EvaluatePause, "pause"),
             (C::EvaluateAgain, "anew"),
         ],
         Scope::EvaluateRow => &[
