@@ -1,8 +1,10 @@
 //! The workbench on a terminal: one task that owns the [`App`], draws it, and carries out its effects.
 //!
 //! The task waits for signals, for what the threads and workers tell, for keys, and for the time the workbench wants to be
-//! woken, in that order, and draws when something has changed. A frame is one write between the two halves of a synchronised update. Where the
-//! terminal goes away, what is being written is saved and the process ends; what runs in workers goes on.
+//! woken, in that order, and draws when something has changed. A frame is one write between the two halves of a synchronised
+//! update, of no more bytes than it needs (`backend`); one that changes nothing is none. Whether the terminal is dark or light is
+//! asked once, and the answer picked out of the keys (`ground`). Where the terminal goes away, what is being written is saved and
+//! the process ends; what runs in workers goes on.
 
 mod backend;
 mod companions;
