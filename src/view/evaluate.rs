@@ -366,8 +366,11 @@ fn rows(frame: &mut Frame<'_>, area: Rect, evaluate: &Evaluate, theme: &Theme) {
     let all = evaluate.rows(evaluate.list);
     let below = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     if all.is_empty() {
-        let words =
-            if evaluate.pair().is_some() { "none" } else { "rows are compared between two systems: w adds one" };
+        let words = if evaluate.pair().is_some() {
+            "none here; tab lists the others"
+        } else {
+            "rows are compared between two systems: w adds one"
+        };
         paint::line(frame, below, 0, &Line::styled(words, theme.style(Role::Dim)));
         return;
     }

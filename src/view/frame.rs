@@ -153,6 +153,15 @@ fn useful(scope: Scope) -> &'static [(Command, &'static str)] {
     }
 }
 
+/// The same while a template is written: there is no next record, and no next part of one.
+const TEMPLATE: &[(Command, &str)] = &[
+    (Command::EditorDone, "keep"),
+    (Command::EditorSave, "save a version"),
+    (Command::EditorPartNext, "variable"),
+    (Command::EditorRevert, "revert"),
+    (Command::HelpAnywhere, "help"),
+];
+
 /// The same of the pane that evaluates.
 fn of_evaluations(scope: Scope) -> &'static [(Command, &'static str)] {
     use Command as C;
@@ -199,7 +208,11 @@ pub fn footer(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let room = usize::from(area.width).saturating_sub(tail.iter().map(|span| text::width(&span.content)).sum());
     let mut left = vec![Span::raw(" ")];
     let mut used = 1;
-    for (command, word) in useful(first) {
+    let useful = match (first, app.pane) {
+        (Scope::Editor, Pane::Prompt) => TEMPLATE,
+        _ => useful(first),
+    };
+    for (command, word) in useful {
         let key = app.keymap.first(*command);
         let cells = text::width(&key) + text::width(word) + 3;
         if key.is_empty() || used + cells > room {

@@ -180,7 +180,9 @@ impl Evaluate {
     #[must_use]
     pub fn share(&self) -> Option<u64> {
         let live = self.jobs.iter().rev().find(|job| job.is_live())?;
-        Some(100 * live.step.min(live.steps) / live.steps.max(1))
+        let steps = live.steps.max(1);
+        // Rounded, as the pane itself writes it.
+        Some((200 * live.step.min(steps) + steps) / (2 * steps))
     }
 
     /// Whether a report is being made.

@@ -231,7 +231,7 @@ fn every_panes_heading_tells_how_far_an_evaluation_is_beside_a_run() {
         for pane in [Command::PaneData, Command::PanePrompt, Command::PaneTrain, Command::PaneCompare] {
             command(&mut app, pane);
             let shown = text(&app, size);
-            let words = if size.0 >= 100 { "◇ measuring 37 %" } else { "◇ 37 %" };
+            let words = if size.0 >= 100 { "◇ measuring 38 %" } else { "◇ 38 %" };
             assert!(shown.lines().next().unwrap().contains(words), "{size:?}:\n{shown}");
         }
         let paused = Job { phase: Some("paused".into()), ..app.evaluate.jobs[0].clone() };
