@@ -162,8 +162,9 @@ fn a_snapshot_of_a_run_in_progress_is_a_checkpoint_of_the_moment() {
         folders.filter_map(|name| name.strip_prefix("step-")?.parse::<u64>().ok()).max()
     };
     assert!(steps().is_none_or(|newest| newest < step), "{:?}", steps());
+    let question = r#"{"instruction": "To do:", "input": "Ben will order the chairs."}"#;
     let asks =
-        |at: &str| desk.json(&["generate", "--max-tokens", "2", "--run", &format!("{run}@{at}"), "--json", "hello"]);
+        |at: &str| desk.json(&["generate", "--max-tokens", "2", "--run", &format!("{run}@{at}"), "--json", question]);
     asks("now");
     let first = steps().unwrap();
     assert!(first >= step, "step {first} is older than the moment it was asked for, {step}");
