@@ -79,13 +79,13 @@ fn picks_by_keys_and_by_the_verb_are_kept_alike() {
     // What says what cannot be is refused, with its line, and nothing of it is kept.
     for (wrong, why) in [
         (json!({ "pick": "middle" }), "a pick is left, right, tie, bad"),
-        (json!({ "record": 99 }), "line 1"),
+        (json!({ "record": 99 }), "line 2"),
         (json!({ "right": kept[0]["left"] }), "between two systems"),
         (json!({ "question": " " }), "needs the question"),
     ] {
         let mut line = kept[0].clone();
         line.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
-        fs::write(desk.path("wrong.jsonl"), line.to_string()).unwrap();
+        fs::write(desk.path("wrong.jsonl"), format!("{}\n{line}\n", kept[0])).unwrap();
         let (_, told) = desk.run(&["judgements", "--add", desk.path("wrong.jsonl").to_str().unwrap()], 1);
         assert!(told.contains(why), "{wrong}: {told}");
     }

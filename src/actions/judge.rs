@@ -23,6 +23,12 @@ pub const PICKS: [&str; 4] = ["left", "right", "tie", "bad"];
 /// When it says what cannot be (another pick, no question, one system on both sides, a record that is not there), or the database
 /// cannot be written.
 pub fn judge(store: &mut Store, judgement: &Judgement) -> Result<i64, ActionError> {
+    check(store, judgement)?;
+    Ok(store.judge(judgement)?)
+}
+
+/// Refuses what is no judgement.
+fn check(store: &Store, judgement: &Judgement) -> Result<(), ActionError> {
     let refused = |why: String| Err(ActionError::Refused(why));
     let Judgement { question, left, right, pick, seconds, .. } = judgement;
     if !PICKS.contains(&pick.as_str()) {
@@ -40,11 +46,11 @@ pub fn judge(store: &mut Store, judgement: &Judgement) -> Result<i64, ActionErro
     if let Some(record) = judgement.record {
         store.get(record)?;
     }
-    Ok(store.judge(judgement)?)
+    Ok(())
 }
 
 /// Keeps judgements that are written one JSON object a line, as `togi judgements --json` prints them; who judged and when is whoever
-/// keeps them, and now. All lines are read before the first is kept. Returns their numbers.
+/// keeps them, and now. All lines are looked at before the first is kept. Returns their numbers.
 ///
 /// # Errors
 /// With the line, when one is no judgement; as [`judge`].
@@ -53,13 +59,11 @@ pub fn add(store: &mut Store, lines: &str) -> Result<Vec<i64>, ActionError> {
     let read = numbered.map(|(at, line)| {
         let wrong = |error: &dyn std::fmt::Display| ActionError::Refused(format!("line {}: {error}", at + 1));
         let judgement = serde_json::from_str::<Judgement>(line).map_err(|error| wrong(&error))?;
-        Ok((at, judgement))
+        check(store, &judgement).map_err(|error| wrong(&error))?;
+        Ok(judgement)
     });
     let judgements = read.collect::<Result<Vec<_>, ActionError>>()?;
-    let keep = |(at, judgement): &(usize, Judgement)| {
-        judge(store, judgement).map_err(|error| ActionError::Refused(format!("line {}: {error}", at + 1)))
-    };
-    judgements.iter().map(keep).collect()
+    judgements.iter().map(|judgement| Ok(store.judge(judgement)?)).collect()
 }
 
 /// What the judgements of two systems come to.

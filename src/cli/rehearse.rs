@@ -1,5 +1,6 @@
 //! `togi rehearse`: answers that are kept with their times, for an audience.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -91,7 +92,7 @@ impl Rehearse {
         for (side, system) in one.systems.iter().enumerate() {
             let said: String =
                 one.events.iter().filter(|(_, of, _)| *of == side).map(|(.., text)| text.as_str()).collect();
-            out.push_str(&format!("  {system}: {}\n", text::escape(&said)));
+            let _ = writeln!(out, "  {system}: {}", text::escape(&said));
         }
         output::print(&out)
     }

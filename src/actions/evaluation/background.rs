@@ -364,10 +364,15 @@ fn is_live(job: &Job) -> bool {
     matches!(job.state(), Ok(State::Running(_)))
 }
 
-/// Whether an evaluation runs in the background. Opens no database.
+/// Evaluations that are asked whether they run, the newest first: who looks again and again does not read them all.
+const NEWEST: usize = 8;
+
+/// Whether an evaluation runs in the background, of the newest. Opens no database.
 ///
 /// # Errors
 /// When the folder cannot be read.
 pub fn any_live(context: &Context) -> Result<bool, ActionError> {
-    Ok(Job::list(&context.project.evaluations_dir())?.iter().flatten().any(is_live))
+    let dir = context.project.evaluations_dir();
+    let newest = Job::names(&dir)?.into_iter().rev().take(NEWEST);
+    Ok(newest.filter_map(|name| Job::open(&dir.join(name)).ok()).any(|job| is_live(&job)))
 }
