@@ -49,7 +49,7 @@ fn seen(parser: &vt100::Parser, area: Rect) -> Vec<String> {
         let cell = parser.screen().cell(y, x).unwrap();
         let blank = cell.contents().trim().is_empty() && !cell.is_wide_continuation();
         let letters = if cell.inverse() || !blank { format!("{:?}", cell.fgcolor()) } else { String::new() };
-        let weight = if blank { "".into() } else { format!("{} {} {}", cell.bold(), cell.dim(), cell.italic()) };
+        let weight = if blank { String::new() } else { format!("{} {} {}", cell.bold(), cell.dim(), cell.italic()) };
         let ground = format!("{:?} {} {}", cell.bgcolor(), cell.underline(), cell.inverse());
         if cell.is_wide_continuation() {
             return format!("{x},{y} the right half");
@@ -76,7 +76,7 @@ fn style() -> impl Strategy<Value = Style> {
     let modifiers = [Modifier::BOLD, Modifier::DIM, Modifier::ITALIC, Modifier::UNDERLINED, Modifier::REVERSED];
     let modifier = prop::collection::vec(prop::sample::select(modifiers.to_vec()), 0..2);
     (colour(), colour(), modifier).prop_map(|(front, back, modifiers)| {
-        modifiers.into_iter().fold(Style::new().fg(front).bg(back), |style, modifier| style.add_modifier(modifier))
+        modifiers.into_iter().fold(Style::new().fg(front).bg(back), Style::add_modifier)
     })
 }
 
