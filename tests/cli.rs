@@ -48,6 +48,8 @@ fn every_verb_helps_with_an_example() {
         "models",
         "doctor",
         "bench",
+        "judgements",
+        "rehearse",
         "worker",
     ];
     let general = desk.togi(&["--help"]).assert().code(0);

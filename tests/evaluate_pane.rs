@@ -106,6 +106,14 @@ fn one_that_is_stopped_or_killed_goes_on_where_it_was() {
     // What has answered some is compared on those.
     let partly = desk.json(&["eval", "--test", "1", "--stored", "--only", "base", "--json"]);
     assert!(partly["report"]["counted"].as_u64().unwrap() > 0, "{partly}");
+    desk.json(&["eval", "--pause", "latest", "--json"]);
+    let paused = wait(&desk, |job| job["phase"] == "paused");
+    std::thread::sleep(Duration::from_millis(700));
+    let waiting = wait(&desk, |job| job["phase"] == "paused");
+    let again = wait(&desk, |job| job["phase"] == "paused");
+    assert_eq!(waiting["step"], again["step"], "it waits: {paused}");
+    desk.json(&["eval", "--continue", "latest", "--json"]);
+    wait(&desk, |job| job["phase"] == "running" && job["step"].as_u64() > waiting["step"].as_u64());
     desk.json(&["eval", "--stop", "latest", "--json"]);
     let stopped = wait(&desk, |job| job["state"] == "stopped");
     assert!(stopped["reason"].as_str().unwrap().contains("what it has answered is kept"), "{stopped}");
@@ -194,6 +202,19 @@ fn the_pane_shows_the_verbs_numbers_and_its_marks_are_the_verbs() {
     assert_eq!(row(&desk), said);
     desk.run(&[&mark[..], &["--forget"]].concat(), 0);
     assert_eq!(row(&desk), before);
+    // A mark that this session did not make, taken back by the key and by its twin.
+    desk.run(&[&mark[..], &["--not"]].concat(), 0);
+    screen.keys("u");
+    screen.wait_for(&format!("taken back: {category}"));
+    assert_eq!(row(&desk), before);
+    screen.keys("u");
+    screen.wait_for("no mark of yours to take back");
+    desk.run(&[&mark[..], &["--not"]].concat(), 0);
+    let undone = desk.json(&["errors", "--test", "1", "--undo", "--json"]);
+    assert_eq!((&undone["category"], &undone["was"]), (&json!(category), &json!(false)), "{undone}");
+    assert_eq!(row(&desk), before);
+    let (_, told) = desk.run(&["errors", "--test", "1", "--undo"], 1);
+    assert!(told.contains("no mark of yours"), "{told}");
 
     // An evaluation is begun from the pane, and what it answers is seen.
     many_rows(&desk, 12);

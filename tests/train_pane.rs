@@ -117,6 +117,65 @@ fn a_run_in_the_background_outlives_its_starter_and_is_steered_from_elsewhere() 
     assert!(keys.contains(&"train.rank") && keys.contains(&"train.batch") && !keys.contains(&"base.name"), "{keys:?}");
 }
 
+/// Whether a process is still at work; one that has ended and that nobody has asked after does not count.
+fn works(pid: u64) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).unwrap_or_default();
+    stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().next()).is_some_and(|state| state != "Z")
+}
+
+#[test]
+fn a_run_whose_project_is_deleted_ends_be_it_paused_or_not() {
+    for paused in [false, true] {
+        let desk = Desk::new();
+        let long = ["--set", "batch=1", "--set", "epochs=500", "--set", "samples=0", "--set", "patience=0"];
+        let started = desk.json(&[&["train", "--background", "--json"][..], &long].concat());
+        let run = started["run"].as_str().unwrap().to_owned();
+        desk.wait(&run, |run| run["step"].as_u64() > Some(1));
+        if paused {
+            desk.json(&["runs", "--pause", &run, "--json"]);
+            desk.wait(&run, |run| run["phase"] == "paused");
+        }
+        let lock = std::fs::read_to_string(desk.path("p/runs").join(&run).join("lock")).unwrap();
+        let pid = lock.lines().find_map(|line| line.strip_prefix("pid = ")).unwrap().parse::<u64>().unwrap();
+        assert!(works(pid));
+        // What is being written just then may be in the way of the first try.
+        let begun = Instant::now();
+        while desk.path("p").exists() && std::fs::remove_dir_all(desk.path("p")).is_err() || works(pid) {
+            assert!(begun.elapsed() < Duration::from_mins(1), "it goes on, paused: {paused}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert!(!desk.path("p/runs").exists(), "and leaves nothing behind");
+    }
+}
+
+#[test]
+fn a_snapshot_of_a_run_in_progress_is_a_checkpoint_of_the_moment() {
+    let desk = Desk::new();
+    let long = ["--set", "batch=1", "--set", "epochs=500", "--set", "samples=0", "--set", "evaluations=1"];
+    let started = desk.json(&[&["train", "--background", "--json"][..], &long].concat());
+    let run = started["run"].as_str().unwrap().to_owned();
+    let step = desk.wait(&run, |run| run["step"].as_u64() > Some(2))["step"].as_u64().unwrap();
+    let steps = || {
+        let folders = std::fs::read_dir(desk.path("p/runs").join(&run).join("checkpoints"));
+        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        let folders = folders.into_iter().flatten().map(name);
+        folders.filter_map(|name| name.strip_prefix("step-")?.parse::<u64>().ok()).max()
+    };
+    assert!(steps().is_none_or(|newest| newest < step), "{:?}", steps());
+    let question = r#"{"instruction": "To do:", "input": "Ben will order the chairs."}"#;
+    let asks =
+        |at: &str| desk.json(&["generate", "--max-tokens", "2", "--run", &format!("{run}@{at}"), "--json", question]);
+    asks("now");
+    let first = steps().unwrap();
+    assert!(first >= step, "step {first} is older than the moment it was asked for, {step}");
+    desk.wait(&run, |run| run["step"].as_u64() > Some(first));
+    asks("now");
+    assert!(steps().unwrap() > first, "each time anew");
+    desk.json(&["runs", "--stop", &run, "--json"]);
+    desk.wait(&run, |run| run["state"] == "stopped");
+    asks("now");
+}
+
 #[test]
 fn a_start_that_cannot_be_says_why_and_leaves_no_run() {
     let desk = Desk::new();

@@ -23,7 +23,6 @@ struct Desk(TempDir);
 impl Desk {
     fn new(pairs: usize) -> Self {
         let desk = Self(TempDir::new().unwrap());
-        // A terminal that is asked for its colours and never answers would cost a second each time.
         fs::write(desk.path("config.toml"), "theme = \"dark\"\n").unwrap();
         fs::write(desk.path("togi.toml"), "[project]\nname = \"机\"\n").unwrap();
         let line = |index: usize| {
@@ -177,6 +176,9 @@ fn leaving_gives_the_terminal_back() {
 /// The terminal echoes again, and what was switched on is off.
 fn given_back(screen: &Screen) {
     assert!(screen.is_cooked());
+    // The process has ended; its last bytes may still be on their way to here.
+    let leaves = b"\x1b[?1049l";
+    screen.wait("the other screen", |_| screen.raw().windows(leaves.len()).any(|window| window == leaves));
     let raw = screen.raw();
     let last = |bytes: &[u8]| raw.windows(bytes.len()).rposition(|window| window == bytes);
     assert!(last(b"\x1b[?1049l") > last(b"\x1b[?1049h"), "the other screen");
@@ -265,6 +267,45 @@ fn it_comes_back_from_a_tiny_screen() {
     screen.wait_for("instruction");
     screen.keys("a");
     screen.wait_for("1 / 1,000 gold");
+}
+
+#[test]
+fn keys_typed_while_the_terminal_is_asked_for_its_colours_all_arrive() {
+    let desk = Desk::new(9);
+    fs::write(desk.path("config.toml"), "theme = \"auto\"\n").unwrap();
+    let asked = |screen: &Screen| screen.raw().windows(5).any(|bytes| bytes == b"\x1b]11;");
+    // A terminal that never answers: typed before anything is on the screen.
+    let mut screen = Screen::open(desk.0.path(), 120, 36);
+    screen.keys("jj\x1b[Bj");
+    screen.wait_for("5 of 9");
+    assert!(asked(&screen), "the terminal is asked");
+    screen.keys("q");
+    assert_eq!(screen.ended(), 0);
+    // One that answers in the middle of what is typed, whole or in parts.
+    for parts in [
+        &["j\x1b]11;rgb:ffff/ffff/ffff\x07j"][..],
+        &["j\x1b]11;rg", "b:ffff/ff", "ff/ffff\x1b\\j"],
+        &["j\x1b]11;rgb:ffff/ffff/ffff\x1b\\", "j"],
+    ] {
+        let mut screen = Screen::open(desk.0.path(), 120, 36);
+        screen.wait("the question", |_| asked(&screen));
+        let before = screen.raw().len();
+        for part in parts {
+            screen.keys(part);
+            thread::sleep(Duration::from_millis(20));
+        }
+        screen.wait_for("3 of 9");
+        screen.settle();
+        // The light theme's ground colours the line of the cursor.
+        let after = screen.raw().split_off(before);
+        let light = String::from_utf8_lossy(&after).contains("48;5;254");
+        assert!(light, "{parts:?}: {}", String::from_utf8_lossy(&after).escape_debug());
+        // What only begins like an answer is keys: nothing of it is kept back for long.
+        screen.keys("\x1b]j");
+        screen.wait_for("4 of 9");
+        screen.keys("q");
+        assert_eq!(screen.ended(), 0);
+    }
 }
 
 #[test]

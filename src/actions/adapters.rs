@@ -1,10 +1,11 @@
 //! Adapters: which one a person means, and writing one where other programs find it.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::Job;
+use crate::job::{self, Job, Request, State};
 use crate::model::peft;
 
 use super::context::{ActionError, Context};
@@ -12,7 +13,8 @@ use super::context::{ActionError, Context};
 /// How a person names an adapter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
-    /// A run of the project (`a1`, `latest`, …), optionally with a step: `a1@120`.
+    /// A run of the project (`a1`, `latest`, …), optionally with a step: `a1@120`, `a1@last`; `a1@now` asks a run in progress for a
+    /// checkpoint first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
     /// Any PEFT adapter's folder.
@@ -39,14 +41,48 @@ impl Choice {
     }
 }
 
-/// A run's checkpoint folder: of a step, `last`, or by default the best.
+/// What stands for the run's weights as they are at this moment.
+pub const NOW: &str = "now";
+/// How long a run may take to write a checkpoint that it is asked for: it does so after the step it is at.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// How often is looked whether it is there.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Lets a run in progress write a checkpoint, and waits until it is there. A run that does not run keeps what it has.
+fn snapshot(job: &Job) -> Result<(), ActionError> {
+    // Asked once only: a run that has ended meanwhile has written its last checkpoint by itself.
+    let Ok(progress) = job::send(job.dir(), Request::Checkpoint) else { return Ok(()) };
+    let begun = Instant::now();
+    while job.latest_checkpoint()?.is_none_or(|newest| newest.step < progress.step) {
+        if !matches!(job.state()?, State::Running(_)) {
+            return Ok(());
+        }
+        if begun.elapsed() > PATIENCE {
+            return Err(ActionError::Refused(format!(
+                "run {} was asked for a checkpoint and has written none for {} seconds; {}@last is the one before",
+                job.name(),
+                PATIENCE.as_secs(),
+                job.name()
+            )));
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
+/// A run's checkpoint folder: of a step, `last`, `now`, or by default the best.
 fn checkpoint(job: &Job, step: Option<&str>) -> Result<PathBuf, ActionError> {
     let none = || ActionError::Refused(format!("run {} has no checkpoint yet", job.name()));
+    if step == Some(NOW) {
+        snapshot(job)?;
+    }
     match step {
-        Some("last") => Ok(job.latest_checkpoint()?.ok_or_else(none)?.dir),
+        Some("last" | NOW) => Ok(job.latest_checkpoint()?.ok_or_else(none)?.dir),
         Some(step) => {
             let step: u64 = step.parse().map_err(|_| {
-                ActionError::Refused(format!("{step:?} is no step; write RUN@120, RUN@last, or RUN for the best"))
+                ActionError::Refused(format!(
+                    "{step:?} is no step; write RUN@120, RUN@last, RUN@now, or RUN for the best"
+                ))
             })?;
             Ok(job.checkpoint(step)?.dir)
         }

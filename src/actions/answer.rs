@@ -13,11 +13,11 @@ use crate::data::view::rendered;
 use crate::model::decoder::Decoder;
 use crate::model::generate::{Event, Generator, Request};
 use crate::model::weights::hub;
-use crate::prompt::{Kind, Mode, Prompt, Record, Rendered};
+use crate::prompt::{Kind, Mode, Prompt, Record, Rendered, Renderer};
 use crate::store::Store;
 use crate::worker::Adapter;
 use crate::worker::answers::AnswerError;
-use crate::worker::model::{Opened, read_adapter};
+use crate::worker::model::{Opened, Stamp, read_adapter};
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,11 +108,14 @@ pub struct Answerer {
 }
 
 struct Loaded {
-    /// The base's file or folder and its fingerprint.
-    base: (String, String),
+    /// The base's file or folder, and as what it was found there.
+    base: (String, Stamp),
+    /// The project's prompt.
     prompt: Prompt,
+    opened: Opened,
     decoder: Decoder,
-    opened: HashMap<Option<String>, Opened>,
+    /// By the template that stands in for the project's.
+    renderers: HashMap<Option<String>, Renderer>,
     adapters: HashMap<PathBuf, Adapter>,
 }
 
@@ -163,9 +166,7 @@ impl Answerer {
                 ends: &ready.ends,
             })
             .collect();
-        let Some(tokenizer) = loaded.opened.values().next().map(|opened| opened.renderer.tokenizer()) else {
-            return Ok(());
-        };
+        let tokenizer = loaded.opened.renderer.tokenizer();
         let started = Instant::now();
         Generator::new(&loaded.decoder, tokenizer)
             .side_by_side(&requests, &mut |event| match event {
@@ -183,23 +184,23 @@ impl Answerer {
         Ok(())
     }
 
-    /// The loaded model, read anew where the project's base or prompt is another one now.
+    /// The loaded model, read anew where the project's base is another one now.
     fn load(&mut self, context: &mut Context, tell: &mut dyn FnMut(hub::Progress)) -> Result<&mut Loaded, ActionError> {
-        let (opened, base, prompt) = context.open(tell)?;
-        let base = (base.path, base.identity);
+        let found = context.base(tell)?;
+        let (stamp, prompt) = (Stamp::of(Path::new(&found.path)), context.prompt()?);
+        let base = (found.path, stamp);
         let loaded = if let Some(mut loaded) = self.loaded.take().filter(|loaded| loaded.base == base) {
             if loaded.prompt != prompt {
-                loaded.opened.clear();
+                loaded.renderers.clear();
+                loaded.prompt = prompt;
             }
             loaded
         } else {
+            let opened = Opened::open(Path::new(&base.0), prompt.clone())?;
             let decoder = opened.load()?;
-            Loaded { base, prompt: prompt.clone(), decoder, opened: HashMap::new(), adapters: HashMap::new() }
+            Loaded { base, prompt, opened, decoder, renderers: HashMap::new(), adapters: HashMap::new() }
         };
-        let loaded = self.loaded.insert(loaded);
-        loaded.prompt = prompt;
-        loaded.opened.insert(None, opened);
-        Ok(loaded)
+        Ok(self.loaded.insert(loaded))
     }
 }
 
@@ -213,21 +214,17 @@ impl Loaded {
             let adapter = read_adapter(folder, &self.decoder)?;
             self.adapters.insert(folder.clone(), adapter);
         }
-        let opened = self.opened(cell.template.as_ref())?;
         let mut record = cell.question.record(store)?;
         if let Kind::Pair { answer, .. } = &mut record.kind {
             *answer = None;
         }
-        let prompt = opened.renderer.render(&record, Mode::Generate).map_err(AnswerError::from)?;
-        Ok(Ready { prompt, ends: opened.ends(), folder, stream: cell.stream })
-    }
-
-    fn opened(&mut self, template: Option<&String>) -> Result<&Opened, ActionError> {
-        let key = template.cloned();
-        if !self.opened.contains_key(&key) {
-            let prompt = Prompt { template: key.clone(), ..self.prompt.clone() };
-            self.opened.insert(key.clone(), Opened::open(Path::new(&self.base.0), prompt)?);
+        let template = &cell.template;
+        if !self.renderers.contains_key(template) {
+            let prompt = Prompt { template: template.clone().or(self.prompt.template.clone()), ..self.prompt.clone() };
+            self.renderers.insert(template.clone(), self.opened.renderer_of(prompt)?);
         }
-        self.opened.get(&key).ok_or_else(|| ActionError::Refused("the model is not open".into()))
+        let renderer = self.renderers.get(template).unwrap_or(&self.opened.renderer);
+        let prompt = renderer.render(&record, Mode::Generate).map_err(AnswerError::from)?;
+        Ok(Ready { prompt, ends: self.opened.ends_of(renderer), folder, stream: cell.stream })
     }
 }

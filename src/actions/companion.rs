@@ -25,6 +25,7 @@ use super::records::{self, lint};
 use super::render::{self, Token};
 use crate::data::lint::Finding;
 use crate::store::{Record, State, Store};
+use crate::worker::model::Kept;
 
 /// How long a companion waits for a next request.
 const IDLE: Duration = Duration::from_mins(10);
@@ -204,7 +205,8 @@ pub fn serve(context: Context, input: impl Read + Send + 'static, output: impl W
         .spawn(read)
         .map_err(|error| ActionError::Refused(format!("no thread could be started: {error}")))?;
     let store = context.store()?;
-    let mut server = Server { context, store, newest, standing: None, answerer: Answerer::default(), output };
+    let mut server =
+        Server { context, store, newest, standing: None, answerer: Answerer::default(), base: Kept::default(), output };
     loop {
         match queue.recv_timeout(IDLE) {
             Ok(request) => server.carry_out(request)?,
@@ -220,6 +222,7 @@ struct Server<W> {
     /// What is known of all records, and the newest act it was gathered at.
     standing: Option<(i64, lint::Standing)>,
     answerer: Answerer,
+    base: Kept,
     output: W,
 }
 
@@ -296,7 +299,7 @@ impl<W: Write> Server<W> {
     fn render(&mut self, question: &Question, template: Option<String>) -> Result<Tell, ActionError> {
         let mut context = Context::find(self.context.project.root(), None)?;
         let record = question.record(Some(&self.store))?;
-        let shown = render::one(&mut context, &record, template, &mut |_| {})?;
+        let shown = render::with(&mut self.base, &mut context, &record, template, &mut |_| {})?;
         Ok(Tell::Rendered { tokens: shown.rows, window: shown.window })
     }
 }

@@ -14,12 +14,56 @@ use crate::store::Store;
 pub use crate::evaluate::significance::Estimate;
 pub use crate::store::Judgement;
 
+/// What a person can prefer, as it is stored.
+pub const PICKS: [&str; 4] = ["left", "right", "tie", "bad"];
+
 /// Keeps a judgement.
 ///
 /// # Errors
-/// When the database cannot be written.
+/// When it says what cannot be (another pick, no question, one system on both sides, a record that is not there), or the database
+/// cannot be written.
 pub fn judge(store: &mut Store, judgement: &Judgement) -> Result<i64, ActionError> {
+    check(store, judgement)?;
     Ok(store.judge(judgement)?)
+}
+
+/// Refuses what is no judgement.
+fn check(store: &Store, judgement: &Judgement) -> Result<(), ActionError> {
+    let refused = |why: String| Err(ActionError::Refused(why));
+    let Judgement { question, left, right, pick, seconds, .. } = judgement;
+    if !PICKS.contains(&pick.as_str()) {
+        return refused(format!("a pick is {}, and none is {pick:?}", PICKS.join(", ")));
+    }
+    if question.trim().is_empty() {
+        return refused("a judgement needs the question that was asked".into());
+    }
+    if left.is_empty() || right.is_empty() || left == right {
+        return refused(format!("a judgement is between two systems, and these are {left:?} and {right:?}"));
+    }
+    if seconds.is_some_and(|seconds| !seconds.is_finite() || seconds < 0.0) {
+        return refused("the seconds of a judgement are a number from 0 on".into());
+    }
+    if let Some(record) = judgement.record {
+        store.get(record)?;
+    }
+    Ok(())
+}
+
+/// Keeps judgements that are written one JSON object a line, as `togi judgements --json` prints them; who judged and when is whoever
+/// keeps them, and now. All lines are looked at before the first is kept. Returns their numbers.
+///
+/// # Errors
+/// With the line, when one is no judgement; as [`judge`].
+pub fn add(store: &mut Store, lines: &str) -> Result<Vec<i64>, ActionError> {
+    let numbered = lines.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let read = numbered.map(|(at, line)| {
+        let wrong = |error: &dyn std::fmt::Display| ActionError::Refused(format!("line {}: {error}", at + 1));
+        let judgement = serde_json::from_str::<Judgement>(line).map_err(|error| wrong(&error))?;
+        check(store, &judgement).map_err(|error| wrong(&error))?;
+        Ok(judgement)
+    });
+    let judgements = read.collect::<Result<Vec<_>, ActionError>>()?;
+    judgements.iter().map(|judgement| Ok(store.judge(judgement)?)).collect()
 }
 
 /// What the judgements of two systems come to.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::model::weights::hub;
 use crate::prompt::{Mode, Record, Rendered, display};
-use crate::worker::model::Opened;
+use crate::worker::model::Kept;
 use crate::worker::training::LONGEST;
 
 use super::context::{ActionError, Context, read_template, records};
@@ -67,11 +67,25 @@ pub fn one(
     template: Option<String>,
     tell: &mut dyn FnMut(hub::Progress),
 ) -> Result<Shown, ActionError> {
+    with(&mut Kept::default(), context, record, template, tell)
+}
+
+/// Renders a record as [`one`] does, with the base that was kept from the last time.
+///
+/// # Errors
+/// As [`one`].
+pub fn with(
+    kept: &mut Kept,
+    context: &mut Context,
+    record: &Record,
+    template: Option<String>,
+    tell: &mut dyn FnMut(hub::Progress),
+) -> Result<Shown, ActionError> {
     let settings = context.settings(&[])?;
     let base = context.base(tell)?;
     let mut prompt = context.prompt()?;
     prompt.template = template.or(prompt.template);
-    let opened = Opened::open(Path::new(&base.path), prompt)?;
+    let opened = kept.open(Path::new(&base.path), prompt)?;
     let mode = if record.answer().is_some() || matches!(record.kind, crate::prompt::Kind::Text { .. }) {
         Mode::Train { supervise_prompt: settings.supervise_prompt }
     } else {

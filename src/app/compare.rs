@@ -215,6 +215,19 @@ impl Compare {
         }
     }
 
+    /// Who has answered left and right, by a name that stays true: of a run in progress the checkpoint that it wrote.
+    fn answered_by(&self) -> [String; 2] {
+        let [left, right] = self.shown_sides();
+        let name = |system: System, answer: &Answer| {
+            let step = answer.checkpoint.as_deref().and_then(|folder| folder.strip_prefix("step-"));
+            match (system.name().strip_suffix("now"), step.and_then(|step| step.parse::<u64>().ok())) {
+                (Some(run), Some(step)) if system.is_moving() => format!("{run}{step}"),
+                _ => system.name().to_owned(),
+            }
+        };
+        [name(left, &self.answers[0]), name(right, &self.answers[1])]
+    }
+
     /// Whether both answers are there.
     #[must_use]
     pub fn is_done(&self) -> bool {
@@ -359,7 +372,7 @@ impl App {
 
     /// The chosen side's system, chosen from a list.
     fn choose_side(&mut self, side: usize) {
-        let items: Vec<String> = self.compare.systems.iter().map(|system| system.name().to_owned()).collect();
+        let items: Vec<String> = self.compare.systems.iter().map(System::label).collect();
         let at = self.compare.systems.iter().position(|system| *system == self.compare.sides[side]).unwrap_or(0);
         let title = if side == 0 { "left" } else { "right" }.to_owned();
         self.overlay = Some(Overlay::Pick { choice: Choice::Side(side), title, items, at });
@@ -508,7 +521,7 @@ impl App {
     /// A person prefers something.
     fn pick(&mut self, pick: Pick, now: Duration, effects: &mut Vec<Effect>) {
         let done = self.compare.is_done();
-        let systems = self.compare.shown_sides().map(|system| system.name().to_owned());
+        let systems = self.compare.answered_by();
         let record = self.compare.questions.get(self.compare.at).copied();
         let Mode::Blind(blind) = &mut self.compare.mode else { return };
         if !done {

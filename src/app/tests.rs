@@ -490,6 +490,42 @@ fn blind_picks_count_for_the_system_whichever_side_it_was_on() {
 }
 
 #[test]
+fn a_run_in_progress_is_picked_by_name_and_judged_as_the_checkpoint_it_wrote() {
+    let mut hand = comparing();
+    let run = |name: &str| System::Run(name.into());
+    hand.give(Msg::Systems(vec![System::Base, run("a1"), run("a1@20"), run("a1@now")]));
+    hand.press("b");
+    let Some(Overlay::Pick { items, .. }) = &hand.app.overlay else { panic!("no list") };
+    assert_eq!(items.last().unwrap(), "a1@now  a snapshot of the run in progress");
+    for _ in 0..2 {
+        hand.press("down");
+    }
+    let (_, systems) = wished(&hand.press("enter")).unwrap();
+    assert_eq!(systems, [System::Base, run("a1@now")]);
+    hand.app.compare.seed = 7;
+    let effects = hand.press("B");
+    let (number, systems) = wished(&effects).unwrap();
+    for (cell, system) in systems.iter().enumerate() {
+        let checkpoint = system.is_moving().then(|| "step-000120".to_owned());
+        for granted in [
+            Granted::Begins { cell, adapter: None, checkpoint, prompt_tokens: 3 },
+            Granted::Done { cell, tokens: 3, stop: "end".into(), seconds: 0.1 },
+        ] {
+            hand.give(Msg::Granted { number, granted });
+        }
+    }
+    hand.give(Msg::Granted { number, granted: Granted::Ended });
+    let effects = hand.press("=");
+    let judged = Hand::asked(&effects).into_iter().find_map(|ask| match ask {
+        Ask::Judge(judged) => Some((**judged).clone()),
+        _ => None,
+    });
+    let mut systems = judged.unwrap().systems;
+    systems.sort();
+    assert_eq!(systems, ["a1@120", "base"]);
+}
+
+#[test]
 fn rehearsed_answers_play_at_the_speed_they_were_written_without_a_model() {
     let mut hand = comparing();
     hand.press("P");

@@ -9,7 +9,7 @@ pub enum System {
     /// The base model alone.
     #[default]
     Base,
-    /// With a run's adapter: `RUN` (its best checkpoint), `RUN@STEP` or `RUN@last`.
+    /// With a run's adapter: `RUN` (its best checkpoint), `RUN@STEP`, `RUN@last` or `RUN@now`.
     Run(String),
 }
 
@@ -21,6 +21,19 @@ impl System {
             Self::Base => "base",
             Self::Run(run) => run,
         }
+    }
+
+    /// Its name in a list to choose from.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let name = self.name();
+        if self.is_moving() { format!("{name}  a snapshot of the run in progress") } else { name.to_owned() }
+    }
+
+    /// Whether it is another one each time it is asked: the weights of a run in progress.
+    #[must_use]
+    pub fn is_moving(&self) -> bool {
+        self.name().ends_with("@now")
     }
 }
 

@@ -12,6 +12,7 @@ use super::{BaseModel, Place, evaluations};
 use crate::actions::evaluation::errors::{self, Errors};
 use crate::actions::evaluation::{Request, Spec};
 
+#[allow(clippy::struct_excessive_bools)] // independent switches
 /// Count the errors that hurt, before and after tuning, and say what to do about them
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -19,6 +20,7 @@ Example:
   togi errors --data test.jsonl
   togi errors --data test.jsonl --mark row-12 --of a1 --category verbose
   togi errors --data test.jsonl --mark row-12 --of a1 --category verbose --not
+  togi errors --data test.jsonl --undo
   togi errors --data test.jsonl --row row-12
 
 Works on what togi eval has stored. A project names its errors in togi.toml:
@@ -53,8 +55,11 @@ pub struct ErrorsVerb {
     /// Take back what you said, so that the rules decide again
     #[arg(long, requires = "mark", conflicts_with = "not")]
     forget: bool,
+    /// Take back your newest mark on these test records, whenever you made it
+    #[arg(long, conflicts_with = "mark")]
+    undo: bool,
     /// Show a row: what is asked, what is right, what each system answered and which errors that has
-    #[arg(long, value_name = "ROW", conflicts_with = "mark")]
+    #[arg(long, value_name = "ROW", conflicts_with_all = ["mark", "undo"])]
     row: Option<String>,
     /// Print the matrix as one JSON object
     #[arg(long)]
@@ -75,6 +80,16 @@ impl ErrorsVerb {
                 None => "has no mark of yours on",
             };
             say!("the answer of {of} to {row} {word} {category}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        if self.undo {
+            let (row, of, back) = errors::unmark(&mut context, &request)?;
+            if self.json {
+                output::json(&back)?;
+            } else {
+                let word = if back.was { "has" } else { "is free of" };
+                say!("taken back: that the answer of {of} to {row} {word} {}", back.category);
+            }
             return Ok(ExitCode::SUCCESS);
         }
         if let Some(row) = &self.row {

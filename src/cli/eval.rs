@@ -12,6 +12,7 @@ use super::output::{self, say};
 use super::{BaseModel, Place, Tuned, evaluations, progress};
 use crate::actions::evaluation::report::{Cell, Report, lines};
 use crate::actions::evaluation::{self, EXAMPLES, Evaluated, Figures, Request, Sampling, Spec, Stage, Writing};
+use crate::actions::runs;
 use crate::text;
 
 /// Measure the base, the base with examples, and the tuned model on test records, and say whether they differ
@@ -81,6 +82,12 @@ pub struct Eval {
     /// Let an evaluation in the background end (latest: the newest that runs); what is answered stays
     #[arg(long, value_name = "EVALUATION", group = "listed")]
     stop: Option<String>,
+    /// Let an evaluation in the background wait; it keeps its place and its memory
+    #[arg(long, value_name = "EVALUATION", group = "listed")]
+    pause: Option<String>,
+    /// Let one that waits go on
+    #[arg(long, value_name = "EVALUATION", group = "listed")]
+    r#continue: Option<String>,
     /// Write the answers here, one JSON object a line
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
@@ -97,8 +104,18 @@ pub struct Eval {
 
 impl Eval {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
-        if self.tests || self.jobs || self.stop.is_some() {
-            return evaluations::told(&place.context(&self.base)?, self.tests, self.stop.as_deref(), self.json);
+        let asked = [
+            (&self.stop, runs::Request::Stop),
+            (&self.pause, runs::Request::Pause),
+            (&self.r#continue, runs::Request::Resume),
+        ];
+        for (name, request) in asked {
+            if let Some(name) = name {
+                return evaluations::control(&place.context(&self.base)?, name, request, self.json);
+            }
+        }
+        if self.tests || self.jobs {
+            return evaluations::told(&place.context(&self.base)?, self.tests, self.json);
         }
         let sampling = Sampling { temperature: self.temperature, seed: self.seed, ..Sampling::default() };
         let request = Request {

@@ -12,6 +12,7 @@ use crate::actions::Context;
 use crate::actions::evaluation::Request;
 use crate::actions::evaluation::background::{self, Evaluation};
 use crate::actions::evaluation::browse::{self, Shown};
+use crate::actions::runs;
 use crate::text;
 
 /// Starts an evaluation in the background and says what was begun.
@@ -35,17 +36,24 @@ pub fn begin(context: &mut Context, request: &Request, json: bool) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// Lists test sets or jobs, or stops one.
-pub fn told(context: &Context, tests: bool, stop: Option<&str>, json: bool) -> Result<ExitCode> {
-    if let Some(name) = stop {
-        let name = background::stop(context, name)?;
-        if json {
-            output::json(&serde_json::json!({ "evaluation": name, "stopping": true }))?;
-        } else {
-            say!("evaluation {name} ends after what it is at; what is answered stays");
-        }
-        return Ok(ExitCode::SUCCESS);
+/// Asks something of an evaluation in the background.
+pub fn control(context: &Context, name: &str, request: runs::Request, json: bool) -> Result<ExitCode> {
+    let name = background::control(context, name, request)?;
+    let (word, words) = match request {
+        runs::Request::Pause => ("pausing", "waits after what it is at"),
+        runs::Request::Stop => ("stopping", "ends after what it is at; what is answered stays"),
+        runs::Request::Resume | runs::Request::Checkpoint | runs::Request::Status => ("continuing", "goes on"),
+    };
+    if json {
+        output::json(&serde_json::json!({ "evaluation": name, word: true }))?;
+    } else {
+        say!("evaluation {name} {words}");
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lists test sets or jobs.
+pub fn told(context: &Context, tests: bool, json: bool) -> Result<ExitCode> {
     let store = context.store()?;
     if tests {
         let tests = browse::tests(&store, &mut BTreeMap::new())?;

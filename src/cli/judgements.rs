@@ -1,18 +1,19 @@
-//! `togi judgements`: what people preferred.
+//! `togi judgements`: what people preferred; and to say it.
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use color_eyre::eyre::Result;
+use color_eyre::eyre::{Context as _, Result};
 
 use super::Place;
-use super::output;
+use super::output::{self, say};
 use super::records::open;
 use crate::actions::judge;
 
 #[allow(clippy::struct_excessive_bools)] // independent switches
-/// Count what people preferred when they compared answers, or print it as preference pairs
+/// Count what people preferred when they compared answers, print it as preference pairs, or add to it
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -20,6 +21,7 @@ Example:
   togi judgements --pairs > preferences.jsonl
   togi judgements --json
   togi judgements --figures            # scores and agreement as one JSON object
+  togi judgements --add picks.jsonl    # {\"question\", \"left\", \"right\", \"left_answer\", \"right_answer\", \"pick\", \"blind\"} a line
 
 The workbench's Compare pane collects them: B judges blind.")]
 pub struct Judgements {
@@ -35,6 +37,10 @@ pub struct Judgements {
     /// Print counts, scores and agreement as one JSON object
     #[arg(long, conflicts_with_all = ["json", "pairs"])]
     figures: bool,
+    /// Keep judgements of yours, one JSON object a line as --json prints them, from a file or (-) standard input: who answered left and
+    /// right, what, and the pick: left, right, tie or bad
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["all", "pairs", "figures"])]
+    add: Option<PathBuf>,
 }
 
 /// What `--figures` prints.
@@ -47,6 +53,15 @@ struct Figures {
 
 impl Judgements {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
+        if let Some(file) = &self.add {
+            let kept = judge::add(&mut open(place)?, &read(file)?)?;
+            if self.json {
+                output::json(&serde_json::json!({ "added": kept }))?;
+            } else {
+                say!("{} judgements kept", kept.len());
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
         let judgements = open(place)?.judgements()?;
         if self.json {
             judgements.iter().try_for_each(output::json)?;
@@ -86,6 +101,14 @@ impl Judgements {
         output::print(&out)?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What a file holds, or standard input.
+fn read(file: &Path) -> Result<String> {
+    if file == Path::new("-") {
+        return std::io::read_to_string(std::io::stdin()).wrap_err("standard input cannot be read");
+    }
+    std::fs::read_to_string(file).wrap_err_with(|| format!("{} cannot be read", file.display()))
 }
 
 /// Adds the systems on one scale.

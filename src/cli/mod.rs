@@ -32,6 +32,7 @@ mod progress;
 mod prompts;
 mod quarantine;
 mod records;
+mod rehearse;
 mod reject;
 mod render;
 mod runs;
@@ -109,6 +110,7 @@ enum Verb {
     Prompts(prompts::Prompts),
     Export(export::Export),
     Judgements(judgements::Judgements),
+    Rehearse(rehearse::Rehearse),
     Runs(runs::Runs),
     Models(models::Models),
     Doctor(doctor::Doctor),
@@ -150,6 +152,7 @@ impl Verb {
             Self::Prompts(verb) => verb.run(place),
             Self::Export(verb) => verb.run(place),
             Self::Judgements(verb) => verb.run(place),
+            Self::Rehearse(verb) => verb.run(place),
             Self::Runs(verb) => verb.run(place),
             Self::Models(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(place),
@@ -181,7 +184,8 @@ struct BaseModel {
 /// The options that name an adapter.
 #[derive(Debug, Args)]
 struct Tuned {
-    /// A run: its name, `latest`, or with a checkpoint RUN@STEP or RUN@last [the best checkpoint, if none is named]
+    /// A run: its name, `latest`, or with a checkpoint RUN@STEP, RUN@last, or RUN@now, which asks a run in progress for
+    /// one [the best checkpoint, if none is named]
     #[arg(long, value_name = "RUN", conflicts_with = "adapter")]
     run: Option<String>,
     /// The folder of any PEFT adapter

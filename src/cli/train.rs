@@ -52,6 +52,9 @@ pub struct Train {
     /// Let a process of its own train, which outlives this terminal, and return; togi runs tells how it stands
     #[arg(long)]
     background: bool,
+    /// With --check: tell by lines on standard error how far a model's download is
+    #[arg(long, requires = "check")]
+    progress: bool,
     /// List the settings as they hold here, with what each does, and train nothing
     #[arg(long, conflicts_with_all = ["resume", "background", "check", "data", "valid"])]
     settings: bool,
@@ -88,7 +91,9 @@ impl Train {
         }
         if self.check {
             let spinner = progress::spinner("reading model and data");
-            let checked = train::check(&mut context, &self.request(), &mut progress::download(&spinner));
+            let (mut spins, mut lines) = (progress::download(&spinner), progress::lines());
+            let mut told = |download| if self.progress { lines(download) } else { spins(download) };
+            let checked = train::check(&mut context, &self.request(), &mut told);
             spinner.finish_and_clear();
             let facts = checked?;
             if self.json {

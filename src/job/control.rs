@@ -249,6 +249,11 @@ impl Control {
                 return;
             }
             if !socket {
+                // A job whose directory is gone has nothing to go on for, be it paused.
+                if fs::symlink_metadata(dir).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+                    let _ = self.request(Request::Stop);
+                    continue;
+                }
                 // The runtime directory goes when a user's last session ends, and old files under /tmp are swept away;
                 // the job goes on, and must be found again by who comes back.
                 if !bound.is_there()

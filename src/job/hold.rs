@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -36,8 +37,8 @@ impl fmt::Display for Holder {
 #[derive(Debug)]
 pub struct Hold {
     job: Job,
-    // Never read again: the lock lasts as long as this file is open.
-    _lock: File,
+    // The lock lasts as long as this file is open.
+    lock: File,
 }
 
 impl Job {
@@ -74,7 +75,7 @@ impl Job {
             }
             _ => {}
         }
-        Ok(Hold { job: self.clone(), _lock: file })
+        Ok(Hold { job: self.clone(), lock: file })
     }
 }
 
@@ -83,6 +84,26 @@ impl Hold {
     #[must_use]
     pub fn job(&self) -> &Job {
         &self.job
+    }
+
+    /// Whether the job's directory is still where it was: a project that is deleted or moved takes it along, and what is written
+    /// after that reaches nobody. A file system that does not answer is no sign of it.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        let of = |found: fs::Metadata| (found.dev(), found.ino());
+        match (fs::metadata(self.job.dir().join(LOCK)), self.lock.metadata()) {
+            (Ok(there), Ok(held)) => of(there) == of(held),
+            (Err(error), _) => error.kind() != std::io::ErrorKind::NotFound,
+            _ => true,
+        }
+    }
+
+    /// Fails where the job's directory is gone.
+    ///
+    /// # Errors
+    /// [`JobError::Gone`].
+    pub fn still_there(&self) -> Result<(), JobError> {
+        if self.is_there() { Ok(()) } else { Err(JobError::Gone(self.job.dir().to_owned())) }
     }
 }
 
@@ -131,6 +152,26 @@ mod tests {
 
     fn job(runs: &Path) -> Job {
         Job::create(runs, Kind::Train).unwrap().seal(&toml::Table::new()).unwrap()
+    }
+
+    #[test]
+    fn a_directory_that_was_deleted_moved_or_made_anew_is_not_there() {
+        let runs = tempfile::tempdir().unwrap();
+        let hold = job(runs.path()).hold().unwrap();
+        let dir = hold.job().dir().to_owned();
+        assert!(hold.is_there() && hold.still_there().is_ok());
+        let aside = runs.path().join("aside");
+        fs::rename(&dir, &aside).unwrap();
+        assert!(!hold.is_there());
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join(LOCK), "").unwrap();
+        assert!(!hold.is_there(), "another one of the same name");
+        fs::remove_dir_all(&dir).unwrap();
+        fs::rename(&aside, &dir).unwrap();
+        assert!(hold.is_there());
+        fs::remove_dir_all(&dir).unwrap();
+        let why = hold.still_there().unwrap_err().to_string();
+        assert!(why.contains("deleted or moved"), "{why}");
     }
 
     #[test]

@@ -120,6 +120,9 @@ pub enum JobError {
         /// Who runs it.
         holder: Holder,
     },
+    /// The directory is no longer where it was.
+    #[error("{} was deleted or moved while the job ran: it ends, for nothing it does could be kept", .0.display())]
+    Gone(PathBuf),
     /// No run of that name.
     #[error("there is no run {name:?} under {}{}", runs.display(), known(names))]
     Unknown {

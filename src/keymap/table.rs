@@ -241,6 +241,7 @@ commands! {
     EvaluateOpen "evaluate.open" Evaluate ["enter"] "open the row: gold, every answer, its errors";
     EvaluateStart "evaluate.start" Evaluate ["e"] "measure systems on a test set in the background";
     EvaluateStop "evaluate.stop" Evaluate ["s"] "stop measuring; what is answered stays";
+    EvaluatePause "evaluate.pause" Evaluate ["space"] "let the measuring wait, or go on";
     EvaluateTest "evaluate.test" Evaluate ["t"] "choose the test set";
     EvaluateSystems "evaluate.systems" Evaluate ["w"] "choose who is compared";
     EvaluatePair "evaluate.pair" Evaluate ["p"] "choose the two systems whose rows are listed";

@@ -393,6 +393,21 @@ impl Store {
         })
     }
 
+    /// The author's newest mark on a test set: the system, and the mark.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn newest_mark(&self, test: i64) -> Result<Option<(i64, Mark)>, StoreError> {
+        let sql = "SELECT system, place, category, present, author FROM mark WHERE test = ? AND author = ?
+                   ORDER BY at DESC, rowid DESC LIMIT 1";
+        let found = self.rows(sql, params![test, self.author()], |row| {
+            let place: i64 = row.get(1)?;
+            let mark = Mark { place: place as usize, category: row.get(2)?, present: row.get(3)?, author: row.get(4)? };
+            Ok((row.get(0)?, mark))
+        })?;
+        Ok(found.into_iter().next())
+    }
+
     /// What people said about a system's answers, the oldest first.
     ///
     /// # Errors

@@ -244,6 +244,24 @@ fn what_another_process_did_is_seen() {
 }
 
 #[test]
+fn the_newest_mark_that_is_taken_back_is_ones_own() {
+    let desk = Desk::new();
+    let (mut mika, mut jun) = (desk.open("mika"), desk.open("jun"));
+    let test = mika.freeze_test("test.jsonl", &["{}".to_owned(), "[]".to_owned()]).unwrap().id;
+    let system = mika.keep_system("hash", "base", "{}").unwrap();
+    mika.mark_error(test, system, 0, "verbose", true).unwrap();
+    mika.mark_error(test, system, 1, "wrong", false).unwrap();
+    jun.mark_error(test, system, 1, "wrong", true).unwrap();
+    let newest = |store: &Store| store.newest_mark(test).unwrap().map(|(_, mark)| (mark.place, mark.present));
+    assert_eq!((newest(&mika), newest(&jun)), (Some((1, false)), Some((1, true))));
+    mika.forget_mark(test, system, 1, "wrong").unwrap();
+    assert_eq!((newest(&mika), newest(&jun)), (Some((0, true)), Some((1, true))));
+    mika.forget_mark(test, system, 0, "verbose").unwrap();
+    assert_eq!((newest(&mika), newest(&jun)), (None, Some((1, true))), "another one's stays");
+    assert_eq!(mika.newest_mark(test + 1).unwrap(), None);
+}
+
+#[test]
 fn a_query_asks_for_marks_and_words_in_any_language() {
     let desk = Desk::new();
     let mut store = desk.open("mika");

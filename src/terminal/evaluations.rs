@@ -1,5 +1,6 @@
 //! The thread of the evaluations: looks which test sets are answered and how evaluations in the background stand, reads rows and
-//! keeps marks by the actions that the verbs call too. It opens the database when the pane is first shown, and not before.
+//! keeps marks by the actions that the verbs call too. It opens the database when the pane is first shown or an evaluation runs, and
+//! not before.
 //!
 //! A report is made by `togi eval --stored` in a process of its own: it may need a dictionary of Japanese words, and the
 //! workbench's memory stays small. One is made at a time.
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::verb;
 use crate::actions::evaluation::background::{self, Begun, Evaluation};
 use crate::actions::evaluation::browse::{self, Shown, Stored};
 use crate::actions::evaluation::report::Report;
@@ -20,8 +22,6 @@ use crate::actions::records::Store;
 use crate::actions::{ActionError, Context};
 use crate::app::Msg as AppMsg;
 use crate::app::evaluate::{Answer, At, Effect, Job, Known, Msg, Row, Said, Step, Test};
-
-use super::verb;
 
 /// How often is looked while the pane is shown and an evaluation runs.
 const OFTEN: Duration = Duration::from_millis(400);
@@ -99,26 +99,22 @@ impl Clerk {
     fn work(&self, heard: &Receiver<Word>) {
         let mut desk: Option<Desk> = None;
         let (mut shown, mut failed) = (false, String::new());
-        // When the next look is due; with nobody to see it and nothing to see there is none.
-        let mut due: Option<Instant> = None;
+        // An evaluation may be begun by a verb, and shows in every pane.
+        let mut due = Instant::now() + SELDOM;
         loop {
-            let word = match due {
-                Some(due) => heard.recv_timeout(due.saturating_duration_since(Instant::now())),
-                None => heard.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match word {
+            match heard.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Ok(Word::Ask(Effect::Watch(now))) => {
                     shown = now;
-                    due = now.then(Instant::now).or(due);
+                    due = if now { Instant::now() } else { due };
                 }
                 Ok(Word::Ask(effect)) => {
                     if let Err(error) = self.carry_out(&mut desk, effect) {
                         self.say(AppMsg::Failed(error.to_string()));
                     }
                 }
-                Ok(Word::Look) => due = Some(Instant::now()),
+                Ok(Word::Look) => due = Instant::now(),
                 Err(RecvTimeoutError::Timeout) => {
-                    let told = Self::open(&mut desk, &self.root).and_then(|desk| self.look(desk));
+                    let told = self.look_in(&mut desk, shown);
                     // Said once, not with every look.
                     let problem = told.err().map(|error| error.to_string()).unwrap_or_default();
                     if !problem.is_empty() && problem != failed {
@@ -127,7 +123,7 @@ impl Clerk {
                     failed = problem;
                     let live = desk.as_ref().is_some_and(Desk::is_live);
                     let patience = if shown && live { OFTEN } else { SELDOM };
-                    due = (shown || live).then(|| Instant::now() + patience);
+                    due = Instant::now() + patience;
                 }
                 Ok(Word::End) | Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -150,6 +146,15 @@ impl Clerk {
             *desk = Some(Desk { context, store, pulse: 0, counted, tests: None, jobs: None });
         }
         desk.as_mut().ok_or_else(|| ActionError::Refused("the project is not open".into()))
+    }
+
+    /// Looks, where somebody looks on or an evaluation runs or has run just now; else only whether one does.
+    fn look_in(&self, desk: &mut Option<Desk>, shown: bool) -> Result<(), ActionError> {
+        let live = desk.as_ref().is_some_and(Desk::is_live);
+        if shown || live || background::any_live(&Context::find(&self.root, None)?)? {
+            self.look(Self::open(desk, &self.root)?)?;
+        }
+        Ok(())
     }
 
     /// Tells what is other than it was told last.
@@ -187,8 +192,16 @@ impl Clerk {
                 self.told(Msg::Row(Box::new(row(shown))));
             }
             Effect::Say { said, step } => self.keep(Self::open(desk, &self.root)?, said, step)?,
-            Effect::Stop(name) => {
-                background::stop(&Self::open(desk, &self.root)?.context, &name)?;
+            Effect::TakeBack { test } => {
+                let taken = browse::take_back(&mut Self::open(desk, &self.root)?.store, test)?;
+                self.told(taken.map_or(Msg::NothingSaid, |back| {
+                    let browse::At { test, system, place } = back.at;
+                    let said = Said { at: At { test, system, place }, category: back.category, word: None };
+                    Msg::Said { said, before: Some(back.was), step: Step::Undo }
+                }));
+            }
+            Effect::Control { name, request } => {
+                background::control(&Self::open(desk, &self.root)?.context, &name, request)?;
                 let _ = self.words.send(Word::Look);
             }
             Effect::Watch(_) => {}
@@ -209,13 +222,13 @@ impl Clerk {
             Effect::Report { test, systems } => {
                 let mut arguments = vec!["--stored".to_owned(), "--test".into(), test.to_string()];
                 arguments.extend(systems.iter().flat_map(|hash| ["--only".to_owned(), hash.clone()]));
-                let result =
-                    verb::run::<Reported>(&self.root, "eval", &arguments).map(|reported| Box::new(reported.report));
+                let result = verb::json(&self.root, "eval", &arguments, &mut |_| {})
+                    .map(|reported: Reported| Box::new(reported.report));
                 self.told(Msg::Reported { test, systems, result });
             }
             Effect::Start(mut arguments) => {
                 arguments.push("--background".into());
-                let begun = verb::run::<Begun>(&self.root, "eval", &arguments);
+                let begun = verb::json::<Begun>(&self.root, "eval", &arguments, &mut |_| {});
                 self.told(Msg::Started(begun.map(|begun| (begun.evaluation, begun.test))));
                 let _ = self.words.send(Word::Look);
             }

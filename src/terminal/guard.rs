@@ -1,8 +1,6 @@
 //! The terminal as the workbench needs it, and as it was before.
 
-use std::cell::RefCell;
 use std::io::{self, Write};
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::cursor::Show;
@@ -94,30 +92,4 @@ pub fn write_whole(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(bytes)?;
     out.flush()
-}
-
-/// Gathers what a frame writes, so that it reaches the terminal whole.
-#[derive(Clone, Debug, Default)]
-pub struct Gathered(Rc<RefCell<Vec<u8>>>);
-
-impl Gathered {
-    /// Writes what was gathered since the last time in one go, between `before` and `after`.
-    ///
-    /// # Errors
-    /// When the terminal takes nothing.
-    pub fn present(&self, before: &[u8], after: &[u8]) -> io::Result<()> {
-        let gathered = std::mem::take(&mut *self.0.borrow_mut());
-        write_whole(&[before, &gathered, after].concat())
-    }
-}
-
-impl Write for Gathered {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

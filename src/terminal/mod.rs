@@ -1,12 +1,16 @@
 //! The workbench on a terminal: one task that owns the [`App`], draws it, and carries out its effects.
 //!
 //! The task waits for signals, for what the threads and workers tell, for keys, and for the time the workbench wants to be
-//! woken, in that order, and draws when something has changed. A frame is one write between the two halves of a synchronised update. Where the
-//! terminal goes away, what is being written is saved and the process ends; what runs in workers goes on.
+//! woken, in that order, and draws when something has changed. A frame is one write between the two halves of a synchronised
+//! update, of no more bytes than it needs (`backend`); one that changes nothing is none. Whether the terminal is dark or light is
+//! asked once, and the answer picked out of the keys (`ground`). Where the terminal goes away, what is being written is saved and
+//! the process ends; what runs in workers goes on.
 
+mod backend;
 mod companions;
 pub mod desk;
 mod evaluations;
+mod ground;
 mod guard;
 mod runs;
 mod verb;
@@ -17,10 +21,9 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEventKind};
+use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, MouseEventKind};
 use futures_util::StreamExt;
 use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -31,10 +34,12 @@ use crate::config::{Config, SettingsError};
 use crate::keymap::{self, Keymap, KeymapError};
 use crate::theme::{BUILT_IN, Colours, Theme};
 use crate::view;
+use backend::Sparing;
 use companions::Companions;
 use desk::Desk;
 use evaluations::Evaluations;
-use guard::{Gathered, write_whole};
+use ground::{Ground, Heard};
+use guard::write_whole;
 use runs::Runs;
 
 /// Why the workbench did not open, or had to close.
@@ -84,14 +89,16 @@ struct Look {
     theme: Theme,
     colours: Colours,
     ascii: bool,
-    /// Whether the terminal is to be asked what it is like.
+    /// Whether the terminal is to say what it is like.
     ask: bool,
 }
 
 impl Look {
     fn new(config: &Config) -> Result<Self, SettingsError> {
         let colours = Colours::detect(&std::io::stdout());
-        let ask = config.theme == "auto" && colours != Colours::None;
+        // The console and what calls itself dumb would show the question.
+        let silent = std::env::var("TERM").is_ok_and(|term| matches!(term.as_str(), "dumb" | "linux" | "Eterm"));
+        let ask = config.theme == "auto" && colours != Colours::None && !silent;
         let name = if config.theme == "auto" { "dark" } else { &config.theme };
         let ascii = config.ascii.unwrap_or_else(only_ascii);
         let theme = Theme::load(name, colours)?.with_ascii(ascii);
@@ -105,6 +112,7 @@ impl Look {
 
     /// The next of the themes that come with togi.
     fn next(&mut self) -> Result<(), SettingsError> {
+        self.ask = false;
         let at = BUILT_IN.iter().position(|(name, _)| *name == self.theme.name).map_or(0, |at| at + 1);
         self.set(BUILT_IN[at % BUILT_IN.len()].0)
     }
@@ -122,6 +130,11 @@ fn only_ascii() -> bool {
     narrow || matches!(term.as_str(), "dumb" | "linux" | "vt100" | "vt220")
 }
 
+/// How long keys are kept back that begin like the terminal's answer on its colours: it sends that at once.
+const HELD: Duration = Duration::from_millis(250);
+/// How long after the question an answer may come; who leaves sooner does not want it typed into a shell.
+const ANSWERED: Duration = Duration::from_millis(400);
+
 /// Ways in which the loop ends.
 enum End {
     /// The person left.
@@ -135,6 +148,9 @@ async fn run(context: Context, keymap: Keymap, look: Look) -> Result<(), Termina
     let (tell, told) = unbounded_channel();
     let mut bench = Bench::new(context, keymap, look, guard, tell)?;
     let ended = bench.work(told).await;
+    if matches!(ended, Ok(End::Left)) {
+        bench.hear_out();
+    }
     let Bench { guard, app, desk, .. } = bench;
     match ended {
         Ok(End::Left) => drop(guard),
@@ -151,14 +167,16 @@ struct Bench {
     context: Context,
     app: App,
     look: Look,
-    screen: Terminal<CrosstermBackend<Gathered>>,
-    gathered: Gathered,
+    screen: Terminal<Sparing>,
     guard: Guard,
     desk: Desk,
     companions: Companions,
     runs: Runs,
     evaluations: Evaluations,
     events: Option<EventStream>,
+    ground: Ground,
+    /// When keys are no longer kept back for an answer, where some are.
+    held_until: Option<Duration>,
     started: Instant,
 }
 
@@ -171,8 +189,7 @@ impl Bench {
         tell: UnboundedSender<Msg>,
     ) -> Result<Self, TerminalError> {
         let started = Instant::now();
-        let gathered = Gathered::default();
-        let screen = Terminal::new(CrosstermBackend::new(gathered.clone()))?;
+        let screen = Terminal::new(Sparing::default())?;
         let size = crossterm::terminal::size()?;
         let author = crate::actions::records::author()?;
         let (app, effects) = App::new(context.project.name().to_owned(), author, keymap, size);
@@ -186,13 +203,14 @@ impl Bench {
             app,
             look,
             screen,
-            gathered,
             guard,
             desk,
             companions,
             runs,
             evaluations,
             events: None,
+            ground: Ground::default(),
+            held_until: None,
             started,
         };
         bench.draw()?;
@@ -209,7 +227,8 @@ impl Bench {
         self.ask_the_terminal()?;
         self.events = Some(EventStream::new());
         loop {
-            let wake = self.app.wake().map(|at| tokio::time::Instant::from_std(self.started + at));
+            let wake = [self.app.wake(), self.held_until].into_iter().flatten().min();
+            let wake = wake.map(|at| tokio::time::Instant::from_std(self.started + at));
             let Some(events) = &mut self.events else { return Ok(End::Gone) };
             tokio::select! {
                 biased;
@@ -243,7 +262,13 @@ impl Bench {
                         return Ok(End::Gone);
                     }
                 }
-                () = sleep_until(wake), if wake.is_some() => self.take(Msg::Wake)?,
+                () = sleep_until(wake), if wake.is_some() => {
+                    if self.held_until.take_if(|until| *until <= self.started.elapsed()).is_some() {
+                        let keys = self.ground.give_up();
+                        self.typed(keys.into_iter().map(Event::Key).collect())?;
+                    }
+                    self.take(Msg::Wake)?;
+                }
             }
             if self.app.is_quitting() {
                 return Ok(End::Left);
@@ -256,20 +281,28 @@ impl Bench {
 
     /// Takes a batch of events; false where the terminal gives none any more.
     fn input(&mut self, batch: Vec<Option<std::io::Result<Event>>>) -> Result<bool, TerminalError> {
+        let mut events = Vec::with_capacity(batch.len());
+        for event in batch {
+            match event {
+                Some(Ok(Event::Key(key))) => match self.ground.hear(key) {
+                    Heard::Keys(keys) => events.extend(keys.into_iter().map(Event::Key)),
+                    Heard::Answer(light) => self.look_like(light)?,
+                },
+                Some(Ok(event)) => events.push(event),
+                _ => return Ok(false),
+            }
+        }
+        let now = self.started.elapsed();
+        self.held_until = self.ground.holds().then(|| self.held_until.unwrap_or(now + HELD));
+        self.typed(events)?;
+        Ok(true)
+    }
+
+    /// Takes what was typed.
+    fn typed(&mut self, events: Vec<Event>) -> Result<(), TerminalError> {
         let mut committed = String::new();
         let mut last: Option<KeyEvent> = None;
-        let mut late = false;
-        for event in batch {
-            let Some(Ok(event)) = event else { return Ok(false) };
-            // The terminal's word on its colours, come too late, reads as alt-] and letters up to alt-\ or ctrl-g.
-            if let Event::Key(key) = event {
-                late |= key.code == KeyCode::Char(']') && key.modifiers == KeyModifiers::ALT;
-                if late {
-                    let ends = matches!(key.code, KeyCode::Char('\\' | 'g')) && !key.modifiers.is_empty();
-                    late = !ends;
-                    continue;
-                }
-            }
+        for event in events {
             if let Event::Key(key) = event
                 && key.kind != KeyEventKind::Release
                 && let Some(c) = keymap::letter(key)
@@ -291,8 +324,7 @@ impl Bench {
                 _ => {}
             }
         }
-        self.flush(&mut committed, &mut last)?;
-        Ok(true)
+        self.flush(&mut committed, &mut last)
     }
 
     /// Gives letters that came together to the workbench: what an input method committed as one text, what was typed key by key.
@@ -355,21 +387,45 @@ impl Bench {
         const END: &[u8] = b"\x1b[?2026l";
         let (app, theme) = (&self.app, &self.look.theme);
         self.screen.draw(|frame| view::draw(frame, app, theme))?;
-        Ok(self.gathered.present(BEGIN, END)?)
-    }
-
-    /// Asks the terminal whether it is dark or light, once, after the first frame and before keys are read: the answer comes the
-    /// way that keys come.
-    fn ask_the_terminal(&mut self) -> Result<(), TerminalError> {
-        if !self.look.ask {
+        let written = self.screen.backend_mut().take();
+        if written.is_empty() {
             return Ok(());
         }
-        let options = terminal_colorsaurus::QueryOptions::default();
-        if let Ok(terminal_colorsaurus::ThemeMode::Light) = terminal_colorsaurus::theme_mode(options) {
+        Ok(write_whole(&[BEGIN, &written, END].concat())?)
+    }
+
+    /// Asks the terminal whether it is dark or light, once, after the first frame. The answer comes the way that keys come.
+    fn ask_the_terminal(&mut self) -> Result<(), TerminalError> {
+        if self.look.ask {
+            write_whole(ground::ASK)?;
+            self.ground.asked();
+        }
+        Ok(())
+    }
+
+    /// The terminal has said whether it is light.
+    fn look_like(&mut self, light: Option<bool>) -> Result<(), TerminalError> {
+        // A theme that was chosen meanwhile stays.
+        if light == Some(true) && self.look.ask {
             self.look.set("light")?;
             self.draw()?;
         }
         Ok(())
+    }
+
+    /// Waits a moment for an answer that is on its way, so that the shell does not get it.
+    fn hear_out(&mut self) {
+        self.events = None;
+        while self.ground.is_awaited()
+            && let Some(rest) = ANSWERED.checked_sub(self.started.elapsed())
+            && crossterm::event::poll(rest).unwrap_or(false)
+        {
+            match crossterm::event::read() {
+                Ok(Event::Key(key)) => drop(self.ground.hear(key)),
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
     }
 
     /// Lends the terminal to the person's editor with a record in it, by the action of `togi edit`.

@@ -7,15 +7,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::verb;
 use crate::actions::runs::{self, Follower, Seen};
 use crate::actions::{ActionError, Context, models, train};
 use crate::app::Msg as AppMsg;
 use crate::app::train::{Difference, Effect, Facts, Model, Msg, Point, Run, Sample, Setting, Wish};
-
-use super::verb;
 
 /// How often is looked while somebody looks on, or a run runs.
 const OFTEN: Duration = Duration::from_millis(250);
@@ -235,7 +233,12 @@ impl Clerk {
     fn by_process(&self, effect: Effect) {
         let told = match effect {
             Effect::Check(wish) => {
-                let result = self.togi_train(&wish, &["--check"]).map(|facts: train::Facts| Facts {
+                let mut hear = |words: &str| {
+                    let (wish, words) = (wish.clone(), words.to_owned());
+                    self.say(AppMsg::Train(Msg::Checking { wish, words }));
+                };
+                let arguments = [wish.arguments(), vec!["--check".into(), "--progress".into()]].concat();
+                let result = verb::json(&self.root, "train", &arguments, &mut hear).map(|facts: train::Facts| Facts {
                     rows: facts.rows,
                     valid_rows: facts.valid_rows,
                     dropped: facts.dropped,
@@ -257,15 +260,11 @@ impl Clerk {
         self.say(AppMsg::Train(told));
     }
 
-    /// What `togi train` says of a wish.
-    fn togi_train<T: DeserializeOwned>(&self, wish: &Wish, options: &[&str]) -> Result<T, String> {
-        let options = options.iter().map(|&option| option.to_owned());
-        verb::run(&self.root, "train", wish.arguments().into_iter().chain(options))
-    }
-
     /// Starts a run and returns its name.
     fn started(&self, wish: &Wish, options: &[&str]) -> Result<String, String> {
-        let told: serde_json::Value = self.togi_train(wish, options)?;
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let told: serde_json::Value =
+            verb::json(&self.root, "train", &[wish.arguments(), options].concat(), &mut |_| {})?;
         told.get("run").and_then(|run| run.as_str()).map(str::to_owned).ok_or_else(|| format!("togi train said {told}"))
     }
 }

@@ -226,12 +226,15 @@ impl<'a> Trainer<'a> {
                     Command::Go => break,
                     Command::Checkpoint => self.checkpoint(None)?,
                     Command::Stop => {
+                        self.hold.still_there()?;
                         self.checkpoint(None)?;
                         let reason = format!("stopped at step {} of {steps}, with a checkpoint", self.state.step);
                         return self.finish(Outcome::Stopped, reason);
                     }
                 }
             }
+            // Writing a checkpoint would make the folder again.
+            self.hold.still_there()?;
             let started = Instant::now();
             let step = self.state.step + 1;
             let learning_rate = rate.at(step);

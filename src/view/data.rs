@@ -88,12 +88,16 @@ fn list(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
             Some(found) => row(found, cells.saturating_sub(2), theme),
             None => Line::styled(format!("{id}"), theme.style(Role::Dim)),
         };
+        // The bar lies on mark, status and number: over the whole line it would write two lines anew at each key, and the record
+        // stands beside the list.
+        let bar = 2 + line.spans.iter().take(2).map(|span| text::width(&span.content)).sum::<usize>();
         line.spans.insert(0, Span::styled(pick, theme.style(Role::Selected)));
         line.spans.insert(0, Span::styled(mark, theme.style(Role::Accent)));
         paint::line(frame, rows, y, &line);
         if here {
             let style = theme.style(Role::Cursor);
-            frame.buffer_mut().set_style(Rect { y: rows.y + y, height: 1, ..rows }, style);
+            let width = rows.width.min(bar as u16);
+            frame.buffer_mut().set_style(Rect { y: rows.y + y, height: 1, width, ..rows }, style);
         }
     }
 }

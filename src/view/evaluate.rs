@@ -97,7 +97,9 @@ fn heading(evaluate: &Evaluate, cells: usize, theme: &Theme) -> Vec<Line<'static
 /// How an evaluation that runs stands.
 fn progress(job: &Job, cells: usize, theme: &Theme) -> Line<'static> {
     let share = job.step as f64 / job.steps.max(1) as f64;
-    let mut left = vec![Span::styled(format!("{} measuring ", theme.sign("▶", ">")), theme.style(Role::Good))];
+    let (sign, word) =
+        if job.is_paused() { (theme.sign("‖", "="), "waits") } else { (theme.sign("▶", ">"), "measuring") };
+    let mut left = vec![Span::styled(format!("{sign} {word} "), theme.style(Role::Good))];
     let mut right = Vec::new();
     if job.steps > 0 {
         right.push(Span::styled(format!("  {}", paint::bar(share, 10, theme)), theme.style(Role::Good)));
@@ -364,8 +366,11 @@ fn rows(frame: &mut Frame<'_>, area: Rect, evaluate: &Evaluate, theme: &Theme) {
     let all = evaluate.rows(evaluate.list);
     let below = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     if all.is_empty() {
-        let words =
-            if evaluate.pair().is_some() { "none" } else { "rows are compared between two systems: w adds one" };
+        let words = if evaluate.pair().is_some() {
+            "none here; tab lists the others"
+        } else {
+            "rows are compared between two systems: w adds one"
+        };
         paint::line(frame, below, 0, &Line::styled(words, theme.style(Role::Dim)));
         return;
     }

@@ -36,6 +36,12 @@ pub fn header(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
         let words = if wide { "training " } else { "" };
         right.push(Span::styled(format!(" {} {words}{share} % ", theme.sign("▶", ">")), theme.style(Role::Good)));
     }
+    let measured = app.evaluate.share();
+    if let Some(share) = measured {
+        let words = if wide { "measuring " } else { "" };
+        right.push(Span::styled(format!(" {} {words}{share} % ", theme.sign("◇", "?")), theme.style(Role::Info)));
+    }
+    let live = live.or(measured);
     let tally = app.tally;
     if tally.records > 0 {
         let share = tally.gold as f64 / tally.target.max(1) as f64;
@@ -147,6 +153,15 @@ fn useful(scope: Scope) -> &'static [(Command, &'static str)] {
     }
 }
 
+/// The same while a template is written: there is no next record, and no next part of one.
+const TEMPLATE: &[(Command, &str)] = &[
+    (Command::EditorDone, "keep"),
+    (Command::EditorSave, "save a version"),
+    (Command::EditorPartNext, "variable"),
+    (Command::EditorRevert, "revert"),
+    (Command::HelpAnywhere, "help"),
+];
+
 /// The same of the pane that evaluates.
 fn of_evaluations(scope: Scope) -> &'static [(Command, &'static str)] {
     use Command as C;
@@ -160,6 +175,7 @@ fn of_evaluations(scope: Scope) -> &'static [(Command, &'static str)] {
             (C::EvaluateSystems, "who"),
             (C::EvaluatePair, "pair"),
             (C::EvaluateStop, "stop"),
+            (C::EvaluatePause, "pause"),
             (C::EvaluateAgain, "anew"),
         ],
         Scope::EvaluateRow => &[
@@ -192,7 +208,11 @@ pub fn footer(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let room = usize::from(area.width).saturating_sub(tail.iter().map(|span| text::width(&span.content)).sum());
     let mut left = vec![Span::raw(" ")];
     let mut used = 1;
-    for (command, word) in useful(first) {
+    let useful = match (first, app.pane) {
+        (Scope::Editor, Pane::Prompt) => TEMPLATE,
+        _ => useful(first),
+    };
+    for (command, word) in useful {
         let key = app.keymap.first(*command);
         let cells = text::width(&key) + text::width(word) + 3;
         if key.is_empty() || used + cells > room {

@@ -151,7 +151,8 @@ fn foot(app: &App, cells: u16, theme: &Theme) -> Vec<Line<'static>> {
     let one = |words: String, role| vec![Line::styled(words, theme.style(role))];
     lines.extend(match &form.stand {
         Stand::Open => one(format!("{key} looks at records and model before anything starts"), Role::Dim),
-        Stand::Busy(word) => one(format!("{word} … reading model and records"), Role::Warn),
+        Stand::Busy(word) if form.told.is_empty() => one(format!("{word} … reading model and records"), Role::Warn),
+        Stand::Busy(word) => one(format!("{word} … {}", form.told), Role::Warn),
         Stand::Refused(why) => wrap(why, theme.style(Role::Bad), cells),
         Stand::Passed(facts) => {
             let told = found(facts, form, &app.train);

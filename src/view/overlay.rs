@@ -22,7 +22,8 @@ pub fn draw(frame: &mut Frame<'_>, body: Rect, app: &App, theme: &Theme) {
         }
         Some(Overlay::Ask(asked)) => ask(frame, body, asked, theme),
         Some(Overlay::Pick { title, items, at, .. }) => {
-            let area = paint::middle(body, 50, items.len() as u16 + 2);
+            let longest = items.iter().map(|item| text::width(item)).max().unwrap_or(0) as u16;
+            let area = paint::middle(body, longest.saturating_add(8).max(50), items.len() as u16 + 2);
             let inner = paint::boxed(frame, area, title, theme);
             let lines: Vec<Line<'_>> = items.iter().map(|item| Line::raw(format!("  {item}"))).collect();
             list(frame, inner, lines, *at, theme);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::model::decoder::Decoder;
 use crate::model::lora::Adapter;
@@ -68,8 +69,16 @@ impl Opened {
     /// # Errors
     /// When the prompt's templates do not parse.
     pub fn ask_by(&mut self, prompt: Prompt) -> Result<(), ModelError> {
-        self.renderer = self.renderer.with_prompt(self.source.chat_template(), prompt)?;
+        self.renderer = self.renderer_of(prompt)?;
         Ok(())
+    }
+
+    /// The renderer of another prompt over the model's chat template; the tokenizer is the same one, not read again.
+    ///
+    /// # Errors
+    /// When the prompt's templates do not parse.
+    pub fn renderer_of(&self, prompt: Prompt) -> Result<Renderer, ModelError> {
+        Ok(self.renderer.with_prompt(self.source.chat_template(), prompt)?)
     }
 
     /// Reads the weights into memory: matrices of `f32` as they are, those of fewer bits packed.
@@ -94,9 +103,60 @@ impl Opened {
     /// Tokens at which an answer ends: the renderer's and the model's own.
     #[must_use]
     pub fn ends(&self) -> Vec<u32> {
-        let mut ends = self.renderer.stops();
+        self.ends_of(&self.renderer)
+    }
+
+    /// The same of another prompt's renderer.
+    #[must_use]
+    pub fn ends_of(&self, renderer: &Renderer) -> Vec<u32> {
+        let mut ends = renderer.stops();
         ends.extend(self.source.description().eos.iter().filter(|id| !ends.contains(id)).copied().collect::<Vec<_>>());
         ends
+    }
+}
+
+/// By what the files of a model are told to be the same as before without being read: names, lengths, times of change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp(Vec<(PathBuf, u64, Option<SystemTime>)>);
+
+impl Stamp {
+    /// Of a file, or of a folder and what lies in it.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        let one = |path: PathBuf| {
+            let found = std::fs::metadata(&path).ok()?;
+            Some((path, found.len(), found.modified().ok()))
+        };
+        let inside = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut all: Vec<_> = std::iter::once(path.to_owned()).chain(inside).filter_map(one).collect();
+        all.sort();
+        Self(all)
+    }
+}
+
+/// A base that is opened once for as long as its files stay as they are: reading a large tokenizer takes a good part of a second.
+#[derive(Default)]
+pub struct Kept(Option<(PathBuf, Stamp, Opened)>);
+
+impl Kept {
+    /// The base at `path`, opened with a prompt.
+    ///
+    /// # Errors
+    /// As [`Opened::open`].
+    pub fn open(&mut self, path: &Path, prompt: Prompt) -> Result<&mut Opened, ModelError> {
+        let stamp = Stamp::of(path);
+        let opened = match self.0.take() {
+            Some((was, at, mut opened)) if was == path && at == stamp => match opened.ask_by(prompt) {
+                Ok(()) => opened,
+                // A template that is wrong is no reason to forget the tokenizer.
+                Err(error) => {
+                    self.0 = Some((was, at, opened));
+                    return Err(error);
+                }
+            },
+            _ => Opened::open(path, prompt)?,
+        };
+        Ok(&mut self.0.insert((path.to_owned(), stamp, opened)).2)
     }
 }
 

@@ -400,7 +400,9 @@ pub fn run(
             Ok(summary)
         }
         Err(error) => {
-            hold.end(Outcome::Failed, None, &error.to_string())?;
+            if hold.is_there() {
+                hold.end(Outcome::Failed, None, &error.to_string())?;
+            }
             Err(error)
         }
     }

@@ -6,7 +6,7 @@
 //! come; how far each system is, is told from there, so a killed evaluation is no loss: the same one again goes on.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,9 @@ use super::{Bases, Measured, Request, Stage, System, ask, browse, is_asked, miss
 use crate::job::{self, Control, Hold, Job, JobError, Kind, Outcome, Phase, State};
 use crate::project::durable;
 use crate::store::Store;
+
+/// An answer that is waited for longer was held up by a pause.
+const WAITED: Duration = Duration::from_millis(50);
 
 /// What an evaluation is of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,7 +48,7 @@ pub struct Evaluation {
     pub evaluation: String,
     /// waiting, running, finished, stopped, failed, interrupted.
     pub state: String,
-    /// Of a running one: starting, running, stopping.
+    /// Of a running one: starting, running, paused, stopping.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
     /// What the test set is called.
@@ -187,7 +190,7 @@ pub fn run(job: &Job, control: &Control) -> Result<Outcome, ActionError> {
         log(&hold, &format!("other processes cannot control this evaluation: {error}"));
     }
     let mut step = None;
-    let (outcome, reason) = match answer(job, &plan, control, &mut step) {
+    let (outcome, reason) = match answer(&hold, &plan, control, &mut step) {
         Ok(notes) => {
             for note in &notes {
                 log(&hold, note);
@@ -200,13 +203,15 @@ pub fn run(job: &Job, control: &Control) -> Result<Outcome, ActionError> {
             (Outcome::Failed, error.to_string())
         }
     };
+    hold.still_there()?;
     hold.end(outcome, step, &reason)?;
     drop(listener);
     Ok(outcome)
 }
 
 /// Asks what is missing; returns what a person must know of it.
-fn answer(job: &Job, plan: &Plan, control: &Control, step: &mut Option<u64>) -> Result<Vec<String>, ActionError> {
+fn answer(hold: &Hold, plan: &Plan, control: &Control, step: &mut Option<u64>) -> Result<Vec<String>, ActionError> {
+    let job = hold.job();
     let context = Context::find(job.dir(), None)?;
     let mut store = context.store()?;
     let test =
@@ -247,7 +252,20 @@ fn answer(job: &Job, plan: &Plan, control: &Control, step: &mut Option<u64>) -> 
             seconds_left: (all > first).then(|| pace * steps.saturating_sub(all) as f64),
             ..job::Progress::default()
         });
-        !control.is_stopping()
+        let asked = Instant::now();
+        let goes_on = loop {
+            match control.command() {
+                job::Command::Go => break hold.is_there(),
+                // Every answer is kept as it comes.
+                job::Command::Checkpoint => {}
+                job::Command::Stop => break false,
+            }
+        };
+        if asked.elapsed() > WAITED {
+            // The time in which it waited says nothing of its pace.
+            begun = None;
+        }
+        goes_on
     })?;
     Ok(measured.notes)
 }
@@ -325,19 +343,36 @@ fn tell(job: &Job) -> Result<Evaluation, JobError> {
     Ok(one)
 }
 
-/// Asks an evaluation to end; what is answered stays. `latest` is the newest that runs. Returns its name.
+/// Asks something of an evaluation that is carried out by whatever process; `latest` is the newest that runs. Returns its name. What is
+/// answered stays, whatever is asked.
 ///
 /// # Errors
 /// When there is no such evaluation, or it does not run.
-pub fn stop(context: &Context, name: &str) -> Result<String, ActionError> {
+pub fn control(context: &Context, name: &str, request: job::Request) -> Result<String, ActionError> {
     let dir = context.project.evaluations_dir();
     let job = if name == "latest" {
-        let live = |job: &Job| matches!(job.state(), Ok(State::Running(_)));
-        let running = Job::list(&dir)?.into_iter().flatten().filter(live).last();
+        let running = Job::list(&dir)?.into_iter().flatten().filter(is_live).last();
         running.ok_or_else(|| ActionError::Refused("no evaluation runs in the background".into()))?
     } else {
         Job::find(&dir, name)?
     };
-    job::send(job.dir(), job::Request::Stop).map_err(|error| ActionError::Refused(error.to_string()))?;
+    job::send(job.dir(), request).map_err(|error| ActionError::Refused(error.to_string()))?;
     Ok(job.name())
+}
+
+fn is_live(job: &Job) -> bool {
+    matches!(job.state(), Ok(State::Running(_)))
+}
+
+/// Evaluations that are asked whether they run, the newest first: who looks again and again does not read them all.
+const NEWEST: usize = 8;
+
+/// Whether an evaluation runs in the background, of the newest. Opens no database.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn any_live(context: &Context) -> Result<bool, ActionError> {
+    let dir = context.project.evaluations_dir();
+    let newest = Job::names(&dir)?.into_iter().rev().take(NEWEST);
+    Ok(newest.filter_map(|name| Job::open(&dir.join(name)).ok()).any(|job| is_live(&job)))
 }

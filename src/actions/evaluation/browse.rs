@@ -246,3 +246,26 @@ pub fn say(
     }
     Ok(before)
 }
+
+/// A word that was taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TakenBack {
+    /// The answer it was about.
+    pub at: At,
+    /// The error.
+    pub category: String,
+    /// What had been said: whether the answer has it.
+    pub was: bool,
+}
+
+/// Takes the author's newest word on a test set back, whenever it was said, so that the rules decide again; nobody else's. Returns
+/// what it was; none where the author has said nothing.
+///
+/// # Errors
+/// When the database cannot be written.
+pub fn take_back(store: &mut Store, test: i64) -> Result<Option<TakenBack>, ActionError> {
+    let Some((system, mark)) = store.newest_mark(test)? else { return Ok(None) };
+    let at = At { test, system, place: mark.place };
+    store.forget_mark(test, system, mark.place, &mark.category)?;
+    Ok(Some(TakenBack { at, category: mark.category, was: mark.present }))
+}

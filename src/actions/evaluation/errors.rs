@@ -169,6 +169,24 @@ pub fn mark(
     super::browse::say(context, &mut store, at, category, present).map(drop)
 }
 
+/// Takes the person's newest mark on a test set back; returns the row's name, the system's and the word that it was.
+///
+/// # Errors
+/// When nothing is stored, or this person has marked nothing.
+pub fn unmark(
+    context: &mut Context,
+    request: &Request,
+) -> Result<(String, String, super::browse::TakenBack), ActionError> {
+    let mut store = context.store()?;
+    let measured = measured(context, &mut store, request)?;
+    let none = || ActionError::Refused("there is no mark of yours to take back".into());
+    let back = super::browse::take_back(&mut store, measured.test.id)?.ok_or_else(none)?;
+    let row = measured.records.get(back.at.place).map_or_else(String::new, |record| record.id.clone());
+    let system = measured.systems.iter().find(|(_, id)| *id == back.at.system);
+    let system = system.map_or_else(|| format!("system {}", back.at.system), |(system, _)| system.name.clone());
+    Ok((row, system, back))
+}
+
 /// A row of a test set with what the systems answered to it and the errors of that.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::evaluate::curve::{self, Smooth};
-use crate::job::{self, Job};
+use crate::job::{self, Job, State};
 use crate::project::durable;
 
 use super::context::{ActionError, Context};
@@ -106,7 +106,8 @@ pub fn runs(context: &Context) -> Result<Vec<Run>, ActionError> {
     Ok(runs)
 }
 
-/// Names by which runs can answer (`--run`): each run that has a checkpoint, oldest first, and behind it its checkpoints.
+/// Names by which runs can answer (`--run`): each run that has a checkpoint, oldest first, and behind it its checkpoints, and of a
+/// run in progress its weights as they are now.
 ///
 /// # Errors
 /// When the folder of the runs cannot be read.
@@ -117,6 +118,9 @@ pub fn systems(context: &Context) -> Result<Vec<String>, ActionError> {
         if !checkpoints.is_empty() {
             names.push(job.name());
             names.extend(checkpoints.iter().map(|checkpoint| format!("{}@{}", job.name(), checkpoint.step)));
+        }
+        if matches!(job.state(), Ok(State::Running(_))) {
+            names.push(format!("{}@{}", job.name(), super::adapters::NOW));
         }
     }
     Ok(names)

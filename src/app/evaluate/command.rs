@@ -6,6 +6,7 @@ use super::super::overlay::{self, Purpose};
 use super::super::wish::System;
 use super::super::{App, Effect as AppEffect, Overlay};
 use super::{Choice, Effect};
+use crate::job::Request;
 use crate::keymap::Command;
 
 /// Lines that one scroll goes.
@@ -37,10 +38,16 @@ impl App {
             C::EvaluateSystems => self.choose_systems(0, now),
             C::EvaluatePair => self.choose_pair(now),
             C::EvaluateStart => self.ask_start(now),
-            C::EvaluateStop => match evaluate.live().map(|job| job.name.clone()) {
-                Some(name) => {
-                    self.note(format!("evaluation {name} ends after what it is at; what is answered stays"), now);
-                    effects.push(AppEffect::Evaluate(Effect::Stop(name)));
+            C::EvaluateStop | C::EvaluatePause => match evaluate.live() {
+                Some(job) => {
+                    let (request, words) = match (command, job.is_paused()) {
+                        (C::EvaluateStop, _) => (Request::Stop, "ends after what it is at; what is answered stays"),
+                        (_, false) => (Request::Pause, "waits after what it is at"),
+                        (_, true) => (Request::Resume, "goes on"),
+                    };
+                    let name = job.name.clone();
+                    self.note(format!("evaluation {name} {words}"), now);
+                    effects.push(AppEffect::Evaluate(Effect::Control { name, request }));
                 }
                 None => self.note("no evaluation runs", now),
             },

@@ -38,7 +38,8 @@ pub enum Step {
     Redo,
 }
 
-/// What was said since the workbench was opened: what would take it back, the newest last.
+/// What was said since the workbench was opened: what would take it back, the newest last. Of what was said before, the store knows
+/// the last word.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     done: Vec<Said>,
@@ -99,13 +100,15 @@ impl App {
             return;
         }
         let said = if redo { marks.undone.pop() } else { marks.done.pop() };
-        let Some(said) = said else {
-            let words = if redo { "no mark to put again" } else { "no mark of this session to take back" };
-            return self.note(words, now);
+        let test = self.evaluate.test().map(|test| test.id);
+        let effect = match (said, test) {
+            (Some(said), _) => Effect::Say { said, step: if redo { Step::Redo } else { Step::Undo } },
+            // What was said before this session is known to the store.
+            (None, Some(test)) if !redo => Effect::TakeBack { test },
+            _ => return self.note(if redo { "no mark to put again" } else { "no mark of yours to take back" }, now),
         };
-        marks.busy = true;
-        let step = if redo { Step::Redo } else { Step::Undo };
-        effects.push(AppEffect::Evaluate(Effect::Say { said, step }));
+        self.evaluate.marks.busy = true;
+        effects.push(AppEffect::Evaluate(effect));
     }
 
     /// A word is kept.
@@ -129,8 +132,10 @@ impl App {
             Step::Redo => evaluate.marks.done.push(back),
         }
         evaluate.stale = true;
+        let open = evaluate.row.as_ref().is_some_and(|row| evaluate.reading && row.place == said.at.place);
         let what = match (step, said.word) {
-            (Step::Undo, _) => format!("taken back: {}", said.category),
+            (Step::Undo, _) if open => format!("taken back: {}", said.category),
+            (Step::Undo, _) => format!("taken back: {} of row {} of the test set", said.category, said.at.place + 1),
             (_, Some(true)) => format!("marked: {}", said.category),
             (_, Some(false)) => format!("marked as free of {}", said.category),
             (_, None) => format!("the rules decide on {} again", said.category),

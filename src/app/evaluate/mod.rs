@@ -18,6 +18,7 @@ pub use marks::{At, Said, Step};
 pub use stored::{Answer, Job, Known, Row, Test};
 
 use super::{App, Pane};
+use crate::job::Request;
 use crate::keymap::Scope;
 
 /// Systems that are compared where nobody has chosen: each one more is compared with all the others.
@@ -38,6 +39,8 @@ pub enum Msg {
     Row(Box<Row>),
     /// A word on an answer is kept; what this person had said before.
     Said { said: Said, before: Option<bool>, step: Step },
+    /// There is no word of this person to take back.
+    NothingSaid,
     /// An evaluation was begun (its name, and the number of the test set), or not.
     Started(Result<(String, i64), String>),
 }
@@ -53,10 +56,12 @@ pub enum Effect {
     Row { test: i64, place: usize, systems: Vec<i64> },
     /// Keep a word on an answer.
     Say { said: Said, step: Step },
+    /// Take this person's newest word on a test set back.
+    TakeBack { test: i64 },
     /// Start an evaluation with these arguments of `togi eval`.
     Start(Vec<String>),
-    /// Let one end.
-    Stop(String),
+    /// Ask something of one.
+    Control { name: String, request: Request },
 }
 
 /// What is chosen from a list.
@@ -169,6 +174,15 @@ impl Evaluate {
         let live = || self.jobs.iter().rev().filter(|job| job.is_live());
         let hash = self.test().map(|test| test.hash.as_str());
         live().find(|job| Some(job.hash.as_str()) == hash).or_else(|| live().next())
+    }
+
+    /// How far the newest evaluation that runs is, in percent.
+    #[must_use]
+    pub fn share(&self) -> Option<u64> {
+        let live = self.jobs.iter().rev().find(|job| job.is_live())?;
+        let steps = live.steps.max(1);
+        // Rounded, as the pane itself writes it.
+        Some((200 * live.step.min(steps) + steps) / (2 * steps))
     }
 
     /// Whether a report is being made.
@@ -311,7 +325,10 @@ impl App {
                     evaluate.test = Some(id);
                 }
             }
-            Msg::Jobs(jobs) => return self.jobs(jobs, now) || shown,
+            Msg::Jobs(jobs) => {
+                let share = evaluate.share();
+                return self.jobs(jobs, now) || shown || self.evaluate.share() != share;
+            }
             Msg::Reported { test, systems, result } => {
                 let Some((made, since)) = evaluate.asked.take() else { return false };
                 if (made.0, &made.1) != (test, &systems) {
@@ -330,6 +347,11 @@ impl App {
                 evaluate.row = Some(row);
             }
             Msg::Said { said, before, step } => self.said(&said, before, step, now, effects),
+            Msg::NothingSaid => {
+                self.marks_failed();
+                self.note("no mark of yours to take back", now);
+                return true;
+            }
             Msg::Started(result) => {
                 evaluate.starting = false;
                 match result {

@@ -43,7 +43,7 @@ pub struct Job {
     pub name: String,
     /// waiting, running, finished, stopped, failed, interrupted, unreadable.
     pub state: String,
-    /// Of a running one: starting, running, stopping.
+    /// Of a running one: starting, running, paused, stopping.
     pub phase: Option<String>,
     /// What the test set is called.
     pub test: String,
@@ -66,6 +66,12 @@ impl Job {
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.state == "running"
+    }
+
+    /// Whether it waits.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.is_live() && self.phase.as_deref() == Some("paused")
     }
 
     /// How it stands, in one word.

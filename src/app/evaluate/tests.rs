@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::{App, Effect as AppEffect, Msg as AppMsg, Overlay, Pane, wish};
 use super::*;
+use crate::job::Request;
 use crate::keymap::{Command, Keymap};
 
 struct Hand {
@@ -242,8 +243,17 @@ fn a_mark_is_kept_taken_back_and_put_again() {
     let again = Effect::Say { said: said("verbose", Some(false)), step: Step::Redo };
     assert_eq!(hand.give(Command::Redo), [again]);
     hand.app.update(AppMsg::Failed("the disk is full".into()), hand.now);
-    assert_eq!(hand.give(Command::Undo), [], "it is lost: there is nothing to take back");
-    assert!(hand.notes().contains("no mark of this session"), "{}", hand.notes());
+    // It is lost, and nothing more was said in this session: what was said before it is known to the store.
+    assert_eq!(hand.give(Command::Undo), [Effect::TakeBack { test: 1 }]);
+    assert_eq!(hand.give(Command::Undo), [], "one at a time");
+    let stored = Said { at: At { place: 7, ..at }, category: "rude".into(), word: None };
+    hand.take(Msg::Said { said: stored.clone(), before: Some(true), step: Step::Undo });
+    assert!(hand.notes().contains("taken back: rude of row 8"), "{}", hand.notes());
+    assert_eq!(hand.give(Command::Redo), [Effect::Say { said: Said { word: Some(true), ..stored }, step: Step::Redo }]);
+    hand.app.update(AppMsg::Failed("the disk is full".into()), hand.now);
+    hand.give(Command::Undo);
+    hand.take(Msg::NothingSaid);
+    assert!(hand.notes().contains("no mark of yours to take back"), "{}", hand.notes());
 }
 
 #[test]
@@ -265,10 +275,16 @@ fn an_evaluation_is_begun_with_the_verbs_own_words_and_stopped() {
     hand.give(Command::EvaluateStop);
     assert!(hand.notes().contains("no evaluation runs"), "{}", hand.notes());
     let live = Job { name: "2026-11-22-a1".into(), state: "running".into(), hash: "t2".into(), ..Job::default() };
-    hand.take(Msg::Jobs(vec![live]));
+    hand.take(Msg::Jobs(vec![live.clone()]));
     hand.take(Msg::Tests(vec![test(1, &[10, 10]), test(2, &[1])]));
     assert_eq!(hand.app.evaluate.test().unwrap().id, 2, "its test set is shown once there are answers");
-    assert_eq!(hand.give(Command::EvaluateStop), [Effect::Stop("2026-11-22-a1".into())]);
+    let asks = |request| [Effect::Control { name: "2026-11-22-a1".into(), request }];
+    assert_eq!(hand.give(Command::EvaluatePause), asks(Request::Pause));
+    let paused = Job { phase: Some("paused".into()), step: 3, steps: 4, ..live };
+    hand.take(Msg::Jobs(vec![paused]));
+    assert_eq!(hand.app.evaluate.share(), Some(75));
+    assert_eq!(hand.give(Command::EvaluatePause), asks(Request::Resume));
+    assert_eq!(hand.give(Command::EvaluateStop), asks(Request::Stop));
     hand.take(Msg::Started(Err("there is no run \"a9\"".into())));
     assert!(hand.notes().contains("no run \"a9\""), "{}", hand.notes());
 }

@@ -182,6 +182,7 @@ impl App {
                     }
                     Stand::Open | Stand::Refused(_) => {
                         form.stand = Stand::Busy(CHECKING);
+                        form.told.clear();
                         effects.push(AppEffect::Train(Effect::Check(wish)));
                     }
                 }

@@ -123,6 +123,8 @@ pub struct Form {
     pub choosing: Option<usize>,
     /// How far it is.
     pub stand: Stand,
+    /// How far a check has come, where it tells: a model that is fetched.
+    pub told: String,
 }
 
 impl Form {

@@ -116,6 +116,8 @@ pub enum Msg {
     Form { settings: Vec<Setting>, models: Vec<Model>, base: String },
     /// What a form needs cannot be read.
     NoForm(String),
+    /// How far the check has come, in words.
+    Checking { wish: Wish, words: String },
     /// What a run would be made of.
     Checked { wish: Wish, result: Result<Facts, String> },
     /// A run was started, or not.
@@ -447,7 +449,13 @@ impl App {
                 (train.form.settings, train.form.models, train.form.base) = (settings, models, base);
             }
             Msg::NoForm(why) => train.form.stand = Stand::Refused(why),
+            Msg::Checking { wish, words } => {
+                if train.form.wish() == wish && train.form.stand == Stand::Busy(CHECKING) {
+                    train.form.told = words;
+                }
+            }
             Msg::Checked { wish, result } => {
+                train.form.told.clear();
                 // What was set meanwhile has to be looked at by itself.
                 let current = train.form.wish() == wish;
                 train.form.stand = match result {

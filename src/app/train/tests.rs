@@ -266,10 +266,15 @@ fn a_run_is_checked_before_it_is_started() {
     let wish = Wish { model: None, set: vec!["train.epochs=2".into()] };
     assert_eq!(give(&mut app, Command::NewStart), [Effect::Check(wish.clone())]);
     assert_eq!(give(&mut app, Command::NewStart), [], "it is at it");
+    let told = |wish: &Wish, words: &str| Msg::Checking { wish: wish.clone(), words: words.into() };
+    take(&mut app, told(&wish, "fetching the model: file 1 of 3, 2 MB of 90 MB"));
+    take(&mut app, told(&Wish::default(), "another's"));
+    assert_eq!(app.train.form.told, "fetching the model: file 1 of 3, 2 MB of 90 MB");
     take(
         &mut app,
         Msg::Checked { wish: wish.clone(), result: Err("the first 3 records\ncannot be trained on".into()) },
     );
+    assert!(app.train.form.told.is_empty());
     assert_eq!(app.train.form.stand, Stand::Refused("the first 3 records\ncannot be trained on".into()));
     assert_eq!(give(&mut app, Command::NewStart), [Effect::Check(wish.clone())]);
     take(&mut app, Msg::Checked { wish: wish.clone(), result: Ok(Facts::default()) });

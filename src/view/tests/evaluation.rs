@@ -223,3 +223,22 @@ fn an_empty_pane_says_what_to_do() {
     take(&mut app, Told::Reported { test: 1, systems, result: Err("no system has answered".into()) });
     assert!(text(&app, SIZES[0]).contains("no system has answered"));
 }
+
+#[test]
+fn every_panes_heading_tells_how_far_an_evaluation_is_beside_a_run() {
+    for size in [(60, 16), (80, 24), (120, 36)] {
+        let mut app = reporting(&ENGLISH, size);
+        for pane in [Command::PaneData, Command::PanePrompt, Command::PaneTrain, Command::PaneCompare] {
+            command(&mut app, pane);
+            let shown = text(&app, size);
+            let words = if size.0 >= 100 { "◇ measuring 38 %" } else { "◇ 38 %" };
+            assert!(shown.lines().next().unwrap().contains(words), "{size:?}:\n{shown}");
+        }
+        let paused = Job { phase: Some("paused".into()), ..app.evaluate.jobs[0].clone() };
+        take(&mut app, Told::Jobs(vec![paused]));
+        command(&mut app, Command::PaneEvaluate);
+        assert!(text(&app, size).contains("waits"), "{}", text(&app, size));
+        take(&mut app, Told::Jobs(Vec::new()));
+        assert!(!text(&app, size).contains('◇'));
+    }
+}
