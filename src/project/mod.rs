@@ -4,7 +4,7 @@
 //! my-desk/
 //!   togi.toml    the base model, the prompt, defaults for training; written for people, compared and committed by them
 //!   prompts/     prompt templates        togi.db    records        runs/    one folder a run
-//!   evaluations/ one folder an evaluation in the background
+//!   evaluations/ one folder an evaluation in the background          ladders/ the same for ladders
 //! ```
 //!
 //! `togi.toml` is a person's file: togi changes single keys of it and leaves their comments and their order alone. A key that
@@ -277,6 +277,12 @@ impl Project {
     #[must_use]
     pub fn evaluations_dir(&self) -> PathBuf {
         self.root.join("evaluations")
+    }
+
+    /// The folder of the ladders in the background.
+    #[must_use]
+    pub fn ladders_dir(&self) -> PathBuf {
+        self.root.join("ladders")
     }
 
     /// The folder of the prompt templates.
