@@ -8,7 +8,7 @@ use clap::Args;
 use color_eyre::eyre::Result;
 
 use super::output::{self, say};
-use super::{BaseModel, Place, progress, train::stop_on_signal};
+use super::{BaseModel, Place, cost::money, progress, train::stop_on_signal};
 use crate::actions::evaluation::Stage;
 use crate::actions::Context;
 use crate::actions::ladder::{self, Climbed, Request, Seen, Size, background};
@@ -254,7 +254,7 @@ fn told(climbed: &Climbed) -> String {
     if climbed.cells.is_empty() {
         return out;
     }
-    let _ = writeln!(out, "{} on {}, by size", climbed.metric, climbed.test);
+    let _ = writeln!(out, "{} on {}, by size", climbed.label, climbed.test);
     let order: Vec<usize> = (0..climbed.cells.len()).collect();
     out.push_str(&drawn(climbed, &order));
     if climbed.cells.iter().any(|cell| cell.cost_per_request.is_some()) {
@@ -267,25 +267,41 @@ fn told(climbed: &Climbed) -> String {
     if let Some(verdict) = climbed.verdict() {
         let _ = writeln!(out, "\n{verdict}");
     }
+    for note in &climbed.notes {
+        let _ = writeln!(out, "{note}");
+    }
     out
 }
+
+/// A mark for each model, the same one again from the fifth on; not the only thing that tells them apart.
+const MARKS: [char; 4] = ['●', '■', '▲', '◆'];
 
 fn drawn(climbed: &Climbed, order: &[usize]) -> String {
     let top = climbed.cells.iter().map(|cell| cell.interval.map_or(cell.quality, |i| i.high)).fold(0.01_f64, f64::max);
     let at = |share: f64| ((share / top * (WIDE - 1) as f64).round().max(0.0) as usize).min(WIDE - 1);
+    let mut models: Vec<&str> = climbed.cells.iter().map(|cell| cell.model.as_str()).collect();
+    models.dedup();
+    let end = format!("{:.0} %", 100.0 * top);
+    let scale = format!(" 0 %{end:>width$} ", width = WIDE - 3);
     let mut rows: Vec<Vec<String>> =
-        vec![["model", "rows", "quality", "95 % interval", "", "a request", "training"].map(str::to_owned).into()];
+        vec![["model", "rows", "quality", "95 % interval", &scale, "1,000 requests", "training"].map(str::to_owned).into()];
     for cell in order.iter().filter_map(|&at| climbed.cells.get(at)) {
         let mut bar: Vec<char> = vec![' '; WIDE];
+        if let Some(target) = climbed.smallest.map(|smallest| smallest.target).filter(|target| *target <= top)
+            && let Some(place) = bar.get_mut(at(target))
+        {
+            *place = '┊';
+        }
         if let Some(i) = cell.interval {
             for place in bar.iter_mut().take(at(i.high) + 1).skip(at(i.low)) {
                 *place = '─';
             }
         }
         if let Some(place) = bar.get_mut(at(cell.quality)) {
-            *place = '●';
+            let model = models.iter().position(|model| *model == cell.model).unwrap_or(0);
+            *place = MARKS.get(model % MARKS.len()).copied().unwrap_or('●');
         }
-        let money = |amount: Option<f64>| amount.map_or_else(String::new, |a| format!("{a:.2e} {}", climbed.currency));
+        let money = |amount: Option<f64>| amount.map_or_else(String::new, |a| money(a, &climbed.currency));
         let interval =
             cell.interval.map_or_else(|| "-".to_owned(), |i| format!("{:.1} to {:.1}", 100.0 * i.low, 100.0 * i.high));
         rows.push(vec![
@@ -294,7 +310,7 @@ fn drawn(climbed: &Climbed, order: &[usize]) -> String {
             format!("{:.1} %", 100.0 * cell.quality),
             interval,
             format!("│{}│", bar.iter().collect::<String>()),
-            money(cell.cost_per_request),
+            money(cell.cost_per_request.map(|cost| 1000.0 * cost)),
             money(cell.fixed_cost),
         ]);
     }

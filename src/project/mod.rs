@@ -394,6 +394,7 @@ version = {VERSION}
 # base_url = "http://127.0.0.1:8080/v1"
 # model = ""
 # key_env = ""
+# key_header = "api-key"   # where the key is no bearer
 
 # An error that hurts whoever reads the answers (togi errors), with what finds it.
 # [[errors]]

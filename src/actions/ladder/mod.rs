@@ -106,6 +106,8 @@ pub enum Seen<'a> {
 pub struct Climbed {
     /// The metric that is the quality.
     pub metric: String,
+    /// What it is called.
+    pub label: String,
     /// The test set.
     pub test: String,
     /// The cells that were tested, in the order of model and rows.
@@ -123,6 +125,8 @@ pub struct Climbed {
     pub wanted: Vec<Wanted>,
     /// The currency of costs.
     pub currency: String,
+    /// What a reader must know besides.
+    pub notes: Vec<String>,
 }
 
 impl Climbed {
@@ -326,6 +330,8 @@ fn test(
 ) -> Result<Climbed, ActionError> {
     let mut climbed = Climbed {
         metric: request.metric.clone(),
+        label: request.metric.clone(),
+        notes: Vec::new(),
         test: of.name(),
         cells: Vec::new(),
         waiting: wanted.iter().filter(|cell| !cell.trained).count(),
@@ -391,6 +397,14 @@ fn test(
                 cost_per_request: cost::per_request(&assumptions, figures)?,
                 fixed_cost: spent.flatten().map(|seconds| cost::of_seconds(&assumptions, seconds)).transpose()?,
             });
+        }
+        if let Some(metric) = found.report.metrics.iter().find(|metric| metric.key == request.metric) {
+            climbed.label = metric.label();
+        }
+        for note in &found.report.notes {
+            if !climbed.notes.contains(note) {
+                climbed.notes.push(note.clone());
+            }
         }
         climbed.reports.push(found.report);
     }
