@@ -310,12 +310,16 @@ fn an_endpoint_answers_the_same_test_and_what_it_costs_is_told() {
         let all = changed[list].as_array().unwrap();
         assert!(!all.is_empty() && all.iter().all(|one| one["from"] == "--set"), "{list}: {changed}");
     }
-    assert_eq!((changed["currency"].as_str(), changed["of_people"]["rate_per_hour"].as_f64()), (Some("EUR"), Some(1.0)));
+    assert_eq!(
+        (changed["currency"].as_str(), changed["of_people"]["rate_per_hour"].as_f64()),
+        (Some("EUR"), Some(1.0))
+    );
     // What is said of people in the file is, too, and it is said that it is from there.
     let people = format!("{capped}\n[cost.people]\nrate_per_hour = 30\n");
     fs::write(&settings, people).unwrap();
     let (told, _) = desk.run(&["cost", "--set", "t_reply_s=90"], 0);
-    let line = |name: &str| told.lines().find(|line| line.starts_with(name)).unwrap().split_whitespace().collect::<Vec<_>>();
+    let line =
+        |name: &str| told.lines().find(|line| line.starts_with(name)).unwrap().split_whitespace().collect::<Vec<_>>();
     assert_eq!((line("people.rate_per_hour")[1], *line("people.rate_per_hour").last().unwrap()), ("30", "togi.toml"));
     assert_eq!((line("people.t_reply_s")[1], *line("people.t_reply_s").last().unwrap()), ("90", "--set"));
     fs::write(&settings, &capped).unwrap();

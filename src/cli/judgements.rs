@@ -106,7 +106,8 @@ fn rank(out: &mut String, judgements: &[judge::Judgement], blind: bool) {
         let range =
             range.map_or_else(String::new, |i| format!(" (95 %: {:.0} to {:.0})", percent(i.low), percent(i.high)));
         let share = percent(ties.between_equals);
-        let _ = writeln!(out, "of two equal systems {share:.0} % are judged as good{range}; Davidson's nu {:.2}", ties.nu);
+        let _ =
+            writeln!(out, "of two equal systems {share:.0} % are judged as good{range}; Davidson's nu {:.2}", ties.nu);
     }
     for warning in &ranked.warnings {
         let _ = writeln!(out, "{warning}");

@@ -9,8 +9,8 @@ use color_eyre::eyre::Result;
 
 use super::output::{self, say};
 use super::{BaseModel, Place, cost::money, progress, train::stop_on_signal};
-use crate::actions::evaluation::Stage;
 use crate::actions::Context;
+use crate::actions::evaluation::Stage;
 use crate::actions::ladder::{self, Climbed, Request, Seen, Size, background};
 use crate::actions::train::{Control, Event};
 use crate::text;
@@ -165,7 +165,8 @@ impl Ladder {
             output::json(&begun)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let known = if begun.trained > 0 { format!(", {} of them trained already", begun.trained) } else { String::new() };
+        let known =
+            if begun.trained > 0 { format!(", {} of them trained already", begun.trained) } else { String::new() };
         say!("ladder {}: {} cells{known}; togi ladder --jobs tells how it stands", begun.ladder, begun.cells);
         if let Some(behind) = &begun.behind {
             say!("it waits until {behind} is done");
@@ -283,8 +284,9 @@ fn drawn(climbed: &Climbed, order: &[usize]) -> String {
     models.dedup();
     let end = format!("{:.0} %", 100.0 * top);
     let scale = format!(" 0 %{end:>width$} ", width = WIDE - 3);
-    let mut rows: Vec<Vec<String>> =
-        vec![["model", "rows", "quality", "95 % interval", &scale, "1,000 requests", "training"].map(str::to_owned).into()];
+    let mut rows: Vec<Vec<String>> = vec![
+        ["model", "rows", "quality", "95 % interval", &scale, "1,000 requests", "training"].map(str::to_owned).into(),
+    ];
     for cell in order.iter().filter_map(|&at| climbed.cells.get(at)) {
         let mut bar: Vec<char> = vec![' '; WIDE];
         if let Some(target) = climbed.smallest.map(|smallest| smallest.target).filter(|target| *target <= top)

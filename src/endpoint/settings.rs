@@ -294,7 +294,9 @@ impl Settings {
             return Err("key_header must be the name of a header, such as api-key, and not the key".to_owned());
         }
         if OWN_HEADERS.iter().any(|own| header.eq_ignore_ascii_case(own)) {
-            return Err(format!("key_header cannot be {header}, which the request has already; leave it out for a bearer"));
+            return Err(format!(
+                "key_header cannot be {header}, which the request has already; leave it out for a bearer"
+            ));
         }
         Ok(())
     }

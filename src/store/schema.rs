@@ -249,7 +249,8 @@ mod tests {
         let mut store = Store::open(&path).unwrap();
         let old = store.generations(1, 1).unwrap();
         assert_eq!((old[0].answer.as_str(), old[0].prompt_tokens, old[0].prompt_seconds), ("ka", Some(7), None));
-        let new = Generation { place: 1, prompt_seconds: Some(0.25), answer_seconds: Some(0.5), ..Generation::default() };
+        let new =
+            Generation { place: 1, prompt_seconds: Some(0.25), answer_seconds: Some(0.5), ..Generation::default() };
         store.keep_generations(1, 1, std::slice::from_ref(&new), None).unwrap();
         assert_eq!(store.generations(1, 1).unwrap()[1], new);
     }

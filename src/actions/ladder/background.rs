@@ -122,9 +122,9 @@ pub struct Stands {
 pub struct Begun {
     /// The name of its folder.
     pub ladder: String,
-    /// Its cells, and those of them that are trained already.
+    /// Its cells.
     pub cells: usize,
-    /// Those that are trained already.
+    /// Those of them that are trained already.
     pub trained: usize,
     /// Who is at work before it, where somebody is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -245,9 +245,10 @@ fn climb(job: &Job, plan: &Plan, control: &Control, hold: &Hold) -> Result<Strin
         return Err(ActionError::Refused("stopped before its turn came; the same command queues it again".into()));
     };
     let request = plan.request();
-    let set = context.store()?.tests()?.into_iter().find(|set| set.hash == plan.hash).ok_or_else(|| {
-        ActionError::Refused(format!("{} is no frozen test set of this project any more", plan.test))
-    })?;
+    let set =
+        context.store()?.tests()?.into_iter().find(|set| set.hash == plan.hash).ok_or_else(|| {
+            ActionError::Refused(format!("{} is no frozen test set of this project any more", plan.test))
+        })?;
     let rows = Rows {
         pool: job.inputs::<Record>("train")?,
         valid: job.inputs::<Record>("valid")?,
@@ -260,22 +261,29 @@ fn climb(job: &Job, plan: &Plan, control: &Control, hold: &Hold) -> Result<Strin
     if !plan.cells.iter().all(same) {
         return Err(changed());
     }
-    let climbed = prepared.climb(&context, &request, &rows, control, &mut |_: Download| (), &mut |seen| match seen {
-        Seen::Trains { model, rows, run, steps } => {
-            log(hold, &format!("run {run}: {} on {rows} rows, {steps} steps", if model.is_empty() { "base" } else { model }));
-        }
-        Seen::Training(_) => {}
-        Seen::Tests(p) => control.publish(job::Progress {
-            phase: Phase::Running,
-            step: p.done as u64,
-            steps: p.rows as u64,
-            doing: Some(match p.stage {
-                Stage::Answers => format!("answers of {}", p.system),
-                Stage::Likelihood => format!("likelihood under {}", p.system),
+    let climbed =
+        prepared.climb(&context, &request, &rows, control, &mut |_: Download| (), &mut |seen| match seen {
+            Seen::Trains { model, rows, run, steps } => {
+                log(
+                    hold,
+                    &format!(
+                        "run {run}: {} on {rows} rows, {steps} steps",
+                        if model.is_empty() { "the project's model" } else { model }
+                    ),
+                );
+            }
+            Seen::Training(_) => {}
+            Seen::Tests(p) => control.publish(job::Progress {
+                phase: Phase::Running,
+                step: p.done as u64,
+                steps: p.rows as u64,
+                doing: Some(match p.stage {
+                    Stage::Answers => format!("answers of {}", p.system),
+                    Stage::Likelihood => format!("likelihood under {}", p.system),
+                }),
+                ..job::Progress::default()
             }),
-            ..job::Progress::default()
-        }),
-    })?;
+        })?;
     drop(turn);
     let cells = plan.cells.len();
     let verdict = climbed.verdict().map(|said| format!("; {said}")).unwrap_or_default();
@@ -354,9 +362,10 @@ fn tell(context: &Context, job: &Job, known: &[cells::Line], holder: Option<&str
 fn doing(cells: &[Stands], progress: &job::Progress) -> Option<String> {
     let all = cells.len();
     if let Some((cell, at)) = cells.iter().zip(1..).find(|(cell, _)| cell.state != "trained") {
-        let run = cell.run.as_ref().map_or_else(String::new, |run| {
-            format!(", run {run}: step {} of {}", cell.step, cell.steps)
-        });
+        let run = cell
+            .run
+            .as_ref()
+            .map_or_else(String::new, |run| format!(", run {run}: step {} of {}", cell.step, cell.steps));
         let of = if cell.model.is_empty() { String::new() } else { format!("{} on ", super::short(&cell.model)) };
         return Some(format!("cell {at} of {all}: {of}{} rows{run}", text::count(cell.rows as u64)));
     }
@@ -376,9 +385,7 @@ fn stand(planned: Planned, run: Option<&Job>) -> Result<Stands, ActionError> {
     let Some(run) = run else { return Ok(stands) };
     stands.steps = runs::steps(run)?.unwrap_or(0);
     (stands.state, stands.step) = match run.state()? {
-        State::Running(_) => {
-            ("training".into(), job::send(run.dir(), job::Request::Status).unwrap_or_default().step)
-        }
+        State::Running(_) => ("training".into(), job::send(run.dir(), job::Request::Status).unwrap_or_default().step),
         State::Ended(ending) if ending.outcome == Outcome::Finished => {
             ("trained".into(), ending.step.unwrap_or(stands.steps))
         }
@@ -400,9 +407,9 @@ pub fn stop(context: &Context, name: &str) -> Result<String, ActionError> {
         running.ok_or_else(|| ActionError::Refused("no ladder is climbed in the background".into()))?
     } else {
         Job::find(&dir, name).map_err(|error| match error {
-            JobError::Unknown { name, .. } => {
-                ActionError::Refused(format!("there is no ladder {name:?} in the background; togi ladder --jobs lists them"))
-            }
+            JobError::Unknown { name, .. } => ActionError::Refused(format!(
+                "there is no ladder {name:?} in the background; togi ladder --jobs lists them"
+            )),
             other => other.into(),
         })?
     };

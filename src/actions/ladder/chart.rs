@@ -140,15 +140,13 @@ fn by_rows(area: &Area<'_, '_>, climbed: &Climbed, model: &dyn Fn(&Cell) -> usiz
 /// Quality against the cost of a thousand requests, on a logarithmic scale; nothing where no cost is known.
 fn by_cost(area: &Area<'_, '_>, climbed: &Climbed, model: &dyn Fn(&Cell) -> usize) -> Result<(), String> {
     let cost = |cell: &Cell| cell.cost_per_request.filter(|cost| *cost > 0.0).map(|cost| (1000.0 * cost).log10());
-    let points: Vec<Point<'_>> = climbed
-        .cells
-        .iter()
-        .filter_map(|cell| Some(Point { x: cost(cell)?, model: model(cell), cell }))
-        .collect();
+    let points: Vec<Point<'_>> =
+        climbed.cells.iter().filter_map(|cell| Some(Point { x: cost(cell)?, model: model(cell), cell })).collect();
     if points.is_empty() {
         return Ok(());
     }
-    let (low, high) = points.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), p| (low.min(p.x), high.max(p.x)));
+    let (low, high) =
+        points.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), p| (low.min(p.x), high.max(p.x)));
     let mut ticks = Vec::new();
     for power in (low.floor() as i32 - 1)..=(high.ceil() as i32) {
         for step in STEPS {
@@ -367,7 +365,9 @@ mod tests {
             .skip(1)
             .filter_map(|text| Some(text.split_once('>')?.1.split_once("</text>")?.0.trim()))
             .collect();
-        for name in ["base", "64", "256", "1,000", "small", "large", "training rows", "exact answers", "target 55.0 %", "0.002"] {
+        for name in
+            ["base", "64", "256", "1,000", "small", "large", "training rows", "exact answers", "target 55.0 %", "0.002"]
+        {
             assert!(texts.contains(&name), "{name}: {texts:?}");
         }
         // In the picture of costs every point says how many rows it has.

@@ -16,8 +16,8 @@ use serde::Serialize;
 
 use super::adapters::Choice;
 use super::context::{ActionError, Context, Download, records};
-use super::evaluation::{self, Progress, Spec, Writing};
 use super::cost;
+use super::evaluation::{self, Progress, Spec, Writing};
 use crate::evaluate::ladder::{Cell, Smallest, nested};
 use crate::evaluate::report::{EXACT, Report};
 use crate::job::{Control, Turn};
@@ -248,7 +248,9 @@ impl<'r> Prepared<'r> {
         }
         if let Some(only) = request.only.filter(|only| *only == 0 || *only > wanted.len()) {
             let there = wanted.len();
-            return Err(ActionError::Refused(format!("there is no cell {only}: there are {there} (--plan lists them)")));
+            return Err(ActionError::Refused(format!(
+                "there is no cell {only}: there are {there} (--plan lists them)"
+            )));
         }
         cells::find(context, &mut wanted)?;
         Ok(Self { models, wanted, subsets })

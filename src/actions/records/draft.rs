@@ -66,12 +66,13 @@ pub fn draft(
             .collect();
         let (mut goes_on, mut count) = (true, 0);
         let mut written: HashMap<i64, String> = HashMap::new();
-        answering.each_that_fits(&asked, adapter.as_ref(), limits, &mut |done_with| {
-            let Some(record) = batch.get(done_with.place) else { return true };
-            let (answer, tokens) = (done_with.answer, done_with.prompt_tokens);
+        answering.each_that_fits(&asked, adapter.as_ref(), limits, &mut |told| {
+            let Some(record) = batch.get(told.place) else { return true };
+            let (answer, tokens) = (told.answer, told.prompt_tokens);
             // What could not even be read has no draft; one that came to the context's end on the way has what there was room for.
             if answer.stop == Stop::Context && answer.tokens.is_empty() {
-                let why = format!("its question has {tokens} tokens, more than the model's context of {context_length}");
+                let why =
+                    format!("its question has {tokens} tokens, more than the model's context of {context_length}");
                 outcome.refused.push((record.id, why));
             } else if answer.stop != Stop::Cancelled {
                 written.insert(record.id, answer.text.trim().to_owned());

@@ -99,7 +99,8 @@ fn ties_are_davidsons() {
         near(ties.between_equals, nu / (2.0 + nu), 1e-7);
         assert!(ties.interval.unwrap().contains(nu), "{ties:?}");
         // At the top, the ties to be expected are about those there were (exactly so without a prior).
-        let chances = |a: usize, b: usize| Chances::of(ranking.scores[a].log_odds - ranking.scores[b].log_odds, ties.nu);
+        let chances =
+            |a: usize, b: usize| Chances::of(ranking.scores[a].log_odds - ranking.scores[b].log_odds, ties.nu);
         let expected: f64 = judged.iter().map(|one| chances(one.first, one.second).tie).sum();
         let seen = judged.iter().filter(|one| one.pick == Tie).count() as f64;
         near(expected, seen, if prior < 1e-6 { 1e-6 } else { 0.5 });

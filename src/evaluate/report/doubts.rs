@@ -22,7 +22,7 @@ pub(super) fn doubts(metrics: &[Metric], systems: &[Figures], counted: usize) ->
         .collect();
     if !untold.is_empty() {
         told.push(format!(
-            "an interval shown as - cannot be told, since every resample came out alike; it is not narrow: {}",
+            "an interval shown as - cannot be told, since every resample came out alike, which makes it no narrower: {}",
             listed(&untold)
         ));
     }
