@@ -48,17 +48,17 @@ fn ladder<'a>(sizes: &'a str, epochs: &'a str, more: &[&'a str]) -> Vec<&'a str>
 fn in_the_background_the_same_cells_are_climbed_as_in_the_foreground_and_a_stopped_one_goes_on() {
     let desk = Desk::with_project();
     // Nothing is trained or answered yet, and that can be told.
-    let plan = desk.json(&ladder("2,5", "epochs=100", &["--plan", "--json"]));
+    let plan = desk.json(&ladder("2,5", "epochs=40", &["--plan", "--json"]));
     assert_eq!((plan["waiting"].as_u64(), plan["cells"].as_array().map(Vec::len)), (Some(2), Some(0)), "{plan}");
 
-    let background = ladder("2,5", "epochs=100", &["--target", "0.0", "--background", "--json"]);
+    let background = ladder("2,5", "epochs=40", &["--target", "0.0", "--background", "--json"]);
     let begun = desk.json(&background);
     let name = &begun["ladder"];
     assert_eq!((begun["cells"].as_u64(), begun["trained"].as_u64()), (Some(2), Some(0)), "{begun}");
     let at_work = wait(&desk, name, |job| job["cells"][0]["step"].as_u64() > Some(0) || ended(job));
     assert_eq!(at_work["cells"][0]["state"], "training", "{at_work}");
     let doing = at_work["doing"].as_str().unwrap();
-    assert!(doing.starts_with("cell 1 of 2: 2 rows, run ") && doing.ends_with("of 100"), "{doing}");
+    assert!(doing.starts_with("cell 1 of 2: 2 rows, run ") && doing.ends_with("of 40"), "{doing}");
     let (told, _) = desk.run(&["ladder", "--jobs"], 0);
     assert!(
         told.contains("0 of 2 cells trained") && told.contains("1: the project's model on 2 rows: training"),
@@ -69,7 +69,7 @@ fn in_the_background_the_same_cells_are_climbed_as_in_the_foreground_and_a_stopp
     let stopped = wait(&desk, name, ended);
     assert_eq!((stopped["state"].as_str(), stopped["cells"][0]["state"].as_str()), (Some("stopped"), Some("begun")));
     let kept = stopped["cells"][0]["step"].as_u64().unwrap();
-    assert!((1..100).contains(&kept), "{stopped}");
+    assert!((1..40).contains(&kept), "{stopped}");
     let (_, told) = desk.run(&["ladder", "--stop", "latest"], 1);
     assert!(told.contains("no ladder is climbed"), "{told}");
 
@@ -83,9 +83,9 @@ fn in_the_background_the_same_cells_are_climbed_as_in_the_foreground_and_a_stopp
         "{done}"
     );
 
-    let found = desk.json(&ladder("2,5", "epochs=100", &["--plan", "--json"]));
+    let found = desk.json(&ladder("2,5", "epochs=40", &["--plan", "--json"]));
     let other = Desk::with_project();
-    let here = other.json(&ladder("2,5", "epochs=100", &["--json"]));
+    let here = other.json(&ladder("2,5", "epochs=40", &["--json"]));
     let cells = |found: &Value| -> Vec<(u64, String)> {
         let of = |cell: &Value| (cell["rows"].as_u64().unwrap(), cell["quality"].to_string());
         found["cells"].as_array().unwrap().iter().map(of).collect()

@@ -17,6 +17,7 @@ use crate::text;
 
 /// Train one task over several sizes of training set and several models, and find the smallest that is good enough
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // one for each option a person can give
 #[command(after_help = "\
 Example:
   togi ladder --data train.jsonl --test test.jsonl --sizes 64,256,1000,all --target 0.4

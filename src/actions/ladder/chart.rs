@@ -88,6 +88,7 @@ fn draw(climbed: &Climbed) -> Result<String, String> {
     Ok(picture)
 }
 
+#[allow(clippy::needless_pass_by_value)] // as map_err hands it over
 fn text_of<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -> String {
     error.to_string()
 }
