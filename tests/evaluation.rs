@@ -304,7 +304,7 @@ fn an_endpoint_answers_the_same_test_and_what_it_costs_is_told() {
     let mut given: Vec<String> = numbers.iter().map(|name| format!("{name}=1")).collect();
     given.extend(["currency=EUR".into(), "paid=bought".into()]);
     let mut asked = vec!["cost", "--json"];
-    given.iter().for_each(|one| asked.extend(["--set", one.as_str()]));
+    asked.extend(given.iter().flat_map(|one| ["--set", one.as_str()]));
     let changed = desk.json(&asked);
     for list in ["words", "assumptions", "assumptions_of_people"] {
         let all = changed[list].as_array().unwrap();
