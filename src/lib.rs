@@ -33,8 +33,9 @@
 //! small, and what happens on the device does not take the screen along.
 //!
 //! An evaluation keeps each answer in the store as it comes ([`actions::evaluation`]), in the foreground of whoever asked or as a job
-//! that outlives the terminal ([`actions::evaluation::background`]), so what was stopped goes on where it was. Its report is made of
-//! what is stored, without a model. In the workbench it has a pane of its own, behind the one that compares: comparing is two
+//! that outlives the terminal ([`actions::evaluation::background`]), so what was stopped goes on where it was. A ladder
+//! ([`actions::ladder`]) is runs and an evaluation in turn, here or as such a job; one of a project is at work at a time, the others
+//! wait. A report is made of what is stored, without a model. In the workbench it has a pane of its own, behind the one that compares: comparing is two
 //! answers to one question, as they are written; a report is any number of systems on a frozen test, its rows and the marks on
 //! them, and its keys are others. There the report comes from a process that is gone when it is made, for it may need a dictionary.
 //!

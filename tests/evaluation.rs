@@ -117,6 +117,21 @@ fn a_question_that_the_model_cannot_read_is_wrong_and_stops_nobody() {
     let said = fs::read_to_string(desk.path("said.jsonl")).unwrap();
     let long: Value = serde_json::from_str(said.lines().nth(1).unwrap()).unwrap();
     assert_eq!((long["id"].as_str(), long["base"].as_str()), (Some("long"), Some("")), "{said}");
+    // Nor does it keep the others from being drafted.
+    let asks = ["say ka".to_owned(), "say ka again and ".repeat(30), "say ki".to_owned()];
+    let waits: String = asks.iter().map(|asks| json!({ "instruction": asks }).to_string() + "\n").collect();
+    fs::write(desk.path("waits.jsonl"), waits).unwrap();
+    desk.run(&["import", "waits.jsonl"], 0);
+    let (out, _) = desk.run(&["draft", "--query", "status:inbox", "--max-tokens", "4", "--json"], 1);
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert!(out.contains("more than the model's context of 256"), "{found}");
+    let (listed, _) = desk.run(&["records", "--json"], 0);
+    let drafted: Vec<bool> = listed
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|record| record["draft"].is_string())
+        .collect();
+    assert_eq!(drafted, [true, false, true], "{listed}");
 }
 
 #[test]
@@ -266,6 +281,50 @@ fn an_endpoint_answers_the_same_test_and_what_it_costs_is_told() {
     let page = desk.json(&["cost", "--data", "test.jsonl", "--system", "base", "--json"]);
     assert!((page["costs"]["endpoint_per_1000"].as_f64().unwrap() - 0.3).abs() < 1e-9, "{page}");
     assert_eq!((page["measured"].as_str(), page["endpoint"].as_str()), (Some("base"), Some("big")));
+    // Prompts and answers are told apart, and the own cost is made of both.
+    let speeds = &found["report"]["systems"][0]["speeds"];
+    for (name, speed) in [
+        ("prompt_tokens", "prompt_tokens"),
+        ("prompt_tokens_per_second", "prompt_tokens_per_s"),
+        ("generated_tokens_per_second", "answer_tokens_per_s"),
+    ] {
+        let all = page["assumptions"].as_array().unwrap();
+        let one = all.iter().find(|one| one["name"] == name).unwrap();
+        assert_eq!((&one["value"], one["from"].as_str()), (&speeds[speed], Some("measured")));
+        assert!(one["value"].as_f64().unwrap() > 0.0, "{one}");
+    }
+    assert!(found["report"]["systems"][1]["speeds"].is_null(), "an endpoint's seconds are its own");
+    // Whatever is shown can be set.
+    let page = desk.json(&["cost", "--json"]);
+    let names = |list: &str, before: &str| -> Vec<String> {
+        let of = |one: &Value| format!("{before}{}", one["name"].as_str().unwrap());
+        page[list].as_array().unwrap().iter().map(of).collect()
+    };
+    let numbers = [names("assumptions", ""), names("assumptions_of_people", "people.")].concat();
+    let mut given: Vec<String> = numbers.iter().map(|name| format!("{name}=1")).collect();
+    given.extend(["currency=EUR".into(), "paid=bought".into()]);
+    let mut asked = vec!["cost", "--json"];
+    asked.extend(given.iter().flat_map(|one| ["--set", one.as_str()]));
+    let changed = desk.json(&asked);
+    for list in ["words", "assumptions", "assumptions_of_people"] {
+        let all = changed[list].as_array().unwrap();
+        assert!(!all.is_empty() && all.iter().all(|one| one["from"] == "--set"), "{list}: {changed}");
+    }
+    assert_eq!(
+        (changed["currency"].as_str(), changed["of_people"]["rate_per_hour"].as_f64()),
+        (Some("EUR"), Some(1.0))
+    );
+    // What is said of people in the file is, too, and it is said that it is from there.
+    let people = format!("{capped}\n[cost.people]\nrate_per_hour = 30\n");
+    fs::write(&settings, people).unwrap();
+    let (told, _) = desk.run(&["cost", "--set", "t_reply_s=90"], 0);
+    let line =
+        |name: &str| told.lines().find(|line| line.starts_with(name)).unwrap().split_whitespace().collect::<Vec<_>>();
+    assert_eq!((line("people.rate_per_hour")[1], *line("people.rate_per_hour").last().unwrap()), ("30", "togi.toml"));
+    assert_eq!((line("people.t_reply_s")[1], *line("people.t_reply_s").last().unwrap()), ("90", "--set"));
+    fs::write(&settings, &capped).unwrap();
+    let (_, told) = desk.run(&["cost", "--set", "people.rate=1"], 1);
+    assert!(told.contains("--set: people") && told.contains("rate"), "{told}");
     let (told, _) = desk.run(&["cost", "--set", "per_hour=0.8"], 0);
     assert!(told.lines().any(|line| line.starts_with("per_hour") && line.ends_with("--set")), "{told}");
     let (_, told) = desk.run(&["cost", "--set", "per_hour"], 1);

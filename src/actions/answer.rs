@@ -172,7 +172,7 @@ impl Answerer {
             .side_by_side(&requests, &mut |event| match event {
                 Event::Text { request, text } => see(Told::Text { cell: request, text: text.to_owned() }),
                 Event::Apart { request, difference } => see(Told::Apart { cell: request, difference }),
-                Event::Done { request, answer } => see(Told::Done {
+                Event::Done { request, answer, .. } => see(Told::Done {
                     cell: request,
                     tokens: answer.tokens.len(),
                     stop: word(&answer.stop).to_owned(),

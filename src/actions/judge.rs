@@ -113,11 +113,14 @@ pub fn tallies(judgements: &[Judgement], blind: bool) -> Vec<Tally> {
     tallies
 }
 
-/// All systems on one scale, by Bradley and Terry's model.
+/// All systems on one scale, by Bradley and Terry's model, with Davidson's ties where there are any.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Ranked {
     /// The systems, the best first.
     pub systems: Vec<RankedSystem>,
+    /// How readily people found two as good; none where they never did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ties: Option<preference::Ties>,
     /// Where the scores rest on little, in words.
     pub warnings: Vec<String>,
     /// Judgements that counted. That both are bad says nothing of which is better and does not count.
@@ -164,7 +167,7 @@ pub fn ranking(judgements: &[Judgement], blind: bool) -> Option<Ranked> {
     let mut systems: Vec<RankedSystem> =
         names.iter().zip(scores).map(|(name, score)| RankedSystem { system: (*name).to_owned(), score }).collect();
     systems.sort_by(|a, b| b.score.log_odds.total_cmp(&a.score.log_odds));
-    Some(Ranked { systems, warnings, judgements: ranking.judgements })
+    Some(Ranked { systems, ties: ranking.ties, warnings, judgements: ranking.judgements })
 }
 
 /// A question with the two answers that were judged, each with its system.

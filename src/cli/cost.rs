@@ -19,9 +19,10 @@ Example:
   togi cost
   togi cost --data test.jsonl                 # speed and tokens as togi eval measured them
   togi cost --set per_hour=0.8 --set requests_per_month=200000
+  togi cost --set people.rate_per_hour=40 --set people.t_reply_s=90
 
 Every assumption is a key of [cost] in togi.toml; those about people (rate_per_hour, t_reply_s, messages_per_month) stand
-in [cost.people]. Savings are computed after Howell et al. (ACL 2023) from what people did with drafts.")]
+in [cost.people]. --set takes any of them under the name it is shown by. Savings are computed after Howell et al. (ACL 2023) from what people did with drafts.")]
 pub struct Cost {
     /// A test set that was evaluated, from which speed and tokens are taken
     #[arg(long, value_name = "FILE")]
@@ -52,12 +53,14 @@ impl Cost {
 }
 
 /// An amount with as many digits as it needs to be told from 0.
-fn money(amount: f64, currency: &str) -> String {
+pub(super) fn money(amount: f64, currency: &str) -> String {
     let size = amount.abs();
     let digits = if size >= 100.0 || size == 0.0 {
         0
     } else if size >= 0.1 {
         2
+    } else if size >= 0.001 {
+        4
     } else {
         6
     };
@@ -66,21 +69,19 @@ fn money(amount: f64, currency: &str) -> String {
 
 fn told(page: &Page) -> String {
     let mut rows: Vec<Vec<String>> = vec![["assumed", "value", "unit", "from"].map(str::to_owned).into()];
+    for one in &page.words {
+        rows.push(vec![one.name.to_owned(), one.value.clone(), String::new(), one.from.to_owned()]);
+    }
     for one in &page.assumptions {
         let unit = one.field.unit.replace("currency", &page.currency);
         rows.push(vec![one.field.name.to_owned(), number(one.field.value), unit, one.from.to_owned()]);
     }
+    for one in &page.assumptions_of_people {
+        let value = one.value.map_or_else(|| "-".to_owned(), number);
+        let unit = one.unit.replace("currency", &page.of_people.currency);
+        rows.push(vec![format!("people.{}", one.name), value, unit, one.from.to_owned()]);
+    }
     let mut out = output::table(&rows);
-    let p = &page.of_people;
-    let month = p.messages_per_month.map_or_else(|| "-".to_owned(), |n| text::count(n as u64));
-    let _ = writeln!(
-        out,
-        "[cost.people]: rate_per_hour {}, t_reply_s {}, cost_per_suggestion {}, fixed_cost {}, messages_per_month {month}",
-        number(p.rate_per_hour),
-        number(p.t_reply_s),
-        number(p.cost_per_suggestion),
-        number(p.fixed_cost),
-    );
     let c = &page.costs;
     let own = page.measured.as_ref().map_or_else(|| "this machine".to_owned(), |name| format!("this machine ({name})"));
     let other = page.endpoint.clone().unwrap_or_else(|| "endpoint".to_owned());

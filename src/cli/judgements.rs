@@ -123,6 +123,15 @@ fn rank(out: &mut String, judgements: &[judge::Judgement], blind: bool) {
         rows.push(row);
     }
     let _ = write!(out, "\n{}", output::table(&rows));
+    if let Some(ties) = &ranked.ties {
+        let percent = |share: f64| 100.0 * share;
+        let range = ties.between_equals_interval;
+        let range =
+            range.map_or_else(String::new, |i| format!(" (95 %: {:.0} to {:.0})", percent(i.low), percent(i.high)));
+        let share = percent(ties.between_equals);
+        let _ =
+            writeln!(out, "of two equal systems {share:.0} % are judged as good{range}; Davidson's nu {:.2}", ties.nu);
+    }
     for warning in &ranked.warnings {
         let _ = writeln!(out, "{warning}");
     }

@@ -12,6 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::{Place, STOPPED};
 use crate::actions::evaluation::background;
+use crate::actions::ladder::background as ladder;
 use crate::actions::train::{self, Control, Job, Outcome};
 use crate::actions::{Context, companion};
 use crate::config::Config;
@@ -72,6 +73,9 @@ impl Worker {
 fn carry_out(job: &Job, control: &Control) -> Result<Outcome> {
     if background::is_evaluation(job) {
         return Ok(background::run(job, control)?);
+    }
+    if ladder::is_ladder(job) {
+        return Ok(ladder::run(job, control)?);
     }
     let resume = train::standing(job)?.step.is_some();
     Ok(train::run(job, resume, control, &mut |_| {})?.outcome)

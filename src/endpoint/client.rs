@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, RequestBuilder, Response, Url, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -36,6 +36,8 @@ pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
     key: Option<SecretString>,
+    /// The header that carries the key alone; none for a bearer.
+    key_header: Option<HeaderName>,
     timeout: Duration,
 }
 
@@ -71,7 +73,9 @@ impl Client {
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(|error| causes(&error))?;
-        Ok(Self { http, base, key, timeout: Duration::from_secs_f64(settings.timeout_seconds) })
+        let key_header = settings.key_header.as_ref().map(|name| HeaderName::from_bytes(name.as_bytes()));
+        let key_header = key_header.transpose().map_err(|_| "key_header is no header's name".to_owned())?;
+        Ok(Self { http, base, key, key_header, timeout: Duration::from_secs_f64(settings.timeout_seconds) })
     }
 
     /// Asks for one chat completion, once.
@@ -95,11 +99,15 @@ impl Client {
     fn request(&self, method: Method, url: Url) -> RequestBuilder {
         let request = self.http.request(method, url).timeout(self.timeout).header(ACCEPT, "application/json");
         let Some(key) = &self.key else { return request };
-        match HeaderValue::from_str(&format!("Bearer {}", key.expose_secret())) {
+        let (name, value) = match &self.key_header {
+            Some(name) => (name.clone(), HeaderValue::from_str(key.expose_secret())),
+            None => (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {}", key.expose_secret()))),
+        };
+        match value {
             Ok(mut value) => {
                 // Keeps it out of Debug and out of the compression tables of HTTP/2.
                 value.set_sensitive(true);
-                request.header(AUTHORIZATION, value)
+                request.header(name, value)
             }
             // Keys are checked for their characters when they are read.
             Err(_) => request,

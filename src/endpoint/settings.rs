@@ -17,6 +17,12 @@ const RESERVED: &[(&str, &str)] = &[
     ("n", "one answer is asked for a prompt"),
 ];
 
+/// Headers that every request has, and so cannot carry the key.
+const OWN_HEADERS: &[&str] =
+    &["accept", "content-type", "content-length", "host", "user-agent", "connection", "transfer-encoding", "te"];
+/// Characters of a header's name: many times the usual ones, and fewer than most keys have.
+const MAX_HEADER: usize = 32;
+
 /// A setting that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("[endpoints.{name}]: {reason}")]
@@ -35,6 +41,7 @@ pub struct SettingsError {
 /// model = "big-1"                          # required: the model's name there
 /// key_env = "EXAMPLE_API_KEY"              # the environment variable that holds the key; or
 /// key_file = "~/.config/example.key"       # a file that only its owner may read (0600); neither: no key is sent
+/// key_header = "api-key"                   # the header that carries the key alone; default: Authorization: Bearer
 /// max_tokens = 256                         # tokens of an answer at most, reasoning included
 /// max_tokens_field = "max_tokens"          # what the body calls it: max_tokens or max_completion_tokens
 /// temperature = 0.0                        # 0 to 2; "unset": not sent, for models that refuse it
@@ -71,6 +78,10 @@ pub struct Settings {
     /// path starts at the working folder, unless the caller made it whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_file: Option<PathBuf>,
+    /// The header that carries the key and nothing else, such as `api-key` or `x-api-key`: `Authorization`, with `Bearer` before
+    /// the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_header: Option<String>,
     /// Tokens of an answer at most, 1 to 1,000,000, reasoning included: 256.
     #[serde(default = "defaults::max_tokens")]
     pub max_tokens: u32,
@@ -236,6 +247,7 @@ impl Settings {
         if self.key_env.as_deref().is_some_and(|name| name.is_empty() || name.contains(['=', '\0'])) {
             return Err("key_env must be the name of an environment variable, not the key".to_owned());
         }
+        self.check_key_header()?;
         whole("max_tokens", u64::from(self.max_tokens), 1, 1_000_000)?;
         whole("concurrency", self.concurrency as u64, 1, 256)?;
         whole("retries", u64::from(self.retries), 0, 20)?;
@@ -270,6 +282,23 @@ impl Settings {
             }
         }
         self.check_extra()
+    }
+
+    fn check_key_header(&self) -> Result<(), String> {
+        let Some(header) = &self.key_header else { return Ok(()) };
+        if self.key_env.is_none() && self.key_file.is_none() {
+            return Err("key_header names where the key goes, but there is no key; give key_env or key_file".to_owned());
+        }
+        // The value is not repeated: it may be the key itself, at the wrong place.
+        if reqwest::header::HeaderName::from_bytes(header.as_bytes()).is_err() || header.len() > MAX_HEADER {
+            return Err("key_header must be the name of a header, such as api-key, and not the key".to_owned());
+        }
+        if OWN_HEADERS.iter().any(|own| header.eq_ignore_ascii_case(own)) {
+            return Err(format!(
+                "key_header cannot be {header}, which the request has already; leave it out for a bearer"
+            ));
+        }
+        Ok(())
     }
 
     fn check_extra(&self) -> Result<(), String> {

@@ -84,6 +84,9 @@ pub struct Progress {
     /// Seconds that are left, by estimate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds_left: Option<f64>,
+    /// What its steps are of, in words, where a job has several kinds of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doing: Option<String>,
 }
 
 /// The answer to a [`Request`].

@@ -111,7 +111,7 @@ impl Hold {
 ///
 /// Whoever only looks whether a job runs holds the lock for an instant (see [`is_held`]), so a refusal counts only if it
 /// lasts.
-fn take(file: &File) -> std::io::Result<bool> {
+pub(super) fn take(file: &File) -> std::io::Result<bool> {
     const TRIES: u32 = 20;
     const PAUSE: Duration = Duration::from_millis(10);
     for _ in 0..TRIES {

@@ -26,6 +26,7 @@ mod reader;
 mod socket;
 mod state;
 mod tensorboard;
+mod turn;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ pub use hold::{Hold, Holder};
 pub use reader::{Reader, Tail, Unreadable};
 pub use state::{Ending, Outcome, State};
 pub use tensorboard::EventFile;
+pub use turn::Turn;
 pub use writer::Writer;
 
 /// The layout of a job's directory that this togi writes, and the newest it reads.
@@ -180,6 +182,8 @@ pub enum Kind {
     Answer,
     /// Scores a model on frozen rows.
     Evaluate,
+    /// Trains and tests one task over sizes and models.
+    Ladder,
 }
 
 /// The part of `plan.toml` that belongs to the job itself.

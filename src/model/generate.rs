@@ -5,6 +5,7 @@
 //! random numbers from a stream of its own. So base and tuned compared as two rows of one batch are what each gives alone.
 
 use std::cell::RefCell;
+use std::time::Instant;
 
 use super::decoder::Decoder;
 use super::infer::{InferError, Inference, Row, Want};
@@ -61,13 +62,24 @@ pub struct Answer {
     pub stop: Stop,
 }
 
+/// Seconds that the device was busy with a request. A pass over several requests, and over prompts and answers at once, is shared
+/// out by their tokens, each of which goes through the same products; what several prompts begin with is shared out evenly. So the
+/// requests of a batch together have all its seconds, and none twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spent {
+    /// Reading the prompt, which gives the first token's logits, too.
+    pub prompt: f64,
+    /// Writing the tokens after it.
+    pub answer: f64,
+}
+
 /// What happens while answers are written.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
     /// Request `request` has new text: whole characters, and surely not part of a stop string.
     Text { request: usize, text: &'a str },
     /// Request `request` is done.
-    Done { request: usize, answer: &'a Answer },
+    Done { request: usize, answer: &'a Answer, spent: Spent },
     /// The greatest difference between the logits of request `request` and of request 0 at the first token of the answer; 0 where
     /// both compute the same.
     Apart { request: usize, difference: f32 },
@@ -116,6 +128,7 @@ struct Active<'a> {
     text: String,
     /// Bytes of `text` handed out.
     shown: usize,
+    spent: Spent,
 }
 
 /// The beginning that the prompts of one adapter share.
@@ -123,6 +136,8 @@ struct Stem<'a> {
     adapter: Option<&'a Adapter>,
     tokens: &'a [u32],
     cache: KvCache,
+    /// Seconds that reading it took, for each of its requests.
+    each: f64,
 }
 
 fn same(a: Option<&Adapter>, b: Option<&Adapter>) -> bool {
@@ -215,7 +230,7 @@ impl<'d> Generator<'d> {
                 let Some((request, asked)) = waiting.next() else { break };
                 if asked.max_tokens == 0 {
                     answers[request].stop = Stop::Length;
-                    see(Event::Done { request, answer: &answers[request] });
+                    see(Event::Done { request, answer: &answers[request], spent: Spent::default() });
                     continue;
                 }
                 let Some(one) = self.begin(request, asked, &stems, see)? else {
@@ -257,15 +272,16 @@ impl<'d> Generator<'d> {
             }
             let mut cache = KvCache::of(&self.inference.decoder().description, shared);
             let tokens = &request.prompt[..shared];
-            if !self.read(tokens, &mut cache, request.adapter, i, requests.len(), see)? {
+            let Some(seconds) = self.read(tokens, &mut cache, request.adapter, i, requests.len(), see)? else {
                 return Ok(None);
-            }
-            stems.push(Stem { adapter: request.adapter, tokens, cache });
+            };
+            let sharers = requests.iter().filter(|r| same(r.adapter, request.adapter)).count();
+            stems.push(Stem { adapter: request.adapter, tokens, cache, each: seconds / sharers.max(1) as f64 });
         }
         Ok(Some(stems))
     }
 
-    /// Fills a cache with `tokens`, a stretch at a time; false when the caller wants no more.
+    /// Fills a cache with `tokens`, a stretch at a time, and returns the seconds it took; none when the caller wants no more.
     fn read(
         &mut self,
         tokens: &[u32],
@@ -274,17 +290,20 @@ impl<'d> Generator<'d> {
         request: usize,
         waiting: usize,
         see: &mut dyn FnMut(Event<'_>) -> bool,
-    ) -> Result<bool, GenerateError> {
+    ) -> Result<Option<f64>, GenerateError> {
+        let mut seconds = 0.0;
         for tokens in tokens.chunks(READ) {
             let row = Row { tokens, cache: &mut *cache, adapter };
+            let begun = Instant::now();
             self.inference
                 .forward(&mut [row], Want::Nothing)
                 .map_err(|error| GenerateError::Infer { request, error })?;
+            seconds += begun.elapsed().as_secs_f64();
             if !see(Event::Step { active: 0, waiting }) {
-                return Ok(false);
+                return Ok(None);
             }
         }
-        Ok(true)
+        Ok(Some(seconds))
     }
 
     fn begin<'a>(
@@ -304,9 +323,9 @@ impl<'d> Generator<'d> {
         let rest = &asked.prompt[cache.len()..];
         // A long rest is read in stretches; what is left of it goes with the others' tokens.
         let early = rest.len().saturating_sub(1) / READ * READ;
-        if !self.read(&rest[..early], &mut cache, asked.adapter, request, 0, see)? {
+        let Some(seconds) = self.read(&rest[..early], &mut cache, asked.adapter, request, 0, see)? else {
             return Ok(None);
-        }
+        };
         let sampler = Sampler::new(asked.sampling, asked.stream, asked.prompt)
             .map_err(|error| GenerateError::Sample { request, error })?;
         Ok(Some(Active {
@@ -319,6 +338,7 @@ impl<'d> Generator<'d> {
             tokens: Vec::new(),
             text: String::new(),
             shown: 0,
+            spent: Spent { prompt: seconds + stem.map_or(0.0, |stem| stem.each), answer: 0.0 },
         }))
     }
 
@@ -337,14 +357,23 @@ impl<'d> Generator<'d> {
             .iter_mut()
             .map(|one| Row { tokens: &one.unread, cache: &mut one.cache, adapter: one.asked.adapter })
             .collect();
+        let read: usize = rows.iter().map(|row| row.tokens.len()).sum();
+        let begun = Instant::now();
         let logits = self
             .inference
             .forward(&mut rows, Want::Last)
             .map_err(|error| GenerateError::Infer { request: first, error })?;
+        let each = begun.elapsed().as_secs_f64() / read.max(1) as f64;
         let mut go_on = true;
         let mut going = Vec::with_capacity(active.len());
         for (mut one, logits) in active.drain(..).zip(logits.chunks_exact(vocab)) {
             let request = one.request;
+            // Before its first token a request reads its prompt.
+            if one.tokens.is_empty() {
+                one.spent.prompt += each * one.unread.len() as f64;
+            } else {
+                one.spent.answer += each;
+            }
             observe(request, logits);
             let token = one.sampler.choose(logits).map_err(|error| GenerateError::Sample { request, error })?;
             let stop = one.take(token, context);
@@ -355,7 +384,7 @@ impl<'d> Generator<'d> {
             }
             if let Some(stop) = stop {
                 answers[request] = Answer { tokens: one.tokens, text: one.text, stop };
-                go_on &= see(Event::Done { request, answer: &answers[request] });
+                go_on &= see(Event::Done { request, answer: &answers[request], spent: one.spent });
             } else {
                 going.push(one);
             }

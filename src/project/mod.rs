@@ -4,7 +4,7 @@
 //! my-desk/
 //!   togi.toml    the base model, the prompt, defaults for training; written for people, compared and committed by them
 //!   prompts/     prompt templates        togi.db    records        runs/    one folder a run
-//!   evaluations/ one folder an evaluation in the background
+//!   evaluations/ one folder an evaluation in the background          ladders/ the same for ladders
 //! ```
 //!
 //! `togi.toml` is a person's file: togi changes single keys of it and leaves their comments and their order alone. A key that
@@ -279,6 +279,12 @@ impl Project {
         self.root.join("evaluations")
     }
 
+    /// The folder of the ladders in the background.
+    #[must_use]
+    pub fn ladders_dir(&self) -> PathBuf {
+        self.root.join("ladders")
+    }
+
     /// The folder of the prompt templates.
     #[must_use]
     pub fn prompts_dir(&self) -> PathBuf {
@@ -388,6 +394,7 @@ version = {VERSION}
 # base_url = "http://127.0.0.1:8080/v1"
 # model = ""
 # key_env = ""
+# key_header = "api-key"   # where the key is no bearer
 
 # An error that hurts whoever reads the answers (togi errors), with what finds it.
 # [[errors]]

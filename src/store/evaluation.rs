@@ -59,6 +59,12 @@ pub struct Generation {
     /// Seconds from asking to the whole answer, where it was asked alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
+    /// Seconds that this machine was busy reading its prompt; absent at an endpoint, and where an older togi asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_seconds: Option<f64>,
+    /// The same writing the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_seconds: Option<f64>,
     /// What an endpoint took for it, in its currency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<f64>,
@@ -225,13 +231,16 @@ impl Store {
             let write = || -> rusqlite::Result<()> {
                 let mut insert = writer.transaction.prepare_cached(
                     "INSERT OR REPLACE INTO generation(test, system, place, answer, stop, prompt_tokens, tokens, seconds,
-                         cost, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                         prompt_seconds, answer_seconds, cost, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 )?;
                 let at = now();
                 for g in answers {
                     let (prompt, tokens) = (g.prompt_tokens.map(|n| n as i64), g.tokens.map(|n| n as i64));
                     let place = g.place as i64;
-                    insert.execute(params![test, system, place, g.answer, g.stop, prompt, tokens, g.seconds, g.cost, at])?;
+                    let (reading, writing) = (g.prompt_seconds, g.answer_seconds);
+                    insert.execute(params![
+                        test, system, place, g.answer, g.stop, prompt, tokens, g.seconds, reading, writing, g.cost, at
+                    ])?;
                 }
                 if let Some(w) = work {
                     writer.transaction.execute(
@@ -282,8 +291,9 @@ impl Store {
     }
 
     fn generations_at(&self, test: i64, system: i64, at: Option<usize>) -> Result<Vec<Generation>, StoreError> {
-        let sql = "SELECT place, answer, stop, prompt_tokens, tokens, seconds, cost FROM generation
-                   WHERE test = ?1 AND system = ?2 AND place BETWEEN ?3 AND ?4 ORDER BY place";
+        let sql = "SELECT place, answer, stop, prompt_tokens, tokens, seconds, cost, prompt_seconds, answer_seconds
+                   FROM generation WHERE test = ?1 AND system = ?2 AND place BETWEEN ?3 AND ?4
+                   ORDER BY place";
         let (first, last) = at.map_or((0, i64::MAX), |at| (at as i64, at as i64));
         let count = |n: Option<i64>| n.map(|n| n as usize);
         self.rows(sql, params![test, system, first, last], |row| {
@@ -295,6 +305,8 @@ impl Store {
                 tokens: count(row.get(4)?),
                 seconds: row.get(5)?,
                 cost: row.get(6)?,
+                prompt_seconds: row.get(7)?,
+                answer_seconds: row.get(8)?,
             })
         })
     }

@@ -217,6 +217,7 @@ mod tests {
             M::up("CREATE TABLE unused (id INTEGER) STRICT"),
             M::up("CREATE TABLE unused_too (id INTEGER) STRICT"),
             M::up("CREATE TABLE unused_as_well (id INTEGER) STRICT"),
+            M::up("CREATE TABLE unused_at_last (id INTEGER) STRICT"),
             M::up("ALTER TABLE act ADD COLUMN mood TEXT"),
         ]);
         connect(&path, &next).unwrap().query_row("SELECT mood FROM act", [], |_| Ok(())).unwrap();
@@ -225,7 +226,7 @@ mod tests {
             .map(|entry| entry.unwrap().path())
             .find(|path| path.to_string_lossy().ends_with(".backup"))
             .unwrap();
-        assert!(backup.to_string_lossy().contains("togi.db.v3-"), "{backup:?}");
+        assert!(backup.to_string_lossy().contains("togi.db.v4-"), "{backup:?}");
         let backup = Connection::open(backup).unwrap();
         let author: String = backup.query_row("SELECT author FROM act", [], |row| row.get(0)).unwrap();
         assert_eq!(author, "mika");

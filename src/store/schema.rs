@@ -8,7 +8,7 @@ pub(super) const APPLICATION_ID: i32 = 0x746f_6769;
 /// All migrations of this togi.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
-const STEPS: &[M<'static>] = &[M::up(RECORDS), M::up(JUDGEMENTS), M::up(EVALUATIONS)];
+const STEPS: &[M<'static>] = &[M::up(RECORDS), M::up(JUDGEMENTS), M::up(EVALUATIONS), M::up(SPEEDS)];
 
 /// - `act`: what somebody did, at one stroke. `reverts` names the act that an undo or a redo takes back; `reverted` is set on
 ///   that one.
@@ -219,3 +219,39 @@ CREATE TABLE mark (
     UNIQUE (test, system, place, category, author)
 ) STRICT;
 ";
+
+/// How long this machine was busy with an answer's prompt and with the answer. Unknown of what was answered before.
+const SPEEDS: &str = "
+ALTER TABLE generation ADD COLUMN prompt_seconds REAL;
+ALTER TABLE generation ADD COLUMN answer_seconds REAL;
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Generation, Store};
+
+    #[test]
+    fn answers_of_an_older_database_are_there_and_have_no_speeds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("togi.db");
+        let older = STEPS.get(..3).unwrap();
+        let connection = crate::store::open::connect(&path, &Migrations::from_slice(older)).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO test(name, hash, at, author) VALUES ('t', 'h', 1, 'mika');
+                 INSERT INTO system(hash, name, about) VALUES ('s', 'base', '{}');
+                 INSERT INTO generation(test, system, place, answer, stop, prompt_tokens, tokens, at)
+                     VALUES (1, 1, 0, 'ka', 'end', 7, 2, 1);",
+            )
+            .unwrap();
+        drop(connection);
+        let mut store = Store::open(&path).unwrap();
+        let old = store.generations(1, 1).unwrap();
+        assert_eq!((old[0].answer.as_str(), old[0].prompt_tokens, old[0].prompt_seconds), ("ka", Some(7), None));
+        let new =
+            Generation { place: 1, prompt_seconds: Some(0.25), answer_seconds: Some(0.5), ..Generation::default() };
+        store.keep_generations(1, 1, std::slice::from_ref(&new), None).unwrap();
+        assert_eq!(store.generations(1, 1).unwrap()[1], new);
+    }
+}

@@ -405,8 +405,8 @@ impl<'a> Trainer<'a> {
             step: self.state.step,
             steps: self.plan.steps,
             loss: metrics.loss,
-            checkpoint: None,
             seconds_left: (self.state.step > 0).then(|| self.state.seconds / self.state.step as f64 * left as f64),
+            ..Progress::default()
         });
         watch(Event::Metrics(&metrics));
         Ok(())

@@ -1,7 +1,7 @@
 //! Answers of a loaded model: one prompt or many records.
 
 use crate::model::decoder::Decoder;
-use crate::model::generate::{Answer, Event, GenerateError, Generator, Request, Stop};
+use crate::model::generate::{Answer, Event, GenerateError, Generator, Request, Spent, Stop};
 use crate::model::lora::Adapter;
 use crate::model::sample::Sampling;
 use crate::prompt::{Mode, Record, RenderError, Rendered};
@@ -34,6 +34,18 @@ impl Default for Limits {
     fn default() -> Self {
         Self { max_tokens: 256, stops: Vec::new(), sampling: Sampling::default() }
     }
+}
+
+/// An answer that is there.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered<'a> {
+    /// Its record's place among those asked.
+    pub place: usize,
+    /// Tokens of its prompt.
+    pub prompt_tokens: usize,
+    pub answer: &'a Answer,
+    /// What it took; none where the model was not asked.
+    pub spent: Option<Spent>,
 }
 
 /// A model that answers.
@@ -76,14 +88,13 @@ impl Answering<'_> {
         see: &mut dyn FnMut(usize) -> bool,
     ) -> Result<Vec<Answer>, AnswerError> {
         let mut done = 0;
-        self.each(records, adapter, limits, &mut |_, _, _| {
+        self.each(records, adapter, limits, &mut |_| {
             done += 1;
             see(done)
         })
     }
 
-    /// As [`Answering::many`], telling `see` each answer as soon as it is there: its record's place, the tokens of its prompt,
-    /// and the answer.
+    /// As [`Answering::many`], telling `see` each answer as soon as it is there.
     ///
     /// # Errors
     /// As [`Answering::one`], naming the record.
@@ -92,7 +103,7 @@ impl Answering<'_> {
         records: &[Record],
         adapter: Option<&Adapter>,
         limits: &Limits,
-        see: &mut dyn FnMut(usize, usize, &Answer) -> bool,
+        see: &mut dyn FnMut(Answered<'_>) -> bool,
     ) -> Result<Vec<Answer>, AnswerError> {
         let prompts = self.rendered(records)?;
         let asked: Vec<(&Record, &Rendered)> = records.iter().zip(&prompts).collect();
@@ -109,7 +120,7 @@ impl Answering<'_> {
         records: &[Record],
         adapter: Option<&Adapter>,
         limits: &Limits,
-        see: &mut dyn FnMut(usize, usize, &Answer) -> bool,
+        see: &mut dyn FnMut(Answered<'_>) -> bool,
     ) -> Result<(), AnswerError> {
         let prompts = self.rendered(records)?;
         let context = self.decoder.description.context;
@@ -117,15 +128,16 @@ impl Answering<'_> {
         let mut places = Vec::with_capacity(records.len());
         let mut asked: Vec<(&Record, &Rendered)> = Vec::with_capacity(records.len());
         for (place, (record, prompt)) in records.iter().zip(&prompts).enumerate() {
-            if prompt.tokens.len() <= context {
+            let prompt_tokens = prompt.tokens.len();
+            if prompt_tokens <= context {
                 places.push(place);
                 asked.push((record, prompt));
-            } else if !see(place, prompt.tokens.len(), &nothing) {
+            } else if !see(Answered { place, prompt_tokens, answer: &nothing, spent: None }) {
                 return Ok(());
             }
         }
-        let mut see = |at: usize, tokens: usize, answer: &Answer| match places.get(at) {
-            Some(&place) => see(place, tokens, answer),
+        let mut see = |done: Answered<'_>| match places.get(done.place) {
+            Some(&place) => see(Answered { place, ..done }),
             None => true,
         };
         self.rendered_each(&asked, adapter, limits, &mut see).map(drop)
@@ -145,14 +157,15 @@ impl Answering<'_> {
         asked: &[(&Record, &Rendered)],
         adapter: Option<&Adapter>,
         limits: &Limits,
-        see: &mut dyn FnMut(usize, usize, &Answer) -> bool,
+        see: &mut dyn FnMut(Answered<'_>) -> bool,
     ) -> Result<Vec<Answer>, AnswerError> {
         let ends = self.opened.ends();
         let requests: Vec<_> = asked.iter().map(|(_, p)| Self::request(&p.tokens, &ends, adapter, limits)).collect();
         let mut generator = Generator::new(self.decoder, self.opened.renderer.tokenizer());
         let answers = generator.run(&requests, &mut |event| match event {
-            Event::Done { request, answer } => {
-                see(request, asked.get(request).map_or(0, |(_, p)| p.tokens.len()), answer)
+            Event::Done { request, answer, spent } => {
+                let prompt_tokens = asked.get(request).map_or(0, |(_, p)| p.tokens.len());
+                see(Answered { place: request, prompt_tokens, answer, spent: Some(spent) })
             }
             _ => true,
         });

@@ -2,13 +2,12 @@
 //! that it can be kept while the rest goes on.
 
 use crate::model::decoder::Decoder;
-use crate::model::generate::Answer;
 use crate::model::lora::Adapter;
 use crate::prompt::{Kind, Mode, Record};
 use crate::train::batch::{Packed, Row, micro_batches};
 use crate::train::step::Engine;
 
-use super::answers::{AnswerError, Answering, Limits};
+use super::answers::{AnswerError, Answered, Answering, Limits};
 use super::model::Opened;
 
 /// Tokens of one pass over right answers.
@@ -28,7 +27,7 @@ pub struct Found {
 /// Who is told records' places with what was found of them, and says whether to go on.
 pub type Listener<'l> = dyn FnMut(&[(usize, Found)]) -> bool + 'l;
 
-/// Answers `records`, telling `see` each answer with its record's place and the tokens of its prompt as soon as it is there; it
+/// Answers `records`, telling `see` each answer as soon as it is there; it
 /// stops when `see` returns false. Records that ask nothing (raw texts) are an error; a question longer than the model's context has
 /// an empty answer that stopped at [`Stop::Context`](crate::model::generate::Stop::Context).
 ///
@@ -40,7 +39,7 @@ pub fn answers(
     adapter: Option<&Adapter>,
     records: &[Record],
     limits: &Limits,
-    see: &mut dyn FnMut(usize, usize, &Answer) -> bool,
+    see: &mut dyn FnMut(Answered<'_>) -> bool,
 ) -> Result<(), AnswerError> {
     Answering { opened, decoder }.each_that_fits(records, adapter, limits, see)
 }

@@ -115,16 +115,20 @@ impl Task<'_> {
             Ok::<(), ActionError>(())
         };
         if !stopped {
-            scoring::answers(self.opened, self.decoder, self.adapter, &records, &limits, &mut |at, prompt, answer| {
-                let (Some((place, _)), false) = (asked.get(at), answer.stop == Stop::Cancelled) else { return false };
+            scoring::answers(self.opened, self.decoder, self.adapter, &records, &limits, &mut |told| {
+                let answer = told.answer;
+                let (Some((place, _)), false) = (asked.get(told.place), answer.stop == Stop::Cancelled) else {
+                    return false;
+                };
                 waiting.push(Generation {
                     place: *place,
                     answer: answer.text.trim().to_owned(),
                     stop: word(&answer.stop).to_owned(),
-                    prompt_tokens: Some(prompt),
+                    prompt_tokens: Some(told.prompt_tokens),
                     tokens: Some(answer.tokens.len()),
-                    seconds: None,
-                    cost: None,
+                    prompt_seconds: told.spent.map(|spent| spent.prompt),
+                    answer_seconds: told.spent.map(|spent| spent.answer),
+                    ..Generation::default()
                 });
                 done += 1;
                 if since.elapsed().as_secs_f64() > KEEP_AFTER

@@ -403,8 +403,13 @@ fn frozen(context: &Context, store: &mut Store, request: &Request) -> Result<(Te
             ),
         }));
     }
+    Ok((freeze(store, &name, &rows)?, rows))
+}
+
+/// Freezes records as a test set under a name, or finds them frozen.
+pub(super) fn freeze(store: &mut Store, name: &str, rows: &[Record]) -> Result<TestSet, ActionError> {
     let lines: Vec<String> = rows.iter().map(|row| serde_json::to_string(row).unwrap_or_default()).collect();
-    Ok((store.freeze_test(&name, &lines)?, rows))
+    Ok(store.freeze_test(name, &lines)?)
 }
 
 /// The systems that are asked for, or the usual ones.

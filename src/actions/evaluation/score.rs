@@ -7,7 +7,7 @@ use super::system::System;
 use super::{Answers, Evaluated, Figures, Measured, Request, Summary, added, rate};
 use crate::evaluate::mecab::Mecab;
 use crate::evaluate::metrics::{self, Row, RowScores};
-use crate::evaluate::report::{self, Candidate, EXACT, Given, Metric, Pool, Question, Report, Sums, Test};
+use crate::evaluate::report::{self, Candidate, EXACT, Given, Metric, Pool, Question, Report, Speeds, Sums, Test};
 use crate::evaluate::script::{is_han, is_japanese, is_kana};
 use crate::evaluate::{Scores, exact_match, json, score};
 use crate::prompt::{Kind, Record};
@@ -116,6 +116,23 @@ pub fn write_answers(found: &Evaluated, path: &Path) -> Result<(), ActionError> 
         text.push('\n');
     }
     std::fs::write(path, text).map_err(|cause| ActionError::File { action: "write", path: path.to_owned(), cause })
+}
+
+/// How fast prompts were read and answers written, over the answers of which both are known.
+fn speeds(generations: &[Generation]) -> Option<Speeds> {
+    let (mut rows, mut prompt, mut answer) = (0usize, (0usize, 0.0), (0usize, 0.0));
+    for g in generations {
+        let (Some(reading), Some(writing)) = (g.prompt_seconds, g.answer_seconds) else { continue };
+        rows += 1;
+        prompt = (prompt.0 + g.prompt_tokens.unwrap_or(0), prompt.1 + reading);
+        answer = (answer.0 + g.tokens.unwrap_or(0), answer.1 + writing);
+    }
+    let rate = |(tokens, seconds): (usize, f64)| (tokens > 0 && seconds > 0.0).then(|| tokens as f64 / seconds);
+    Some(Speeds {
+        prompt_tokens: prompt.0 as f64 / rows.max(1) as f64,
+        prompt_tokens_per_s: rate(prompt)?,
+        answer_tokens_per_s: rate(answer)?,
+    })
 }
 
 /// The figures that `togi eval --json` has always had.
@@ -351,6 +368,7 @@ fn candidate(
         about: system.to_string(),
         tuned: system.is_tuned(),
         prompted: system.is_prompted(),
+        speeds: speeds(generations),
         answers,
         likelihoods: found,
         tokens_per_s,

@@ -118,6 +118,8 @@ pub fn answer(
                     prompt_tokens: usage.map(|usage| usage.prompt as usize),
                     tokens: usage.map(|usage| usage.completion as usize),
                     seconds: Some(answer.latency_seconds),
+                    prompt_seconds: None,
+                    answer_seconds: None,
                     cost: answer.cost,
                 });
                 if waiting.len() >= KEPT {

@@ -2,31 +2,31 @@
 //!
 //! A cell is one model trained on the first so many rows of one seeded order, so that a smaller set is part of every larger one.
 //! What was trained stands in `ladder.jsonl` beside `togi.toml`, a line a cell: the hash of all that decides it, and its run. So a
-//! stopped ladder goes on with the checkpoint it had reached, and the same one again trains nothing.
+//! stopped ladder goes on with the checkpoint it had reached, and the same one again trains nothing. One ladder of a project is at
+//! work at a time: in the foreground of whoever asked, or as a job that outlives the terminal ([`background`]).
 
+pub mod background;
+mod cells;
 pub mod chart;
 mod model;
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde::Serialize;
 
 use super::adapters::Choice;
 use super::context::{ActionError, Context, Download, records};
-use super::evaluation::{self, Progress, Spec, Writing, system};
-use super::{cost, train};
+use super::cost;
+use super::evaluation::{self, Progress, Spec, Writing};
 use crate::evaluate::ladder::{Cell, Smallest, nested};
 use crate::evaluate::report::{EXACT, Report};
-use crate::job::{Control, Job, Outcome, State};
-use crate::project::durable;
+use crate::job::{Control, Turn};
 use crate::prompt::Record;
+use crate::text;
 use crate::worker::Event;
 use model::Model;
 
-/// The file that says which run is which cell.
-const FILE: &str = "ladder.jsonl";
+pub use cells::Wanted;
 
 /// A size of the training set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,29 +82,6 @@ pub struct Request {
     pub plan: bool,
 }
 
-/// A cell that is wanted, and how it stands.
-#[derive(Clone, Debug, Serialize)]
-pub struct Wanted {
-    /// The model, as it was named; empty for the project's.
-    pub model: String,
-    /// Rows of training; 0 for the base.
-    pub rows: usize,
-    /// Its run, where it has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub run: Option<String>,
-    /// Whether it is trained.
-    pub trained: bool,
-    #[serde(skip)]
-    key: String,
-}
-
-/// A line of the ladder's file.
-#[derive(Serialize, Deserialize)]
-struct Line {
-    cell: String,
-    run: String,
-}
-
 /// What happens.
 pub enum Seen<'a> {
     /// A cell begins to be trained, or goes on.
@@ -129,6 +106,8 @@ pub enum Seen<'a> {
 pub struct Climbed {
     /// The metric that is the quality.
     pub metric: String,
+    /// What it is called.
+    pub label: String,
     /// The test set.
     pub test: String,
     /// The cells that were tested, in the order of model and rows.
@@ -146,13 +125,36 @@ pub struct Climbed {
     pub wanted: Vec<Wanted>,
     /// The currency of costs.
     pub currency: String,
+    /// What a reader must know besides.
+    pub notes: Vec<String>,
+}
+
+impl Climbed {
+    /// Which cell is the smallest that is good enough, in words; none where no target was given.
+    #[must_use]
+    pub fn verdict(&self) -> Option<String> {
+        let smallest = self.smallest?;
+        let target = format!("{:.1} %", 100.0 * smallest.target);
+        let name = |at: usize| {
+            self.cells.get(at).map_or_else(String::new, |cell| match cell.rows {
+                0 => format!("{} as it came", cell.model),
+                rows => format!("{} on {} rows", cell.model, text::count(rows as u64)),
+            })
+        };
+        Some(match (smallest.surely, smallest.likely, smallest.best) {
+            (Some(at), ..) => format!("the smallest whose interval reaches {target}: {}", name(at)),
+            (None, Some(at), _) => format!("none reaches {target} with its interval; {} does by its mean", name(at)),
+            (None, None, Some(at)) => format!("none reaches {target}; the best is {}", name(at)),
+            _ => format!("nothing is known of {target} yet"),
+        })
+    }
 }
 
 /// Trains the cells that are missing, tests all that are trained, and finds the smallest that is good enough. Stops after the
 /// step at hand where `control` says so.
 ///
 /// # Errors
-/// When data, model or settings are wrong, a training fails, or it is stopped.
+/// When data, model or settings are wrong, another ladder is at work, a training fails, or it is stopped.
 pub fn climb(
     context: &Context,
     request: &Request,
@@ -160,63 +162,137 @@ pub fn climb(
     tell: &mut dyn FnMut(Download),
     see: &mut (dyn FnMut(Seen<'_>) + Send),
 ) -> Result<Climbed, ActionError> {
-    let pool = records(&request.data)?;
-    check(request)?;
-    if pool.is_empty() {
-        return Err(ActionError::Refused(format!("{} has no record to train on", request.data.display())));
-    }
-    let valid = request.valid.as_deref().map(records).transpose()?.unwrap_or_default();
-    let mut names: Vec<Option<&str>> = request.models.iter().map(|model| Some(model.as_str())).collect();
-    if names.is_empty() {
-        names.push(None);
-    }
-    let mut wanted = Vec::new();
-    let mut models = Vec::with_capacity(names.len());
-    let ids: Vec<&str> = pool.iter().map(|record| record.id.as_str()).collect();
-    let mut sizes: Vec<usize> = request.sizes.iter().map(|size| size.of(pool.len())).collect();
-    sizes.sort_unstable();
-    sizes.dedup();
-    let subsets = nested(&ids, &sizes, request.seed);
-    for name in names {
-        let model = Model::open(context, name, request, pool.iter().chain(&valid), tell)?;
-        let files = system::small_files(Path::new(&model.base.path));
-        let (settings, prompt) = (model.context.settings(&model.set)?, model.context.prompt()?);
-        for subset in &subsets {
-            let rows: Vec<&Record> = subset.iter().filter_map(|&at| pool.get(at)).collect();
-            let key = json!({ "base": model.base.identity, "files": files, "rows": rows, "valid": valid, "settings": settings, "prompt": prompt });
-            let key = blake3::hash(key.to_string().as_bytes()).to_hex().to_string();
-            let model = name.unwrap_or_default().to_owned();
-            wanted.push(Wanted { model, rows: rows.len(), run: None, trained: false, key });
+    let rows = Rows::read(request)?;
+    let prepared = Prepared::of(context, request, &rows, tell)?;
+    // Two ladders at once would train the same cells against each other.
+    let turn = if request.plan {
+        None
+    } else {
+        let dir = context.project.ladders_dir();
+        let turn = Turn::take(&dir, &format!("process {}", std::process::id()))?;
+        Some(turn.ok_or_else(|| background::busy(&dir))?)
+    };
+    let climbed = prepared.climb(context, request, &rows, control, tell, see);
+    drop(turn);
+    climbed
+}
+
+/// The records of a ladder, read once.
+struct Rows {
+    pool: Vec<Record>,
+    valid: Vec<Record>,
+    /// The test, by its file or as it is frozen.
+    test: Test,
+}
+
+/// A test set.
+enum Test {
+    File(PathBuf),
+    Frozen { id: i64, name: String },
+}
+
+impl Test {
+    fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Frozen { name, .. } => name.clone(),
         }
-        models.push(model);
     }
-    if let Some(only) = request.only.filter(|only| *only == 0 || *only > wanted.len()) {
-        return Err(ActionError::Refused(format!(
-            "there is no cell {only}: there are {} (--plan lists them)",
-            wanted.len()
-        )));
+}
+
+impl Rows {
+    /// Reads what the request names, and refuses what would only be found out after hours.
+    fn read(request: &Request) -> Result<Self, ActionError> {
+        let pool = records(&request.data)?;
+        check(request)?;
+        if pool.is_empty() {
+            return Err(ActionError::Refused(format!("{} has no record to train on", request.data.display())));
+        }
+        let valid = request.valid.as_deref().map(records).transpose()?.unwrap_or_default();
+        Ok(Self { pool, valid, test: Test::File(request.test.clone()) })
     }
-    let known = read(context)?;
-    for cell in &mut wanted {
-        let run = known.iter().rev().find(|line| line.cell == cell.key).map(|line| line.run.clone());
-        let job = run.as_deref().and_then(|run| context.run(run).ok());
-        cell.trained = job.as_ref().map(finished).transpose()?.unwrap_or(false);
-        cell.run = job.map(|job| job.name());
+}
+
+/// The cells that are wanted, and the models that they are of.
+struct Prepared<'r> {
+    models: Vec<Model<'r>>,
+    wanted: Vec<Wanted>,
+    /// The rows of each size, by their places in the pool.
+    subsets: Vec<Vec<usize>>,
+}
+
+impl<'r> Prepared<'r> {
+    fn of(
+        context: &Context,
+        request: &'r Request,
+        rows: &Rows,
+        tell: &mut dyn FnMut(Download),
+    ) -> Result<Self, ActionError> {
+        let mut names: Vec<Option<&str>> = request.models.iter().map(|model| Some(model.as_str())).collect();
+        if names.is_empty() {
+            names.push(None);
+        }
+        let ids: Vec<&str> = rows.pool.iter().map(|record| record.id.as_str()).collect();
+        let mut sizes: Vec<usize> = request.sizes.iter().map(|size| size.of(rows.pool.len())).collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        let subsets = nested(&ids, &sizes, request.seed);
+        let (mut models, mut wanted) = (Vec::with_capacity(names.len()), Vec::new());
+        for name in names {
+            let model = Model::open(context, name, request, rows.pool.iter().chain(&rows.valid), tell)?;
+            for subset in &subsets {
+                let own: Vec<&Record> = subset.iter().filter_map(|&at| rows.pool.get(at)).collect();
+                wanted.push(Wanted::new(name.unwrap_or_default(), own.len(), model.key(&own, &rows.valid)?));
+            }
+            models.push(model);
+        }
+        if let Some(only) = request.only.filter(|only| *only == 0 || *only > wanted.len()) {
+            let there = wanted.len();
+            return Err(ActionError::Refused(format!(
+                "there is no cell {only}: there are {there} (--plan lists them)"
+            )));
+        }
+        cells::find(context, &mut wanted)?;
+        Ok(Self { models, wanted, subsets })
     }
-    if !request.plan {
-        for (at, cell) in wanted.iter_mut().enumerate() {
-            if cell.trained || request.only.is_some_and(|only| only != at + 1) {
+
+    fn climb(
+        mut self,
+        context: &Context,
+        request: &Request,
+        rows: &Rows,
+        control: &Control,
+        tell: &mut dyn FnMut(Download),
+        see: &mut (dyn FnMut(Seen<'_>) + Send),
+    ) -> Result<Climbed, ActionError> {
+        // What another ladder has trained while this one waited for its turn is not trained again.
+        cells::find(context, &mut self.wanted)?;
+        let sizes = self.subsets.len().max(1);
+        for (at, cell) in self.wanted.iter_mut().enumerate() {
+            if request.plan || cell.trained || request.only.is_some_and(|only| only != at + 1) {
                 continue;
             }
-            let place = at / subsets.len().max(1);
-            let (Some(model), Some(subset)) = (models.get_mut(place), subsets.get(at % subsets.len().max(1))) else {
+            let (Some(model), Some(subset)) = (self.models.get_mut(at / sizes), self.subsets.get(at % sizes)) else {
                 continue;
             };
-            let rows: Vec<Record> = subset.iter().filter_map(|&at| pool.get(at).cloned()).collect();
-            teach(&mut model.context, cell, rows, valid.clone(), &model.set, control, tell, see)?;
+            let own: Vec<Record> = subset.iter().filter_map(|&at| rows.pool.get(at).cloned()).collect();
+            // A prompt or a model that was changed meanwhile would train another cell than the one that is noted.
+            if model.key(&own.iter().collect::<Vec<_>>(), &rows.valid)? != cell.key {
+                return Err(changed());
+            }
+            cells::teach(&mut model.context, cell, (own, rows.valid.clone()), &model.set, control, tell, see)?;
         }
+        test(request, &rows.test, &mut self.models, self.wanted, control, tell, see)
     }
-    test(request, &mut models, wanted, control, tell, see)
+}
+
+/// The refusal of a ladder whose settings, prompt or models are others than when it was begun.
+fn changed() -> ActionError {
+    ActionError::Refused(
+        "togi.toml, the prompt or a model has changed since this ladder was begun: start it again, and what is trained as it \
+         would be now is not trained again"
+            .into(),
+    )
 }
 
 impl Size {
@@ -244,71 +320,10 @@ fn check(request: &Request) -> Result<(), ActionError> {
     )))
 }
 
-fn finished(job: &Job) -> Result<bool, ActionError> {
-    Ok(matches!(job.state()?, State::Ended(ending) if ending.outcome == Outcome::Finished))
-}
-
-fn read(context: &Context) -> Result<Vec<Line>, ActionError> {
-    let path = context.project.root().join(FILE);
-    match std::fs::read_to_string(&path) {
-        // A half-written last line is a cell that was never begun.
-        Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(cause) => Err(ActionError::File { action: "read", path, cause }),
-    }
-}
-
-fn note(context: &Context, cell: &Wanted, run: &str) -> Result<(), ActionError> {
-    let path = context.project.root().join(FILE);
-    let line = serde_json::to_string(&Line { cell: cell.key.clone(), run: run.to_owned() }).unwrap_or_default();
-    // A kill may have left half a line.
-    let whole = std::fs::read(&path).map_or(true, |text| text.is_empty() || text.ends_with(b"\n"));
-    let before = if whole { "" } else { "\n" };
-    let mut file = durable::append(&path).map_err(crate::job::JobError::from)?;
-    file.write_all(format!("{before}{line}\n").as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(|cause| ActionError::File { action: "write", path, cause })
-}
-
-/// Trains a cell, or goes on with it.
-#[allow(clippy::too_many_arguments)] // one cell's parts, named once
-fn teach(
-    context: &mut Context,
-    cell: &mut Wanted,
-    rows: Vec<Record>,
-    valid: Vec<Record>,
-    set: &[String],
-    control: &Control,
-    tell: &mut dyn FnMut(Download),
-    see: &mut (dyn FnMut(Seen<'_>) + Send),
-) -> Result<(), ActionError> {
-    let (job, resume) = if let Some(run) = &cell.run {
-        let job = context.run(run)?;
-        let begun = job.latest_checkpoint()?.is_some();
-        (job, begun)
-    } else {
-        let request = train::Request { rows: Some((rows, valid)), set: set.to_vec(), ..train::Request::default() };
-        let (job, _) = train::prepare(context, &request, tell)?;
-        note(context, cell, &job.name())?;
-        (job, false)
-    };
-    let standing = train::standing(&job)?;
-    see(Seen::Trains { model: &cell.model, rows: cell.rows, run: job.name(), steps: standing.steps });
-    let summary = train::run(&job, resume, control, &mut |event| see(Seen::Training(&event)))?;
-    cell.run = Some(job.name());
-    cell.trained = summary.outcome == Outcome::Finished;
-    if cell.trained {
-        return Ok(());
-    }
-    Err(ActionError::Refused(match summary.outcome {
-        Outcome::Stopped => "stopped; the same command goes on from the last checkpoint".to_owned(),
-        _ => format!("run {}: {}", job.name(), summary.reason),
-    }))
-}
-
 /// Tests the base and the trained cells of each model.
 fn test(
     request: &Request,
+    of: &Test,
     models: &mut [Model<'_>],
     wanted: Vec<Wanted>,
     control: &Control,
@@ -317,7 +332,9 @@ fn test(
 ) -> Result<Climbed, ActionError> {
     let mut climbed = Climbed {
         metric: request.metric.clone(),
-        test: request.test.display().to_string(),
+        label: request.metric.clone(),
+        notes: Vec::new(),
+        test: of.name(),
         cells: Vec::new(),
         waiting: wanted.iter().filter(|cell| !cell.trained).count(),
         smallest: None,
@@ -328,33 +345,39 @@ fn test(
     let shown: Vec<&str> = models.iter().filter_map(|model| model.name).collect();
     for Model { name, context, base: source, parameters, .. } in models {
         let name = name.unwrap_or_default();
-        let done: Vec<(usize, String)> = climbed
-            .wanted
-            .iter()
-            .filter(|cell| cell.model == name && cell.trained)
-            .filter_map(|cell| Some((cell.rows, cell.run.clone()?)))
+        let trained = climbed.wanted.iter().filter(|cell| cell.model == name && cell.trained);
+        let done: Cells = std::iter::once((0, None))
+            .chain(trained.filter_map(|cell| Some((cell.rows, Some(cell.run.clone()?)))))
             .collect();
-        let base = Spec { name: Some("base".into()), ..Spec::default() };
-        let tuned = done.iter().map(|(rows, run)| Spec {
-            name: Some(format!("{rows} rows")),
-            choice: Choice { run: Some(run.clone()), adapter: None },
+        let spec = |(rows, run): &(usize, Option<String>)| Spec {
+            name: Some(if run.is_some() { format!("{rows} rows") } else { "base".to_owned() }),
+            choice: Choice { run: run.clone(), adapter: None },
             ..Spec::default()
-        });
+        };
+        let (data, frozen) = match of {
+            Test::File(path) => (Some(path.clone()), None),
+            Test::Frozen { id, .. } => (None, Some(*id)),
+        };
         let asked = evaluation::Request {
-            data: Some(request.test.clone()),
+            data,
+            test: frozen,
             rows: request.rows,
-            systems: std::iter::once(base).chain(tuned).collect(),
+            systems: done.iter().map(spec).collect(),
             writing: Writing { max_tokens: request.max_tokens, ..evaluation::Request::default().writing },
             stored: request.plan,
             ..evaluation::Request::default()
         };
+        let (asked, done) = if request.plan { answered(context, asked, done, tell)? } else { (asked, done) };
+        if asked.systems.is_empty() {
+            continue;
+        }
         let found = evaluation::evaluate(context, &asked, tell, &mut |progress| {
             see(Seen::Tests(progress));
             !control.is_stopping()
         })?;
         let assumptions = cost::assumptions(context)?;
         climbed.currency.clone_from(&assumptions.currency);
-        for (rows, figures) in std::iter::once(0).chain(done.iter().map(|(rows, _)| *rows)).zip(&found.report.systems) {
+        for ((rows, run), figures) in done.iter().zip(&found.report.systems) {
             let Some(quality) = figures.scores.get(&request.metric) else {
                 let there: Vec<&str> = figures.scores.keys().map(String::as_str).collect();
                 if there.is_empty() {
@@ -366,22 +389,54 @@ fn test(
                     there.join(", ")
                 )));
             };
-            let spent =
-                done.iter().find(|(of, _)| *of == rows).map(|(_, run)| train_seconds(context, run)).transpose()?;
+            let spent = run.as_deref().map(|run| train_seconds(context, run)).transpose()?;
             climbed.cells.push(Cell {
                 model: if twice(&shown, &source.name) { source.name.clone() } else { short(&source.name) },
                 parameters: *parameters,
-                rows,
+                rows: *rows,
                 quality: quality.value,
                 interval: quality.interval,
                 cost_per_request: cost::per_request(&assumptions, figures)?,
                 fixed_cost: spent.flatten().map(|seconds| cost::of_seconds(&assumptions, seconds)).transpose()?,
             });
         }
+        if let Some(metric) = found.report.metrics.iter().find(|metric| metric.key == request.metric) {
+            climbed.label = metric.label();
+        }
+        for note in &found.report.notes {
+            if !climbed.notes.contains(note) {
+                climbed.notes.push(note.clone());
+            }
+        }
         climbed.reports.push(found.report);
     }
     climbed.smallest = request.target.map(|target| Smallest::of(&ordered(&climbed.cells), target));
     Ok(climbed)
+}
+
+/// Rows of training with their run; none is the base.
+type Cells = Vec<(usize, Option<String>)>;
+
+/// Of what is asked, the systems that have answered: a ladder that is only looked at asks nobody.
+fn answered(
+    context: &mut Context,
+    asked: evaluation::Request,
+    done: Cells,
+    tell: &mut dyn FnMut(Download),
+) -> Result<(evaluation::Request, Cells), ActionError> {
+    let (mut systems, mut cells) = (Vec::new(), Vec::new());
+    for (spec, cell) in asked.systems.iter().zip(done) {
+        let one = evaluation::Request { systems: vec![spec.clone()], ..asked.clone() };
+        match evaluation::measure(context, &mut context.store()?, &one, tell, &mut |_| true) {
+            Ok(_) => {
+                systems.push(spec.clone());
+                cells.push(cell);
+            }
+            Err(ActionError::Refused(_)) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Ok((evaluation::Request { systems, ..asked }, cells))
 }
 
 /// The cells with one cost of a request for each model, the middle of its tuned cells': what one was measured faster than another of

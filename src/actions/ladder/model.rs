@@ -1,6 +1,11 @@
 //! One model of a ladder, with what all its cells share.
 
+use std::path::Path;
+
+use serde_json::json;
+
 use super::super::context::{ActionError, Context, Download};
+use super::super::evaluation::system;
 use super::Request;
 use crate::prompt::{Mode, Record};
 use crate::worker::BaseModel;
@@ -47,5 +52,16 @@ impl<'a> Model<'a> {
             set.push(format!("max_length={longest}"));
         }
         Ok(Self { name, context, base, parameters, set })
+    }
+
+    /// The hash of all that decides a cell of this model, as things stand now.
+    ///
+    /// # Errors
+    /// When settings or prompt cannot be read.
+    pub(super) fn key(&self, rows: &[&Record], valid: &[Record]) -> Result<String, ActionError> {
+        let files = system::small_files(Path::new(&self.base.path));
+        let (settings, prompt) = (self.context.settings(&self.set)?, self.context.prompt()?);
+        let key = json!({ "base": self.base.identity, "files": files, "rows": rows, "valid": valid, "settings": settings, "prompt": prompt });
+        Ok(blake3::hash(key.to_string().as_bytes()).to_hex().to_string())
     }
 }

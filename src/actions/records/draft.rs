@@ -1,5 +1,6 @@
 //! Drafts by a model: what it would answer, for people to correct.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -8,6 +9,7 @@ use crate::actions::adapters::Choice;
 use crate::actions::context::{ActionError, Context};
 use crate::actions::generate::Limits;
 use crate::data::view::rendered;
+use crate::model::generate::Stop;
 use crate::model::weights::hub;
 use crate::prompt::Kind;
 use crate::worker::answers::Answering;
@@ -17,7 +19,8 @@ use crate::worker::model::read_adapter;
 const BATCH: usize = 64;
 
 /// Lets a model write drafts for records that wait: pairs without a gold answer, in the inbox or drafts. `see` learns how many
-/// of how many are done and may stop it by returning false. Each batch is one act.
+/// of how many are done and may stop it by returning false. Each batch is one act. A record whose question is longer than the model's
+/// context gets no draft and is among the refused; the others are drafted.
 ///
 /// # Errors
 /// When model, adapter or prompt cannot be read, or the database cannot be written; what was saved stays.
@@ -47,6 +50,7 @@ pub fn draft(
     let decoder = opened.load()?;
     let adapter = folder.as_deref().map(|folder| read_adapter(folder, &decoder)).transpose()?;
     let answering = Answering { opened: &opened, decoder: &decoder };
+    let context_length = decoder.description.context;
     let note = choice.run.as_ref().map_or_else(|| "by the base model".to_owned(), |run| format!("by run {run}"));
     let (mut done, all) = (0, wanted.len());
     for batch in wanted.chunks(BATCH) {
@@ -60,17 +64,27 @@ pub fn draft(
                 asked
             })
             .collect();
-        let mut goes_on = true;
-        let answers = answering.many(&asked, adapter.as_ref(), limits, &mut |count| {
+        let (mut goes_on, mut count) = (true, 0);
+        let mut written: HashMap<i64, String> = HashMap::new();
+        answering.each_that_fits(&asked, adapter.as_ref(), limits, &mut |told| {
+            let Some(record) = batch.get(told.place) else { return true };
+            let (answer, tokens) = (told.answer, told.prompt_tokens);
+            // What could not even be read has no draft; one that came to the context's end on the way has what there was room for.
+            if answer.stop == Stop::Context && answer.tokens.is_empty() {
+                let why =
+                    format!("its question has {tokens} tokens, more than the model's context of {context_length}");
+                outcome.refused.push((record.id, why));
+            } else if answer.stop != Stop::Cancelled {
+                written.insert(record.id, answer.text.trim().to_owned());
+            }
+            count += 1;
             goes_on = see(done + count, all);
             goes_on
         })?;
         if !goes_on {
             break;
         }
-        let written: std::collections::HashMap<i64, &str> =
-            batch.iter().map(|record| record.id).zip(answers.iter().map(|answer| answer.text.trim())).collect();
-        let ids: Vec<i64> = batch.iter().map(|record| record.id).collect();
+        let ids: Vec<i64> = batch.iter().map(|record| record.id).filter(|id| written.contains_key(id)).collect();
         let act = store.change(&Act::new(Cause::Draft, note.clone()), &ids, |id, state| {
             // Somebody may have written an answer meanwhile.
             takes_draft(state).ok().and_then(|()| Some(with_draft(state, written.get(&id)?)))

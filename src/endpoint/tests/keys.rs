@@ -41,6 +41,41 @@ async fn the_key_is_sent_as_a_bearer_and_none_without_one() {
 }
 
 #[tokio::test]
+async fn the_key_goes_into_the_header_that_is_named_and_nowhere_else() {
+    let file = key_file(&format!("{KEY}\n"));
+    for name in ["api-key", "X-Api-Key"] {
+        let server = server(error(401, &format!("the {name} {KEY} is wrong"))).await;
+        let settings = Settings { key_header: Some(name.to_owned()), ..with_key(settings_of(&server), &file) };
+        let seen = run(settings.clone(), &prompts(1));
+        let sent = asked(&server).await;
+        assert_eq!(sent[0].headers.get(name).unwrap().to_str().unwrap(), KEY, "without Bearer");
+        assert!(sent.iter().all(|request| request.headers.get("authorization").is_none()));
+        let endpoint = Endpoint::open(settings.clone()).unwrap();
+        let all = format!("{:?} {:?} {} {endpoint:?} {settings:?}", seen.summary, seen.failures, seen.summary.ending);
+        assert!(all.contains("401") && !all.contains("sk-very"), "{all}");
+    }
+}
+
+#[test]
+fn a_header_that_cannot_carry_the_key_is_refused_and_not_repeated() {
+    let of = |header: &str, key: &str| {
+        let text = format!("base_url = \"http://127.0.0.1\"\nmodel = \"m\"\nkey_header = \"{header}\"\n{key}");
+        Settings::from_table("big", &toml::from_str(&text).unwrap())
+    };
+    let key = "key_env = \"BIG_API_KEY\"";
+    assert_eq!(of("api-key", key).unwrap().key_header.as_deref(), Some("api-key"));
+    for (header, key, why) in [
+        ("api-key", "", "there is no key"),
+        ("api key", key, "must be the name of a header"),
+        (KEY, key, "must be the name of a header"),
+        ("Content-Type", key, "which the request has already"),
+    ] {
+        let told = of(header, key).unwrap_err().to_string();
+        assert!(told.contains(why) && !told.contains("sk-very"), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed_and_takes_no_key_along() {
     let elsewhere = server(good("stolen")).await;
     for status in [301, 302, 303, 307, 308] {

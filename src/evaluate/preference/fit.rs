@@ -1,55 +1,92 @@
 //! The scores that make the picks and the prior likeliest.
 
-use super::{Judgement, Pick, Score, Warning, chance};
+use super::{Judgement, Pick, Score, Warning};
 
-/// How often each system was picked over each other one, a tie as half for both.
+/// How often each system was picked over each other one, and how often neither was.
 pub struct Picks {
     systems: usize,
     /// Row over column, `[systems, systems]` in one list.
     won: Vec<f64>,
+    /// The same for ties, each at both of its places.
+    tied: Vec<f64>,
+}
+
+/// The most likely place.
+#[derive(Clone, Debug)]
+pub struct Fit {
+    /// Log-odds by system; their mean is 0.
+    pub log_odds: Vec<f64>,
+    /// Davidson's ν; 0 where ties were not fitted.
+    pub nu: f64,
 }
 
 /// Steps after which Newton's method is given up; it needs about 5.
 const STEPS: usize = 100;
 
+/// The chances of a judgement: first, second, neither.
+#[derive(Clone, Copy)]
+pub struct Chances {
+    pub first: f64,
+    pub second: f64,
+    pub tie: f64,
+}
+
+impl Chances {
+    /// With so much more in log-odds for the first, and Davidson's ν.
+    pub fn of(ahead: f64, nu: f64) -> Self {
+        // Both odds and ν over the greatest of them, so that none overflows.
+        let half = ahead / 2.0;
+        let top = half.abs().max(if nu > 0.0 { nu.ln() } else { f64::NEG_INFINITY });
+        let (first, second, tie) = ((half - top).exp(), (-half - top).exp(), nu * (-top).exp());
+        let all = first + second + tie;
+        Self { first: first / all, second: second / all, tie: tie / all }
+    }
+}
+
 impl Picks {
     pub fn of<'a>(systems: usize, judgements: impl Iterator<Item = &'a Judgement>) -> Self {
-        let mut picks = Self { systems, won: vec![0.0; systems * systems] };
+        let mut picks = Self { systems, won: vec![0.0; systems * systems], tied: vec![0.0; systems * systems] };
         for Judgement { first, second, pick } in judgements {
-            let (forth, back) = match pick {
-                Pick::First => (1.0, 0.0),
-                Pick::Second => (0.0, 1.0),
-                Pick::Tie => (0.5, 0.5),
-            };
-            picks.add(*first, *second, forth);
-            picks.add(*second, *first, back);
+            match pick {
+                Pick::First => add(&mut picks.won, first * systems + second),
+                Pick::Second => add(&mut picks.won, second * systems + first),
+                Pick::Tie => {
+                    add(&mut picks.tied, first * systems + second);
+                    add(&mut picks.tied, second * systems + first);
+                }
+            }
         }
         picks
-    }
-
-    fn add(&mut self, over: usize, under: usize, share: f64) {
-        if let Some(won) = self.won.get_mut(over * self.systems + under) {
-            *won += share;
-        }
     }
 
     fn won(&self, over: usize, under: usize) -> f64 {
         self.won.get(over * self.systems + under).copied().unwrap_or_default()
     }
 
-    /// The log-odds at the most likely place, by Newton's method. It is unique, as the prior makes the function
-    /// strictly concave, and its mean is 0: each pick pulls one up as much as the other down.
-    pub fn fit(&self, prior: f64) -> Vec<f64> {
+    fn tied(&self, one: usize, other: usize) -> f64 {
+        self.tied.get(one * self.systems + other).copied().unwrap_or_default()
+    }
+
+    /// Whether neither was picked in any judgement.
+    pub fn has_ties(&self) -> bool {
+        self.tied.iter().any(|ties| *ties > 0.0)
+    }
+
+    /// The log-odds, and with `ties` the ν, at the most likely place, by Newton's method. It is unique, as the prior makes the
+    /// function strictly concave in the log-odds and ln ν, and the mean of the log-odds is 0: each pick pulls one up as much as
+    /// the other down.
+    pub fn fit(&self, prior: f64, ties: bool) -> Fit {
         let n = self.systems;
-        let mut scores = vec![0.0; n];
-        let mut best = self.likelihood(&scores, prior);
+        // The last place is that of ln ν.
+        let mut at = vec![0.0; n + usize::from(ties)];
+        let mut best = self.likelihood(&at, prior);
         for _ in 0..STEPS {
-            let (slope, curve) = self.derivatives(&scores, prior);
+            let (slope, curve) = self.derivatives(&at, prior);
             let Some(step) = solve(curve, slope) else { break };
             // A full step may overshoot far from the top: it is halved until it climbs.
             let mut share = 1.0;
             let next = loop {
-                let next: Vec<f64> = scores.iter().zip(&step).map(|(score, step)| score + share * step).collect();
+                let next: Vec<f64> = at.iter().zip(&step).map(|(value, step)| value + share * step).collect();
                 let likelihood = self.likelihood(&next, prior);
                 if likelihood >= best {
                     best = likelihood;
@@ -61,25 +98,35 @@ impl Picks {
                 }
             };
             let Some(next) = next else { break };
-            let moved = next.iter().zip(&scores).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-            scores = next;
+            let moved = next.iter().zip(&at).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            at = next;
             if moved < 1e-12 {
                 break;
             }
         }
-        let mean = scores.iter().sum::<f64>() / n.max(1) as f64;
-        scores.iter().map(|score| score - mean).collect()
+        let nu = self.nu(&at);
+        at.truncate(n);
+        let mean = at.iter().sum::<f64>() / n.max(1) as f64;
+        Fit { log_odds: at.iter().map(|score| score - mean).collect(), nu }
     }
 
-    fn likelihood(&self, scores: &[f64], prior: f64) -> f64 {
-        let mut sum = -prior / 2.0 * scores.iter().map(|score| score * score).sum::<f64>();
+    /// Davidson's ν at a place; 0 where it has none.
+    fn nu(&self, at: &[f64]) -> f64 {
+        at.get(self.systems).map_or(0.0, |ln| ln.exp())
+    }
+
+    fn likelihood(&self, at: &[f64], prior: f64) -> f64 {
+        let nu = self.nu(at);
+        let mut sum = -prior / 2.0 * at.iter().map(|value| value * value).sum::<f64>();
+        let scores = at.get(..self.systems).unwrap_or_default();
         for (a, score) in scores.iter().enumerate() {
-            for (b, other) in scores.iter().enumerate() {
-                let won = self.won(a, b);
-                if won > 0.0 {
-                    let behind = other - score;
-                    // ln(1 + e^x), safe for large x.
-                    sum -= won * (behind.max(0.0) + (-behind.abs()).exp().ln_1p());
+            for (b, other) in scores.iter().enumerate().skip(a + 1) {
+                let (won, lost, tied) = (self.won(a, b), self.won(b, a), self.tied(a, b));
+                if won + lost + tied > 0.0 {
+                    let half = (score - other) / 2.0;
+                    let (ln, top) = if nu > 0.0 { (nu.ln(), half.abs().max(nu.ln())) } else { (0.0, half.abs()) };
+                    let all = (half - top).exp() + (-half - top).exp() + nu * (-top).exp();
+                    sum += (won - lost) * half + tied * ln - (won + lost + tied) * (top + all.ln());
                 }
             }
         }
@@ -87,31 +134,56 @@ impl Picks {
     }
 
     /// The slope of the log likelihood, and its curvature with the sign turned.
-    fn derivatives(&self, scores: &[f64], prior: f64) -> (Vec<f64>, Vec<Vec<f64>>) {
-        let mut slope: Vec<f64> = Vec::with_capacity(self.systems);
-        let mut curve: Vec<Vec<f64>> = Vec::with_capacity(self.systems);
+    fn derivatives(&self, at: &[f64], prior: f64) -> (Vec<f64>, Vec<Vec<f64>>) {
+        let n = self.systems;
+        let nu = self.nu(at);
+        let mut slope: Vec<f64> = at.iter().map(|value| -prior * value).collect();
+        let mut curve = vec![vec![0.0; at.len()]; at.len()];
+        let mut bend = |a: usize, b: usize, by: f64| {
+            if let Some(cell) = curve.get_mut(a).and_then(|row| row.get_mut(b)) {
+                *cell += by;
+            }
+        };
+        let mut rise = |a: usize, by: f64| {
+            if let Some(cell) = slope.get_mut(a) {
+                *cell += by;
+            }
+        };
+        (0..at.len()).for_each(|a| bend(a, a, prior));
+        let scores = at.get(..n).unwrap_or_default();
         for (a, score) in scores.iter().enumerate() {
-            let (mut up, mut diagonal) = (-prior * score, prior);
-            let mut row = Vec::with_capacity(self.systems);
-            for (b, other) in scores.iter().enumerate() {
-                let (won, lost) = (self.won(a, b), self.won(b, a));
-                let share = chance(score - other);
-                let bend = (won + lost) * share * (1.0 - share);
-                up += won - (won + lost) * share;
-                diagonal += bend;
-                row.push(-bend);
+            for (b, other) in scores.iter().enumerate().skip(a + 1) {
+                let (won, lost, tied) = (self.won(a, b), self.won(b, a), self.tied(a, b));
+                let all = won + lost + tied;
+                if all <= 0.0 {
+                    continue;
+                }
+                let p = Chances::of(score - other, nu);
+                let ahead = p.first - p.second;
+                let up = (won - lost - all * ahead) / 2.0;
+                rise(a, up);
+                rise(b, -up);
+                let own = all * (p.first + p.second - ahead * ahead) / 4.0;
+                bend(a, a, own);
+                bend(b, b, own);
+                bend(a, b, -own);
+                bend(b, a, -own);
+                if at.len() > n {
+                    rise(n, tied - all * p.tie);
+                    bend(n, n, all * p.tie * (1.0 - p.tie));
+                    let across = -all * ahead * p.tie / 2.0;
+                    for (system, across) in [(a, across), (b, -across)] {
+                        bend(system, n, across);
+                        bend(n, system, across);
+                    }
+                }
             }
-            if let Some(own) = row.get_mut(a) {
-                *own += diagonal;
-            }
-            slope.push(up);
-            curve.push(row);
         }
         (slope, curve)
     }
 
     /// Where the scores rest on the prior. The picks alone give finite scores if, and only if, from each system one
-    /// gets to each other along "was picked at least half a time over" (L. R. Ford, 1957).
+    /// gets to each other along "was picked, or was as good" (L. R. Ford, 1957).
     pub fn warnings(&self, scores: &[Score]) -> Vec<Warning> {
         let n = self.systems;
         let mut warnings = Vec::new();
@@ -125,13 +197,13 @@ impl Picks {
         }
         let judged: Vec<usize> =
             scores.iter().enumerate().filter(|(_, s)| s.won + s.lost + s.tied > 0).map(|(at, _)| at).collect();
-        let linked = reach(n, |a, b| self.won(a, b) + self.won(b, a) > 0.0);
+        let linked = reach(n, |a, b| self.won(a, b) + self.won(b, a) + self.tied(a, b) > 0.0);
         let groups = group(&judged, &linked);
         let one_group = groups.len() < 2;
         if !one_group {
             warnings.push(Warning::Disconnected(groups.clone()));
         }
-        let beats = reach(n, |a, b| self.won(a, b) > 0.0);
+        let beats = reach(n, |a, b| self.won(a, b) + self.tied(a, b) > 0.0);
         for connected in groups {
             // Systems that get to each other both ways stand together; a set of them that nobody outside gets to never
             // lost.
@@ -146,6 +218,12 @@ impl Picks {
             }
         }
         warnings
+    }
+}
+
+fn add(counts: &mut [f64], at: usize) {
+    if let Some(count) = counts.get_mut(at) {
+        *count += 1.0;
     }
 }
 

@@ -1,13 +1,15 @@
 //! Which system people like better, from blind picks between two answers at a time.
 //!
 //! The Bradley-Terry model (R. A. Bradley & M. E. Terry, 1952): a system has a score in log-odds, and the chance that
-//! `a` is picked over `b` is `1 / (1 + e^(b - a))`. A tie counts as half a pick for each, as in Elo's chess ratings;
-//! the model of ties of R. R. Davidson (1970) gives the same order wherever all pairs are judged as often, and has one
-//! more number to explain.
+//! `a` is picked over `b` is `1 / (1 + e^(b - a))`. Where ties occur it is R. R. Davidson's extension ("On extending the
+//! Bradley-Terry model to accommodate ties in paired comparison experiments", 1970): with the strengths `p = e^score`, `a` is
+//! picked with the chance `p_a / D`, `b` with `p_b / D` and neither with `ν √(p_a p_b) / D`, where `D` is the sum of the three.
+//! ν says how readily people find two answers as good: between equal systems `ν / (2 + ν)` of the judgements are ties. Without
+//! ties ν is 0, and the model is Bradley's and Terry's.
 //!
 //! A system that won or lost everything, or that was never compared with some others, has no finite score by the picks
-//! alone. A weak prior gives one: each score is normal about 0 with a variance of `1 / prior`. A [`Warning`] says where
-//! the figures rest on it.
+//! alone. A weak prior gives one: each score, and `ln ν`, is normal about 0 with a variance of `1 / prior`. A [`Warning`] says
+//! where the figures rest on it.
 
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +124,19 @@ impl Warning {
     }
 }
 
+/// How readily people found two answers as good.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ties {
+    /// Davidson's ν.
+    pub nu: f64,
+    /// The bootstrap interval of it.
+    pub interval: Option<Interval>,
+    /// The share of ties that are to be expected between equal systems, `ν / (2 + ν)`.
+    pub between_equals: f64,
+    /// The interval of that share.
+    pub between_equals_interval: Option<Interval>,
+}
+
 /// What picks say of all systems.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ranking {
@@ -129,6 +144,8 @@ pub struct Ranking {
     pub scores: Vec<Score>,
     /// The chance that the row's system is picked over the column's, a tie as half; one half on the diagonal.
     pub wins: Vec<Vec<f64>>,
+    /// How readily people found two as good; none where they never did.
+    pub ties: Option<Ties>,
     /// Judgements that counted.
     pub judgements: usize,
     /// Where the scores rest on the prior, or on little.
@@ -170,12 +187,13 @@ impl Ranking {
         }
         let prior = if settings.prior.is_finite() && settings.prior > 0.0 { settings.prior } else { PRIOR };
         let picks = Picks::of(systems, judgements.iter());
-        let log_odds = picks.fit(prior);
+        let has_ties = picks.has_ties();
+        let Fit { log_odds, nu } = picks.fit(prior, has_ties);
         let drawn = settings.resampling.draw(judgements.len(), |rows| {
-            Some(Picks::of(systems, rows.iter().filter_map(|row| judgements.get(*row))).fit(prior))
+            Some(Picks::of(systems, rows.iter().filter_map(|row| judgements.get(*row))).fit(prior, has_ties))
         });
         let score = |(at, log_odds): (usize, &f64)| {
-            let mut values: Vec<f64> = drawn.iter().filter_map(|scores| scores.get(at).copied()).collect();
+            let mut values: Vec<f64> = drawn.iter().filter_map(|fit| fit.log_odds.get(at).copied()).collect();
             let interval = settings.resampling.interval(&mut values);
             let (won, lost, tied) = tally(judgements, at);
             Score {
@@ -190,20 +208,29 @@ impl Ranking {
             }
         };
         let scores: Vec<Score> = log_odds.iter().enumerate().map(score).collect();
+        let share = |nu: f64| nu / (2.0 + nu);
+        let ties = has_ties.then(|| {
+            let interval = settings.resampling.interval(&mut drawn.iter().map(|fit| fit.nu).collect::<Vec<f64>>());
+            Ties {
+                nu,
+                interval,
+                between_equals: share(nu),
+                between_equals_interval: interval.map(|i| Interval { low: share(i.low), high: share(i.high) }),
+            }
+        });
+        let chance = |ahead: f64| {
+            let chances = Chances::of(ahead, nu);
+            chances.first + chances.tie / 2.0
+        };
         let row = |a: &f64| log_odds.iter().map(|b| chance(a - b)).collect();
         let wins = log_odds.iter().map(row).collect();
         let warnings = picks.warnings(&scores);
-        Ok(Self { scores, wins, judgements: judgements.len(), warnings })
+        Ok(Self { scores, wins, ties, judgements: judgements.len(), warnings })
     }
 }
 
 fn points(log_odds: f64) -> f64 {
     MEAN_POINTS + POINTS * log_odds
-}
-
-/// The chance to be picked with so much more in log-odds.
-fn chance(ahead: f64) -> f64 {
-    1.0 / (1.0 + (-ahead).exp())
 }
 
 fn tally(judgements: &[Judgement], system: usize) -> (usize, usize, usize) {
@@ -216,7 +243,7 @@ fn tally(judgements: &[Judgement], system: usize) -> (usize, usize, usize) {
 }
 
 mod fit;
-use fit::Picks;
+use fit::{Chances, Fit, Picks};
 
 #[cfg(test)]
 mod tests;

@@ -53,9 +53,10 @@ fn scores_equal_choix() {
 }
 
 #[test]
-fn a_tie_is_half_a_pick_for_each() {
+fn ties_are_davidsons() {
     use Pick::{First, Second, Tie};
-    let judged = picks(&[
+    // The likelihood of Davidson (1970) with the prior on scores and ln nu, minimised by scipy (BFGS, then Nelder-Mead).
+    let three = picks(&[
         (0, 1, First, 4),
         (0, 1, Second, 2),
         (1, 0, Tie, 3),
@@ -65,9 +66,53 @@ fn a_tie_is_half_a_pick_for_each() {
         (0, 2, First, 2),
         (2, 0, First, 1),
     ]);
-    for (got, want) in log_odds(3, &judged, PRIOR).into_iter().zip([0.442_527_70, 0.094_856_67, -0.537_385_52]) {
-        near(got, want, 1e-6);
+    let many = picks(&[
+        (0, 1, First, 10),
+        (0, 1, Second, 6),
+        (0, 1, Tie, 9),
+        (1, 2, First, 12),
+        (2, 1, First, 3),
+        (2, 1, Tie, 5),
+        (2, 3, First, 8),
+        (2, 3, Second, 8),
+        (2, 3, Tie, 8),
+        (0, 3, First, 15),
+        (0, 3, Second, 2),
+        (0, 3, Tie, 1),
+        (0, 2, First, 5),
+        (0, 2, Second, 5),
+    ]);
+    let cases: [(&[Judgement], f64, &[f64], f64); 4] = [
+        (&three, 0.1, &[0.586_862_837, 0.125_316_232, -0.712_179_069], 0.670_578_49),
+        (&three, 1.0, &[0.425_633_677, 0.070_729_795, -0.496_363_472], 0.711_993_601),
+        (&many, 0.1, &[0.816_417_947, 0.544_342_965, -0.509_233_471, -0.851_527_44], 0.694_743_921),
+        (&many, 1e-9, &[0.827_272_121, 0.554_942_797, -0.516_501_609, -0.865_713_309], 0.695_373_473),
+    ];
+    for (judged, prior, want, nu) in cases {
+        let settings = Settings { prior, resampling: Resampling { resamples: 200, ..Resampling::default() } };
+        let ranking = Ranking::of(want.len(), judged, &settings).unwrap();
+        for (score, want) in ranking.scores.iter().zip(want) {
+            near(score.log_odds, *want, 2e-7);
+        }
+        let ties = ranking.ties.unwrap();
+        near(ties.nu, nu, 2e-7);
+        near(ties.between_equals, nu / (2.0 + nu), 1e-7);
+        assert!(ties.interval.unwrap().contains(nu), "{ties:?}");
+        // At the top, the ties to be expected are about those there were (exactly so without a prior).
+        let chances =
+            |a: usize, b: usize| Chances::of(ranking.scores[a].log_odds - ranking.scores[b].log_odds, ties.nu);
+        let expected: f64 = judged.iter().map(|one| chances(one.first, one.second).tie).sum();
+        let seen = judged.iter().filter(|one| one.pick == Tie).count() as f64;
+        near(expected, seen, if prior < 1e-6 { 1e-6 } else { 0.5 });
+        near(ranking.wins[0][1] + ranking.wins[1][0], 1.0, 1e-12);
     }
+    // Without ties it is Bradley's and Terry's, and nothing is said of ties.
+    assert!(Ranking::of(4, &four(), &Settings::default()).unwrap().ties.is_none());
+}
+
+#[test]
+fn nothing_but_ties_is_equal_systems() {
+    use Pick::Tie;
     let even = Ranking::of(2, &picks(&[(0, 1, Tie, 9)]), &Settings::default()).unwrap();
     near(even.scores[0].log_odds, 0.0, 1e-12);
     assert!(even.warnings.is_empty());

@@ -9,15 +9,12 @@ use super::{Cell, Pair, Report, p_text, percent};
 const PAGE: &str = include_str!("../../../assets/report.html");
 /// Rows of each list that are shown; the JSON has them all.
 const SHOWN: usize = 50;
-/// Width of a plot from 0 to 100 %, in the units of its `viewBox`.
-const WIDE: f64 = 480.0;
 
-/// A system's place in a plot.
+/// A system's place in a plot, in percent of its width, so that a plot is as wide as the window lets it.
 #[derive(Serialize)]
 struct Bar {
     name: String,
     tuned: bool,
-    y: f64,
     x: f64,
     low: f64,
     high: f64,
@@ -28,7 +25,6 @@ struct Bar {
 #[derive(Serialize)]
 struct Plot {
     title: String,
-    height: f64,
     bars: Vec<Bar>,
 }
 
@@ -76,19 +72,17 @@ fn plot(report: &Report, key: &str, title: String) -> Plot {
     let mut bars = Vec::new();
     for system in &report.systems {
         let Some(estimate) = system.scores.get(key) else { continue };
-        let y = 18.0 + 28.0 * bars.len() as f64;
         let interval =
             estimate.interval.unwrap_or(super::super::Interval { low: estimate.value, high: estimate.value });
         let label = Cell::of(estimate).to_string();
         bars.push(Bar {
             name: system.name.clone(),
             tuned: system.tuned,
-            y,
-            x: WIDE * estimate.value,
-            low: WIDE * interval.low,
-            high: WIDE * interval.high,
+            x: 100.0 * estimate.value,
+            low: 100.0 * interval.low,
+            high: 100.0 * interval.high,
             label,
         });
     }
-    Plot { title, height: 40.0 + 28.0 * bars.len() as f64, bars }
+    Plot { title, bars }
 }

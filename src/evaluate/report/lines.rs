@@ -76,7 +76,11 @@ impl Report {
         push("tokens an answer".into(), &|f| f.tokens.map(|n| plain(format!("{n:.1}"))));
         let is_cut = self.systems.iter().any(|f| f.cut > 0.0);
         push("answers cut".into(), &|f| is_cut.then(|| plain(format!("{} %", percent(f.cut)))));
-        push("tokens a second".into(), &|f| f.tokens_per_s.map(|n| plain(format!("{n:.0}"))));
+        let rate = |n: f64| plain(if n < 10.0 { format!("{n:.1}") } else { format!("{n:.0}") });
+        push("tokens a prompt".into(), &|f| f.speeds.map(|s| plain(format!("{:.1}", s.prompt_tokens))));
+        push("prompt tokens a second".into(), &|f| f.speeds.map(|s| rate(s.prompt_tokens_per_s)));
+        push("answer tokens a second".into(), &|f| f.speeds.map(|s| rate(s.answer_tokens_per_s)));
+        push("tokens a second, prompts included".into(), &|f| f.tokens_per_s.map(rate));
         push("seconds an answer".into(), &|f| f.seconds.map(|n| plain(format!("{n:.2}"))));
         push("price of 1,000 answers".into(), &|f| f.cost_per_1000.map(|n| plain(format!("{n:.4}"))));
         lines

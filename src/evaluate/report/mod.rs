@@ -19,6 +19,7 @@ use super::likelihood::Likelihood;
 use super::significance::{Comparison, Estimate, McNemar, Resampling, holm};
 
 pub mod changes;
+mod doubts;
 pub mod html;
 pub mod lines;
 pub mod markdown;
@@ -84,6 +85,21 @@ pub struct Candidate {
     pub likelihoods: Vec<Option<(f64, usize, usize)>>,
     /// Tokens of answers a second, prompts included, of the whole test set.
     pub tokens_per_s: Option<f64>,
+    /// How fast prompts are read and answers written apart, where that was measured.
+    pub speeds: Option<Speeds>,
+}
+
+/// How fast a system on this machine reads prompts and writes answers, over all that it worked on at once: tokens a second of the
+/// seconds that each took. What the prompts of a batch begin with was read once for all of them, so prompts that begin alike
+/// come faster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Speeds {
+    /// Tokens of a prompt, mean.
+    pub prompt_tokens: f64,
+    /// Tokens of prompts a second.
+    pub prompt_tokens_per_s: f64,
+    /// Tokens of answers a second.
+    pub answer_tokens_per_s: f64,
 }
 
 /// The figures of a system.
@@ -118,9 +134,12 @@ pub struct Figures {
     pub characters: f64,
     /// Share of answers that were cut.
     pub cut: f64,
-    /// Tokens of answers a second.
+    /// Tokens of answers a second, prompts included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_s: Option<f64>,
+    /// Prompts and answers apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speeds: Option<Speeds>,
     /// Seconds of an answer, median, where each was asked alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
@@ -257,6 +276,7 @@ pub fn build(test: &Test, metrics: &[Metric], candidates: &[Candidate], resampli
             places.len()
         ));
     }
+    notes.extend(doubts::doubts(metrics, &systems, places.len()));
     let verdict = Verdict::of(metrics, &systems, &pairs);
     Report {
         test: test.name.clone(),
@@ -390,6 +410,7 @@ fn figures(
         characters: mean(&characters).unwrap_or(0.0),
         cut: given.iter().filter(|g| g.cut).count() as f64 / given.len().max(1) as f64,
         tokens_per_s: candidate.tokens_per_s,
+        speeds: candidate.speeds,
         seconds: seconds.get(seconds.len() / 2).copied(),
         cost_per_1000: mean(&costs).map(|cost| 1000.0 * cost),
     }

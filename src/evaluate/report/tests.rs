@@ -198,6 +198,7 @@ fn the_same_figures_stand_on_every_page() {
     let rows = 40;
     let mut slow = system("base", rows, false, false, |at| at < 5);
     slow.tokens_per_s = Some(12.0);
+    slow.speeds = Some(Speeds { prompt_tokens: 40.0, prompt_tokens_per_s: 900.0, answer_tokens_per_s: 20.0 });
     slow.answers[0].as_mut().unwrap().cut = true;
     let report = build(&test_set(rows), &metrics(), &[slow, system("a1", rows, true, false, |at| at < 30)], &quick());
     let lines = report.lines();
@@ -210,15 +211,37 @@ fn the_same_figures_stand_on_every_page() {
         "bits a byte",
         "tokens an answer",
         "answers cut",
-        "tokens a second",
+        "tokens a prompt",
+        "prompt tokens a second",
+        "answer tokens a second",
+        "tokens a second, prompts included",
     ];
     assert_eq!(labels, shown);
     assert!(lines[..2].iter().all(Line::has_intervals) && !lines[2..].iter().any(Line::has_intervals));
-    assert_eq!(lines[7].cells[1], None, "nobody measured how fast the other was");
+    assert!(lines[7..].iter().all(|line| line.cells[1].is_none()), "nobody measured how fast the other was");
     let (md, html) = (markdown::page(&report), html::page(&report).unwrap());
     for line in &lines {
         let cell = line.cells[0].as_ref().unwrap().to_string();
         assert!(md.contains(&format!("| {} | {cell} |", line.label)), "{md}");
         assert!(html.contains(&format!("<tr><td>{}</td><td>{cell}</td>", line.label)), "{html}");
     }
+}
+
+#[test]
+fn intervals_that_cannot_be_taken_at_their_word_are_named() {
+    let notes = |rows: usize, right: fn(usize) -> bool| {
+        let systems = [system("base", rows, false, false, |_| false), system("a1", rows, true, false, right)];
+        build(&test_set(rows), &metrics(), &systems, &quick()).notes
+    };
+    // The base is half right everywhere: its resamples are all alike. Right or wrong is a share, with Wilson's interval.
+    let many = notes(200, |at| at < 70);
+    let untold = many.iter().find(|note| note.contains("shown as -")).unwrap();
+    assert!(untold.contains("f1 of base") && !untold.contains("exact") && !untold.contains("of a1"), "{untold}");
+    assert!(!many.iter().any(|note| note.contains("too narrow")), "{many:?}");
+    let few = notes(20, |at| at < 7);
+    let narrow = few.iter().find(|note| note.contains("too narrow")).unwrap();
+    assert!(narrow.starts_with("over 20 rows the intervals of f1 come out"), "{narrow}");
+    // Enough in all, and not in each category.
+    let halves = notes(60, |at| at < 20);
+    assert!(halves.iter().any(|note| note.contains("in categories of under 34 rows (even, odd)")), "{halves:?}");
 }

@@ -167,3 +167,34 @@ fn cancelling_keeps_what_is_written() {
     assert_eq!((answers[0].tokens.len(), &answers[0].stop), (5, &Stop::Cancelled));
     assert_eq!((answers[1].tokens.len(), &answers[1].stop), (0, &Stop::Cancelled));
 }
+
+#[test]
+fn every_answer_has_its_seconds_and_together_they_are_no_more_than_there_were() {
+    let tokenizer = tokenizer();
+    let decoder = decoder(Family::Llama);
+    let sampling = Sampling::default();
+    let prompts: Vec<Vec<u32>> = (0..5u32).map(|i| (0..12).chain((0..=i).map(|j| j + i)).collect()).collect();
+    let requests: Vec<_> = prompts
+        .iter()
+        .zip(0..)
+        .map(|(prompt, i)| Request { max_tokens: if i == 0 { 1 } else { 9 }, ..greedy(prompt, None, &sampling) })
+        .collect();
+    let mut spent = vec![Spent::default(); requests.len()];
+    let begun = std::time::Instant::now();
+    let answers = Generator::new(&decoder, &tokenizer)
+        .with_batch(3)
+        .run(&requests, &mut |event| {
+            if let Event::Done { request, spent: own, .. } = event {
+                spent[request] = own;
+            }
+            true
+        })
+        .unwrap();
+    let all = begun.elapsed().as_secs_f64();
+    assert!(spent.iter().all(|own| own.prompt > 0.0), "{spent:?}");
+    // The one token of the first answer came out of its prompt; the others were written on.
+    assert_eq!((answers[0].tokens.len(), spent[0].answer), (1, 0.0));
+    assert!(spent.iter().skip(1).all(|own| own.answer > 0.0), "{spent:?}");
+    let sum: f64 = spent.iter().map(|own| own.prompt + own.answer).sum();
+    assert!(sum <= all, "no second is counted twice: {sum} of {all}");
+}
