@@ -83,19 +83,16 @@ pub fn on_device(
     let failed = |error: crate::model::device::DeviceError| ActionError::Refused(error.to_string());
     let found = choose(Wish::Cuda, kernels().as_deref()).map_err(failed)?;
     let Some(device) = found.device else { return refused(found.words) };
-    let (name, decoder) = match &request.shape {
-        Some(name) => {
-            let Some(description) = shapes::description(name) else {
-                return refused(format!("there is no shape {name:?}; there are {}", shapes::SHAPES.join(", ")));
-            };
-            let decoder = shapes::decoder(&description).map_err(|e| ActionError::Refused(e.to_string()))?;
-            (format!("{name}, random weights"), decoder)
-        }
-        None => {
-            let mut context = context()?;
-            let (opened, ..) = context.open(tell)?;
-            (opened.source.name().to_owned(), opened.load()?)
-        }
+    let (name, decoder) = if let Some(name) = &request.shape {
+        let Some(description) = shapes::description(name) else {
+            return refused(format!("there is no shape {name:?}; there are {}", shapes::SHAPES.join(", ")));
+        };
+        let decoder = shapes::decoder(&description).map_err(|e| ActionError::Refused(e.to_string()))?;
+        (format!("{name}, random weights"), decoder)
+    } else {
+        let mut context = context()?;
+        let (opened, ..) = context.open(tell)?;
+        (opened.source.name().to_owned(), opened.load()?)
     };
     if longest > decoder.description.context {
         return refused(format!("the model reads at most {} tokens", decoder.description.context));

@@ -12,6 +12,7 @@ use crate::text;
 
 /// Measure this machine and the project's model on it
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // one for each option a person can give
 #[command(after_help = "\
 Example:
   togi bench

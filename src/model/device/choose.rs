@@ -36,10 +36,9 @@ impl Precision {
     #[must_use]
     pub fn kind(self, device: &dyn Device) -> Kind {
         match self {
-            Self::F32 => Kind::F32,
             Self::Bf16 => Kind::Bf16,
             Self::Auto if device.has_bf16() => Kind::Bf16,
-            Self::Auto => Kind::F32,
+            Self::Auto | Self::F32 => Kind::F32,
         }
     }
 }

@@ -21,20 +21,15 @@ pub fn zeros<T: Copy + Default>(len: usize) -> Vec<T> {
 
 #[cfg(target_os = "linux")]
 fn enlarge<T>(buffer: &[T]) {
-    use std::ffi::{c_int, c_void};
+    use rustix::mm::{Advice, madvise};
 
-    unsafe extern "C" {
-        fn madvise(start: *mut c_void, length: usize, advice: c_int) -> c_int;
-    }
-    /// `asm-generic/mman-common.h`
-    const MADV_HUGEPAGE: c_int = 14;
     /// What addresses are rounded to, outwards: a mapping of its own, which the allocator makes for a large buffer, begins a few
     /// bytes before it. Where pages are larger than this, the call may be refused, and nothing is lost.
     const PAGE: usize = 4096;
     let first = buffer.as_ptr() as usize / PAGE * PAGE;
     let end = (buffer.as_ptr() as usize + size_of_val(buffer)).next_multiple_of(PAGE);
     // SAFETY: the advice changes how pages of this process are made, not what is in them, those of neighbours included.
-    let _ = unsafe { madvise(first as *mut c_void, end - first, MADV_HUGEPAGE) };
+    let _ = unsafe { madvise(first as *mut std::ffi::c_void, end - first, Advice::LinuxHugepage) };
 }
 
 #[cfg(not(target_os = "linux"))]

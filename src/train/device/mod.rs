@@ -19,6 +19,7 @@ use crate::model::ops::rotary::Table;
 
 use super::batch::{Packed, Row, micro_batches};
 use super::optimizer::{AdamW, Moments};
+use super::step;
 
 use block::{Pass, Saved};
 use pool::{Buffer, Pool};
@@ -198,7 +199,7 @@ impl Engine {
             for (i, rows) in micro_batches(rows, tokens).iter().enumerate() {
                 let packed = Packed::new(rows, options.share_prefix);
                 let dropout = options.dropout.map(|(p, [seed, step])| (p, [seed, step, i as u64]));
-                engine.pass(&packed, Some((scale, options.recompute, dropout)))?;
+                engine.pass(&packed, Some(step::Options { dropout, recompute: options.recompute, scale }))?;
             }
             Ok(())
         })?;
@@ -278,13 +279,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Asks for a pass over a pack: the losses' weighted sum is added to the first of the sums and, with a scale on the weights,
-    /// the gradient to the adapter's.
-    fn pass(
-        &mut self,
-        packed: &Packed,
-        train: Option<(f32, bool, Option<(f32, [u64; 3])>)>,
-    ) -> Result<(), DeviceError> {
+    /// Asks for a pass over a pack: the losses' weighted sum is added to the first of the sums and, in training, the gradient to
+    /// the adapter's.
+    fn pass(&mut self, packed: &Packed, train: Option<step::Options>) -> Result<(), DeviceError> {
         let count = packed.predicting.len();
         if count == 0 {
             return Ok(());
@@ -292,8 +289,8 @@ impl Engine {
         self.tables(packed.length())?;
         let Some(tables) = &self.tables else { return Ok(()) };
         let (device, kind, pool, d) = (self.device.as_ref(), self.kind, &self.pool, &self.description);
-        let scale = train.map_or(1.0, |(scale, ..)| scale);
-        let (recompute, dropout) = train.map_or((false, None), |(_, recompute, dropout)| (recompute, dropout));
+        let step::Options { dropout, recompute, scale } =
+            train.unwrap_or(step::Options { scale: 1.0, ..step::Options::default() });
         let tiling = Tiling::new(&packed.segments);
         let sent = Sent::new(pool, packed, scale, &tiling.words)?;
         let working = self.trained.working.as_ref().unwrap_or(&self.trained.values).span;

@@ -16,7 +16,7 @@ use crate::prompt::Prompt;
 use crate::train::optimizer::{clip_factor, norm};
 use crate::train::plan::{BaseModel, Plan};
 use crate::train::settings::Settings;
-use crate::train::step::{self, Sink};
+use crate::train::step::Sink;
 use crate::train::trainer::{Data, Event, Trainer};
 
 /// A decoder of a family with small random weights, biases and norms included.
