@@ -130,6 +130,8 @@ fn only_ascii() -> bool {
     narrow || matches!(term.as_str(), "dumb" | "linux" | "vt100" | "vt220")
 }
 
+/// How long keys wait for the first records; where there are none by then, something is wrong, and keys must be heard.
+const FIRST_ANSWER: Duration = Duration::from_secs(1);
 /// How long keys are kept back that begin like the terminal's answer on its colours: it sends that at once.
 const HELD: Duration = Duration::from_millis(250);
 /// How long after the question an answer may come; who leaves sooner does not want it typed into a shell.
@@ -227,7 +229,10 @@ impl Bench {
         self.ask_the_terminal()?;
         self.events = Some(EventStream::new());
         loop {
-            let wake = [self.app.wake(), self.held_until].into_iter().flatten().min();
+            // Keys that were typed while the program starts wait for the records that they are meant for.
+            let listens = self.app.data.ready || self.started.elapsed() >= FIRST_ANSWER;
+            let first = (!listens).then_some(FIRST_ANSWER);
+            let wake = [self.app.wake(), self.held_until, first].into_iter().flatten().min();
             let wake = wake.map(|at| tokio::time::Instant::from_std(self.started + at));
             let Some(events) = &mut self.events else { return Ok(End::Gone) };
             tokio::select! {
@@ -250,7 +255,7 @@ impl Bench {
                         self.take(msg)?;
                     }
                 }
-                event = events.next() => {
+                event = events.next(), if listens => {
                     let mut batch = vec![event];
                     // What came at once is taken at once: a frame shows all of it. Not by the stream: asking that without
                     // waiting would leave it with nobody to wake.
