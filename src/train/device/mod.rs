@@ -1,4 +1,4 @@
-//! Training an adapter on a device: the step of [`step`](super::step) on [`Device`](crate::model::device::Device)s.
+//! Training an adapter on a device: [`step`] once more, on [`Device`]s.
 //!
 //! The frozen weights lie there once, as bf16 or f32; the adapter's numbers, their gradient and AdamW's moments are f32 and stay
 //! there as well, with a bf16 copy of the numbers for the products. A step sends token numbers over and asks for the loss and
