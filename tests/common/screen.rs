@@ -43,11 +43,20 @@ impl Screen {
     /// Runs a command on a screen.
     pub fn run(mut command: CommandBuilder, dir: &Path, columns: u16, rows: u16) -> Self {
         let pair = native_pty_system().openpty(size(columns, rows)).unwrap();
+        // What a terminal shows is guessed from a dozen variables (`CI` is one of them): only those that are named here count.
+        let kept = |name: &str| {
+            ["PATH", "HOME", "TMPDIR"].contains(&name) || name.starts_with("TOGI_") || name.starts_with("XDG_")
+        };
+        let all: Vec<_> =
+            command.iter_full_env_as_str().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        command.env_clear();
+        for (name, value) in all.into_iter().filter(|(name, _)| kept(name)) {
+            command.env(name, value);
+        }
         for (name, value) in [("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("LC_ALL", "C.UTF-8")] {
             command.env(name, value);
         }
         command.env("TOGI_CONFIG", dir.join("config.toml"));
-        command.env_remove("NO_COLOR");
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader().unwrap();
