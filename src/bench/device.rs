@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::best;
+use super::{best, rows};
 use crate::model::decoder::Decoder;
 use crate::model::device::{Address, Device, DeviceError, Gemm, Kind, Operand, Span};
 use crate::model::lora::{Adapter, LoraConfig};
@@ -40,7 +40,7 @@ pub struct Measured {
     pub supervised_per_s: f64,
     /// Share of the device's product rate that the counted work reaches at best.
     pub fraction: f64,
-    /// Share of the median step in which the device had been given its work: the rest is spent on giving it.
+    /// Share of the median step in which the device was still being given its work: in the rest nothing is left but to wait.
     pub asked_share: f64,
     /// Seconds of a median step.
     pub step_s: f64,
@@ -73,19 +73,6 @@ pub struct Bench<'a> {
 
 /// Side of the square matrices whose product is timed.
 const SIDE: usize = 8192;
-
-/// The rows of a batch: lengths spread over the range, the first half of each masked, no beginning shared.
-#[must_use]
-pub fn rows(count: usize, [shortest, longest]: [usize; 2], vocab: usize) -> Vec<Row> {
-    (0..count)
-        .map(|r| {
-            let length = shortest + r * 7919 % (longest - shortest + 1);
-            let token = |i: usize| (((r * 4099 + i) * 7919 + 13) % vocab) as u32;
-            let weight = |i: usize| if i < length / 2 { 0.0 } else { 1.0 };
-            Row { tokens: (0..length).map(token).collect(), weights: (0..length).map(weight).collect() }
-        })
-        .collect()
-}
 
 /// Memory that is given back when it is let go.
 struct Held<'a> {

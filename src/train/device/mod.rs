@@ -18,7 +18,7 @@ use crate::model::lora::Adapter;
 use crate::model::ops::rotary::Table;
 
 use super::batch::{Packed, Row, micro_batches};
-use super::optimizer::{AdamW, Moments};
+use super::optimizer::{AdamW, Moments, Terms};
 use super::step;
 
 use block::{Pass, Saved};
@@ -255,7 +255,8 @@ impl Engine {
         let (loss, squares) = (sums.span.part(0, 1), sums.span.part(1, 1));
         let device = self.device.as_ref();
         ops::squared_norm(device, gradient.span, partial.span, squares)?;
-        let terms = adam(update, *updates + 1);
+        let Terms { beta1, beta2, eps, keep, rate, root } = update.adam.terms(update.rate, *updates + 1);
+        let terms = AdamUpdate { beta1, beta2, eps, keep, rate, root, clip: update.clip as f32 };
         let working = working.as_ref().map(|working| working.span);
         let (p, g, m, v) = (values.span, gradient.span, first.span, second.span);
         ops::adamw(device, terms, squares, loss, p, g, m, v, working)?;
@@ -400,21 +401,5 @@ impl Sent {
         }
         let [tokens, positions, predicting, targets, weights, scaled, tiling] = spans;
         Ok(Self { tokens, positions, predicting, targets, weights, scaled, tiling, _words: buffer })
-    }
-}
-
-/// AdamW's terms at update number `updates`, as [`Moments::apply`] has them.
-fn adam(update: Update, updates: u64) -> AdamUpdate {
-    let Update { adam, rate, clip } = update;
-    let correction1 = 1.0 - adam.beta1.powf(updates as f64);
-    let correction2 = 1.0 - adam.beta2.powf(updates as f64);
-    AdamUpdate {
-        beta1: adam.beta1 as f32,
-        beta2: adam.beta2 as f32,
-        eps: adam.eps as f32,
-        keep: (1.0 - rate * adam.weight_decay) as f32,
-        rate: (rate / correction1) as f32,
-        root: (1.0 / correction2.sqrt()) as f32,
-        clip: clip as f32,
     }
 }

@@ -233,9 +233,8 @@ pub fn attention(
 ) -> Done {
     let call = Call::new(device, kind, "attention")?;
     check(&call, shape, tiling, words, [qkv, out, lse])?;
-    let mut arguments = vec![pointer(qkv), pointer(out), pointer(lse), pointer(words)];
-    arguments.extend([tiling.part(words, 0), tiling.part(words, 1)]);
-    arguments.extend(sizes(&call, shape, tiling)?);
+    let own = [pointer(qkv), pointer(out), pointer(lse), pointer(words), tiling.part(words, 0), tiling.part(words, 1)];
+    let arguments = [&own[..], &sizes(&call, shape, tiling)?].concat();
     let kernels = Kernels::of(&call, shape.head_dim, &[qkv, out])?;
     kernels.launch(&call, "", [tiling.tiles(), shape.heads, 1], &arguments)
 }
@@ -276,16 +275,11 @@ pub fn attention_backward(
     let delta = [pointer(out), pointer(d_out), pointer(scratch), heads_in_all, sizes[3]];
     call.launch("attention_delta", [deltas.div_ceil(WARPS), 1, 1], &delta)?;
     let shared = [pointer(qkv), pointer(d_out), pointer(lse), pointer(scratch), pointer(gradient), pointer(words)];
-    let mut queries = shared.to_vec();
-    queries.extend([tiling.part(words, 0), tiling.part(words, 1)]);
-    queries.extend(&sizes);
+    let queries = [&shared[..], &[tiling.part(words, 0), tiling.part(words, 1)], &sizes].concat();
     kernels.launch(&call, "_queries", [tiling.tiles(), shape.heads, 1], &queries)?;
     let partial = Argument::Pointer(Address(scratch.at.0 + 4 * deltas as u64));
-    let mut keys = shared.to_vec();
-    keys.extend([partial, tiling.part(words, 2), tiling.part(words, 3)]);
-    keys.extend(&sizes);
+    let keys = [&shared[..], &[partial, tiling.part(words, 2), tiling.part(words, 3)], &sizes].concat();
     kernels.launch(&call, "_keys", [tiling.items, shape.kv_heads, 1], &keys)?;
-    let mut sums = vec![partial, pointer(gradient), tiling.part(words, 4)];
-    sums.extend(&sizes);
+    let sums = [&[partial, pointer(gradient), tiling.part(words, 4)][..], &sizes].concat();
     call.launch("attention_sum", [tiling.splits, shape.kv_heads, 1], &sums)
 }
