@@ -199,7 +199,7 @@ pub fn check(
     Ok(Checked { plan, facts, train, valid })
 }
 
-/// Records that fit, what was found of all, and which were left out with their lengths.
+/// Records that fit, what was found of them, and which were left out with their lengths.
 type Fitting = (Vec<Record>, Preflight, Vec<(String, usize)>);
 
 /// Leaves out or refuses what does not fit, and refuses what would teach nothing.
@@ -237,18 +237,19 @@ fn fit(records: Vec<Record>, found: Preflight, window: usize, too_long: TooLong)
             list(items)
         )));
     }
-    let kept = records
-        .into_iter()
+    let fits: Vec<bool> = records
+        .iter()
         .zip(&found.lengths)
-        .filter(|(record, length)| {
+        .map(|(record, length)| {
             matches!(record.kind, Kind::Text { .. }) || length.is_some_and(|length| length <= window)
         })
-        .map(|(record, _)| record)
-        .collect::<Vec<_>>();
+        .collect();
+    let kept: Vec<Record> =
+        records.into_iter().zip(&fits).filter(|(_, fits)| **fits).map(|(record, _)| record).collect();
     if kept.is_empty() {
         return Err(TrainingError::Refused(format!("no record fits the window of {window} tokens")));
     }
-    Ok((kept, found, long))
+    Ok((kept, found.of_kept(&fits), long))
 }
 
 /// Rows that records give: one each, a text one for each window.
