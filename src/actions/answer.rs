@@ -11,12 +11,13 @@ use super::context::{ActionError, Context};
 use super::generate::{Limits, record_of, word};
 use crate::data::view::rendered;
 use crate::model::decoder::Decoder;
-use crate::model::generate::{Event, Generator, Request};
+use crate::model::generate::{Event, Request};
 use crate::model::weights::hub;
 use crate::prompt::{Kind, Mode, Prompt, Record, Rendered, Renderer};
 use crate::store::Store;
 use crate::worker::Adapter;
-use crate::worker::answers::AnswerError;
+use crate::worker::answers::{AnswerError, Answering};
+use crate::worker::device::OnDevice;
 use crate::worker::model::{Opened, Stamp, read_adapter};
 
 /// What is asked.
@@ -112,6 +113,8 @@ struct Loaded {
     base: (PathBuf, Stamp),
     opened: Opened,
     decoder: Decoder,
+    /// The decoder on the device that answers; none for the processor.
+    on: Option<OnDevice>,
     /// By their prompts, the newest last.
     renderers: Vec<(Prompt, Renderer)>,
     /// With their identities.
@@ -171,9 +174,10 @@ impl Answerer {
                 ends: &ready.ends,
             })
             .collect();
-        let tokenizer = loaded.opened.renderer.tokenizer();
+        let answering = Answering { opened: &loaded.opened, decoder: &loaded.decoder, on: loaded.on.as_ref() };
         let started = Instant::now();
-        Generator::new(&loaded.decoder, tokenizer)
+        answering
+            .generator()
             .side_by_side(&requests, &mut |event| match event {
                 Event::Text { request, text } => see(Told::Text { cell: request, text: text.to_owned() }),
                 Event::Apart { request, difference } => see(Told::Apart { cell: request, difference }),
@@ -206,7 +210,8 @@ impl Answerer {
             let opened = Opened::open(&path, first.prompt(context)?)?;
             first.check(context, &opened.source)?;
             let decoder = opened.load()?;
-            Loaded { base, opened, decoder, renderers: Vec::new(), adapters: HashMap::new() }
+            let on = context.on_device(&decoder)?;
+            Loaded { base, opened, decoder, on, renderers: Vec::new(), adapters: HashMap::new() }
         };
         for chosen in chosen {
             chosen.check(context, &loaded.opened.source)?;

@@ -79,7 +79,8 @@ pub fn generate(
     let decoder = opened.load()?;
     let adapter = chosen.folder.as_deref().map(|dir| read_adapter(dir, &decoder)).transpose()?;
     let started = std::time::Instant::now();
-    let answering = Answering { opened: &opened, decoder: &decoder };
+    let on = context.on_device(&decoder)?;
+    let answering = Answering { opened: &opened, decoder: &decoder, on: on.as_ref() };
     let answer = answering.one(&record_of(prompt), adapter.as_ref(), limits, see)?;
     Ok(Generated {
         prompt: prompt.to_owned(),

@@ -383,7 +383,7 @@ pub fn run(
             trainer = trainer.on(device, kind)?;
         }
         let mut sampler = |decoder: &Decoder, adapter: Option<&super::Adapter>| {
-            let answering = Answering { opened: &opened, decoder };
+            let answering = Answering { opened: &opened, decoder, on: None };
             let limits = Limits { max_tokens: 96, ..Limits::default() };
             let answers = answering.many(&samples, adapter, &limits, &mut |_| true);
             let answers = answers.unwrap_or_default();

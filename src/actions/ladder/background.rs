@@ -118,7 +118,7 @@ pub fn start(context: &Context, request: &Request, tell: &mut dyn FnMut(Download
     let models = request.models.iter().map(|model| fixed(model)).collect::<Result<Vec<_>, _>>()?;
     // All of what there is now, however much that will be by then.
     let sizes = request.sizes.iter().map(|size| Size::Rows(size.of(rows.pool.len()))).collect();
-    let request = Request { models, sizes, ..request.clone() };
+    let request = Request { sizes, models, ..request.clone() };
     let prepared = Prepared::of(context, &request, &rows, tell)?;
     let test = super::records(&request.test)?;
     let mut store = context.store()?;

@@ -12,24 +12,21 @@ use std::time::Instant;
 
 use crate::model::decoder::Decoder;
 use crate::model::description::Description;
-use crate::model::device::ops::{self, AdamUpdate, RotarySpans, Tiling};
-use crate::model::device::{Device, DeviceError, Kind, Span};
+use crate::model::device::ops::{self, AdamUpdate, Tiling};
+use crate::model::device::pool::{Buffer, Pool};
+use crate::model::device::tables::Tables;
+use crate::model::device::weights::{Weights, floats, read, write};
+use crate::model::device::{Device, DeviceError, Kind, Span, linear};
 use crate::model::lora::Adapter;
-use crate::model::ops::rotary::Table;
 
 use super::batch::{Packed, Row, micro_batches};
 use super::optimizer::{AdamW, Moments, Terms};
 use super::step;
 
 use block::{Pass, Saved};
-use pool::{Buffer, Pool};
-use weights::{Weights, floats, read, write};
 
 mod block;
-mod linear;
 mod memory;
-mod pool;
-mod weights;
 
 #[cfg(test)]
 mod tests;
@@ -73,28 +70,6 @@ pub struct Stepped {
     pub norm: f64,
     /// Seconds until all of the step's work had been asked for; the rest was waiting.
     pub asked_s: f64,
-}
-
-struct TableBuffers {
-    cos: Buffer,
-    sin: Buffer,
-    half: usize,
-}
-
-impl TableBuffers {
-    fn upload(pool: &Pool, table: &Table) -> Result<Self, DeviceError> {
-        Ok(Self { cos: floats(pool, table.cos())?, sin: floats(pool, table.sin())?, half: table.half() })
-    }
-
-    fn spans(&self) -> RotarySpans {
-        RotarySpans { cos: self.cos.span, sin: self.sin.span, half: self.half }
-    }
-}
-
-struct Tables {
-    length: usize,
-    global: TableBuffers,
-    local: Option<TableBuffers>,
 }
 
 /// The adapter and its optimizer on the device.
@@ -268,18 +243,6 @@ impl Engine {
         Ok(Stepped { loss, norm: squares.sqrt(), asked_s })
     }
 
-    fn tables(&mut self, length: usize) -> Result<(), DeviceError> {
-        if self.tables.as_ref().is_some_and(|t| t.length >= length) {
-            return Ok(());
-        }
-        let length = length.next_power_of_two();
-        let upload = |rotary| TableBuffers::upload(&self.pool, &Table::new(rotary, length));
-        let d = &self.description;
-        let (global, local) = (upload(&d.rotary)?, d.local_rotary.as_ref().map(upload).transpose()?);
-        self.tables = Some(Tables { length, global, local });
-        Ok(())
-    }
-
     /// Asks for a pass over a pack: the losses' weighted sum is added to the first of the sums and, in training, the gradient to
     /// the adapter's.
     fn pass(&mut self, packed: &Packed, train: Option<step::Options>) -> Result<(), DeviceError> {
@@ -287,8 +250,8 @@ impl Engine {
         if count == 0 {
             return Ok(());
         }
-        self.tables(packed.length())?;
-        let Some(tables) = &self.tables else { return Ok(()) };
+        let tables = Tables::covering(self.tables.take(), &self.pool, &self.description, packed.length())?;
+        let tables = self.tables.insert(tables);
         let (device, kind, pool, d) = (self.device.as_ref(), self.kind, &self.pool, &self.description);
         let step::Options { dropout, recompute, scale } =
             train.unwrap_or(step::Options { scale: 1.0, ..step::Options::default() });
@@ -306,8 +269,8 @@ impl Engine {
             positions: sent.positions,
             tiling: &tiling,
             words: sent.tiling,
-            table: tables.global.spans(),
-            local_table: tables.local.as_ref().map(TableBuffers::spans),
+            table: tables.global(),
+            local_table: tables.local(),
             keep: sent.predicting,
             dropout,
         };

@@ -14,7 +14,7 @@ use crate::model::device::{Address, Argument, Device, DeviceError, Kind, Span};
 use crate::model::ops::attention::{Segment, Shape};
 
 /// Rows of a tile, of queries and of keys.
-const TILE: usize = 64;
+pub const TILE: usize = 64;
 /// Tiles of queries that one block takes for a tile of keys, at least, before several share the work.
 const SHARE: usize = 8;
 /// Shares in all that keep a large device busy; a larger share is taken rather than many more.
@@ -74,8 +74,27 @@ impl Tiling {
             let (first, len) = segment.prefix.map_or((0, 0), |p| (segments[p].start, segments[p].len));
             places[segment.start..segment.start + segment.len].fill([segment.start, first, len]);
         }
+        Self::of(&places)
+    }
+
+    /// The tiling of rows that are read on: `stretches` of rows each continue a text, by the text's first row, their own first row
+    /// and their number. They see their text from its beginning to themselves; the other ones of the `rows` rows see nothing.
+    ///
+    /// # Panics
+    /// When a stretch lies beyond the rows: a mistake of the caller.
+    #[must_use]
+    pub fn reading_on(rows: usize, stretches: &[[usize; 3]]) -> Self {
+        let mut places: Vec<Place> = (0..rows).map(|row| [row + 1, 0, 0]).collect();
+        for &[text, first, len] in stretches {
+            places[first..first + len].fill([text, 0, 0]);
+        }
+        Self::of(&places)
+    }
+
+    fn of(places: &[Place]) -> Self {
+        let rows = places.len();
         let tiles = rows.div_ceil(TILE);
-        let seen: Vec<BTreeMap<usize, Pair>> = (0..tiles).map(|tile| keys_of(&places, tile)).collect();
+        let seen: Vec<BTreeMap<usize, Pair>> = (0..tiles).map(|tile| keys_of(places, tile)).collect();
         let mut tiling = Self { rows, words: places.iter().flatten().map(|&x| x as u32).collect(), ..Self::default() };
         tiling.parts[0] = tiling.words.len();
         let starts = seen.iter().scan(0, |next, pairs| Some(std::mem::replace(next, *next + pairs.len() as u32)));

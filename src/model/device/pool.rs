@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::model::device::{Address, Device, DeviceError, Kind, Span};
+use super::{Address, Device, DeviceError, Kind, Span};
 use crate::model::ops::pool::excess;
 
 /// Lends buffers of one device's memory. A clone lends from the same memory.
@@ -157,7 +157,7 @@ impl Pool {
 }
 
 /// The size that is asked of the device for `bytes` bytes: sixteen sizes to a doubling.
-pub(super) fn class(bytes: usize) -> usize {
+pub(crate) fn class(bytes: usize) -> usize {
     let step = (bytes.next_power_of_two() / 32).max(512);
     bytes.div_ceil(step) * step
 }
