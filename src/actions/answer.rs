@@ -11,13 +11,13 @@ use super::context::{ActionError, Context};
 use super::generate::{Limits, record_of, word};
 use crate::data::view::rendered;
 use crate::model::decoder::Decoder;
+use crate::model::device::infer::OnDevice;
 use crate::model::generate::{Event, Request};
 use crate::model::weights::hub;
 use crate::prompt::{Kind, Mode, Prompt, Record, Rendered, Renderer};
 use crate::store::Store;
 use crate::worker::Adapter;
 use crate::worker::answers::{AnswerError, Answering};
-use crate::worker::device::OnDevice;
 use crate::worker::model::{Opened, Stamp, read_adapter};
 
 /// What is asked.

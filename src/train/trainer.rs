@@ -12,6 +12,7 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use crate::job::{Command, Control, Hold, JobError, Keep, Outcome, Phase, Progress, Writer};
 use crate::model::decoder::Decoder;
+use crate::model::device::infer::OnDevice;
 use crate::model::device::{Device, DeviceError, Kind};
 use crate::model::lora::Adapter;
 use crate::model::ops::pages;
@@ -67,7 +68,7 @@ pub struct Data {
 }
 
 /// Draws answers at an evaluation, from whatever fixed records it knows.
-pub type Sampler<'a> = dyn FnMut(&Decoder, Option<&Adapter>) -> Vec<(String, String)> + Send + 'a;
+pub type Sampler<'a> = dyn FnMut(&Decoder, Option<&Adapter>, Option<&OnDevice>) -> Vec<(String, String)> + Send + 'a;
 
 /// A run in progress.
 pub struct Trainer<'a> {
@@ -438,7 +439,8 @@ impl<'a> Trainer<'a> {
             Trained::Adapter(adapter) => Some(adapter),
             Trained::Full(_) => None,
         };
-        for (id, answer) in sampler(&self.decoder, adapter) {
+        let on = self.device.as_ref().map(|device| OnDevice::new(device.inference()));
+        for (id, answer) in sampler(&self.decoder, adapter, on.as_ref()) {
             let sample = Sample { step: self.state.step, id, answer };
             self.writer.sample(&sample)?;
             watch(Event::Sample(&sample));

@@ -1,12 +1,12 @@
 //! Answers of a loaded model: one prompt or many records.
 
 use crate::model::decoder::Decoder;
+use crate::model::device::infer::OnDevice;
 use crate::model::generate::{Answer, Event, GenerateError, Generator, Request, Spent, Stop};
 use crate::model::lora::Adapter;
 use crate::model::sample::Sampling;
 use crate::prompt::{Mode, Record, RenderError, Rendered};
 
-use super::device::OnDevice;
 use super::model::Opened;
 
 /// Why nothing was answered.

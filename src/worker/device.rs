@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::decoder::Decoder;
 use crate::model::description::Description;
 use crate::model::device::choose::{Found, Wish, choose};
-use crate::model::device::infer::Inference;
+use crate::model::device::infer::{Inference, OnDevice};
 use crate::model::device::{Device, DeviceError};
 use crate::train::device::Estimate;
 use crate::train::settings::{Method, Settings, SettingsError};
@@ -54,9 +54,6 @@ pub fn find(settings: &Settings) -> Result<Found, DeviceError> {
         (Method::Lora, wish) => choose(wish, kernels().as_deref()),
     }
 }
-
-/// A decoder on a device, for those who answer with it one after another.
-pub type OnDevice = RefCell<Inference>;
 
 /// The decoder on the device that answers: that which trains. None for the processor; so, too, where a model does not fit on a device
 /// that nobody demanded.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::job::{Control, Job, JobError, Kind as JobKind, Outcome};
 use crate::model::decoder::Decoder;
+use crate::model::device::infer::OnDevice;
 use crate::model::weights::{Source, TensorError};
 use crate::prompt::preflight::{self, preflight};
 use crate::prompt::{Kind, Mode, Preflight, Prompt, Record, RenderError, Rendered};
@@ -382,8 +383,8 @@ pub fn run(
             let kind = plan.settings.precision.kind(device.as_ref());
             trainer = trainer.on(device, kind)?;
         }
-        let mut sampler = |decoder: &Decoder, adapter: Option<&super::Adapter>| {
-            let answering = Answering { opened: &opened, decoder, on: None };
+        let mut sampler = |decoder: &Decoder, adapter: Option<&super::Adapter>, on: Option<&OnDevice>| {
+            let answering = Answering { opened: &opened, decoder, on };
             let limits = Limits { max_tokens: 96, ..Limits::default() };
             let answers = answering.many(&samples, adapter, &limits, &mut |_| true);
             let answers = answers.unwrap_or_default();

@@ -9,11 +9,11 @@ use super::examples::Pool;
 use super::system::System;
 use super::{Measured, Progress, Stage, Turn, missing};
 use crate::model::decoder::Decoder;
+use crate::model::device::infer::OnDevice;
 use crate::model::generate::Stop;
 use crate::prompt::{Mode, Prompt, Record};
 use crate::store::{Generation, RowLikelihood, Store, Work};
 use crate::worker::answers::{Answering, Limits};
-use crate::worker::device::OnDevice;
 use crate::worker::model::{Opened, read_adapter};
 use crate::worker::scoring;
 

@@ -10,7 +10,7 @@
 //! another in a pass. Logits come back as f32. Unlike the processor's, a token's numbers may differ in their last bits with the rows
 //! beside it: libraries choose a product's order of sums by its shape.
 
-use std::cell::RefMut;
+use std::cell::{RefCell, RefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::linear::{self, Adapted};
@@ -71,13 +71,16 @@ struct Sent {
     values: Buffer,
 }
 
+/// A decoder on a device, for those who answer with it one after another.
+pub type OnDevice = RefCell<Inference>;
+
 /// A decoder on a device, ready to infer.
 pub struct Inference {
     device: Arc<dyn Device>,
     pool: Pool,
     kind: Kind,
     description: Description,
-    weights: Weights,
+    weights: Arc<Weights>,
     tables: Option<Tables>,
     adapters: Vec<Sent>,
     /// Rows of the arena, and each layer's.
@@ -114,10 +117,22 @@ impl Inference {
     /// When the device has no room for it, or fails.
     pub fn new(device: Arc<dyn Device>, kind: Kind, decoder: &Decoder) -> Result<Self, DeviceError> {
         let pool = Pool::new(Arc::clone(&device));
-        let weights = Weights::upload(&pool, kind, decoder)?;
-        let description = decoder.description.clone();
+        let weights = Arc::new(Weights::upload(&pool, kind, decoder)?);
+        Ok(Self::over(device, pool, kind, &decoder.description, weights))
+    }
+
+    /// Over weights that lie on a device already, in the kind of its activations.
+    #[must_use]
+    pub fn over(
+        device: Arc<dyn Device>,
+        pool: Pool,
+        kind: Kind,
+        description: &Description,
+        weights: Arc<Weights>,
+    ) -> Self {
         let (tables, adapters, arena, taken) = (None, Vec::new(), Vec::new(), Taken::default());
-        Ok(Self { device, pool, kind, description, weights, tables, adapters, rows: 0, arena, taken })
+        let description = description.clone();
+        Self { device, pool, kind, description, weights, tables, adapters, rows: 0, arena, taken }
     }
 
     fn place(&mut self, capacity: usize) -> Result<Place, DeviceError> {

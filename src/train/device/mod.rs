@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use crate::model::decoder::Decoder;
 use crate::model::description::Description;
+use crate::model::device::infer::Inference;
 use crate::model::device::ops::{self, AdamUpdate, Tiling};
 use crate::model::device::pool::{Buffer, Pool};
 use crate::model::device::tables::Tables;
@@ -93,7 +94,7 @@ pub struct Engine {
     pool: Pool,
     kind: Kind,
     description: Description,
-    weights: Weights,
+    weights: Arc<Weights>,
     /// The adapter's layout; its numbers are as they were when last asked for.
     adapter: Adapter,
     trained: Trained,
@@ -116,7 +117,7 @@ impl Engine {
         moments: &Moments,
     ) -> Result<Self, DeviceError> {
         let pool = Pool::new(Arc::clone(&device));
-        let weights = Weights::upload(&pool, kind, decoder)?;
+        let weights = Arc::new(Weights::upload(&pool, kind, decoder)?);
         let count = adapter.values.len();
         let trained = Trained {
             values: floats(&pool, &adapter.values)?,
@@ -134,6 +135,13 @@ impl Engine {
         let (description, adapter) = (decoder.description.clone(), adapter.clone());
         let (tables, most_tokens, notes) = (None, usize::MAX, Vec::new());
         Ok(Self { device, pool, kind, description, weights, adapter, trained, tables, most_tokens, notes })
+    }
+
+    /// Inference over the same weights and memory.
+    #[must_use]
+    pub fn inference(&self) -> Inference {
+        let (device, weights) = (Arc::clone(&self.device), Arc::clone(&self.weights));
+        Inference::over(device, self.pool.clone(), self.kind, &self.description, weights)
     }
 
     /// What a person should know, since this was last asked.

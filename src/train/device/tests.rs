@@ -10,6 +10,8 @@ use crate::job::{Control, Job, Kind as JobKind, Outcome};
 use crate::model::decoder::Decoder;
 use crate::model::device::emulated::Machine;
 use crate::model::device::fixtures::{adapter, all_families, decoder, device};
+use crate::model::device::infer::OnDevice;
+use crate::model::infer::{Infer, Inference, Turn, Want};
 use crate::prompt::Prompt;
 use crate::train::optimizer::{clip_factor, norm};
 use crate::train::plan::{BaseModel, Plan};
@@ -251,6 +253,17 @@ fn a_run_on_a_device_that_is_stopped_and_resumed_ends_in_the_same_bytes() {
     };
     let base = BaseModel { path: "none".into(), name: "none".into(), revision: None, identity: "none".into() };
     let plan = Plan { base, settings, steps: 6, evaluate_every: 2, threads: 1, prompt: Prompt::default() };
+    // Samples on the way are the device's, by the adapter as it is at that moment.
+    let mut asked = |decoder: &Decoder, adapter: Option<&Adapter>, on: Option<&OnDevice>| {
+        let mut last = |engine: &mut dyn Infer| {
+            let mut cache = engine.cache(4).unwrap();
+            engine.forward(&mut [Turn { tokens: &[3, 1, 4], cache: &mut cache, adapter }], Want::Last).unwrap()
+        };
+        let expected = last(&mut Inference::new(decoder));
+        let off = apart(&last(&mut on.unwrap().borrow_mut()), &expected);
+        assert!(off < 1e-4, "off by {off}");
+        vec![("asked".to_owned(), format!("{:?}", expected.first()))]
+    };
     let folder = tempfile::tempdir().unwrap();
     let mut ends = Vec::new();
     for stop_at in [None, Some(3)] {
@@ -269,7 +282,7 @@ fn a_run_on_a_device_that_is_stopped_and_resumed_ends_in_the_same_bytes() {
                     control.stop_flag().store(true, Ordering::SeqCst);
                 }
             };
-            let summary = trainer.run(&mut |_, _| Vec::new(), &mut watch).unwrap();
+            let summary = trainer.run(&mut asked, &mut watch).unwrap();
             (summary.outcome, trainer.adapter().unwrap().values.clone())
         };
         let (mut outcome, mut values) = run(false, stop_at);
@@ -278,6 +291,8 @@ fn a_run_on_a_device_that_is_stopped_and_resumed_ends_in_the_same_bytes() {
             (outcome, values) = run(true, None);
         }
         assert_eq!(outcome, Outcome::Finished);
+        let samples = std::fs::read_to_string(job.dir().join("samples.jsonl")).unwrap();
+        assert_eq!(samples.lines().count(), 4, "before the first step and every second one: {samples}");
         ends.push((losses, values));
     }
     assert_eq!(ends[0].0.len(), 6);
