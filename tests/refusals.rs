@@ -61,3 +61,38 @@ fn what_is_no_model_makes_no_project() {
     }
     desk.togi(&["init", "q", "--model", "./model"]).assert().code(0);
 }
+
+#[test]
+fn what_is_wrongly_asked_ends_with_2_and_what_is_not_there_with_1() {
+    let desk = Desk::with_project();
+    let train = ["train", "--data", "train.jsonl", "--set"];
+    let wrong: [(&[&str], &[&str]); 13] = [
+        (&[&train[..], &["train.rnk=3"]].concat(), &["train.rnk", "did you mean train.rank?"]),
+        (&[&train[..], &["rank=0"]].concat(), &["train.rank = 0", "between 1 and 4096"]),
+        (&[&train[..], &["rank"]].concat(), &["--set rank has no value", "train.rank=8"]),
+        (&["generate", "x", "--top-p", "3"], &["--top-p is 3", "at most 1"]),
+        (&["compare", "x", "--run", "latest", "--repetition-penalty", "0"], &["--repetition-penalty is 0"]),
+        (&["eval", "--data", "test.jsonl", "--temperature=-1"], &["--temperature is -1"]),
+        (&["generate", ""], &["the prompt is empty"]),
+        (&["compare", "x"], &["--run RUN"]),
+        (&["export", "peft", "out"], &["--run RUN"]),
+        (&["bench", "--runs", "0"], &["--runs 0", "1 or more"]),
+        (&["bench", "--batch", "0"], &["trains nothing"]),
+        (&["records", "statsu:gold"], &["did you mean status"]),
+        (&["split", "--valid", "60%", "--test", "40%"], &["nothing to train on"]),
+    ];
+    for (arguments, parts) in wrong {
+        let (stdout, stderr) = desk.run(arguments, 2);
+        assert_eq!(stdout, "", "{arguments:?}");
+        for part in parts {
+            assert!(stderr.contains(part), "{arguments:?}: {part:?} in {stderr}");
+        }
+    }
+    // The same in the project's own file is no matter of the command line.
+    let file = desk.path("p/togi.toml");
+    let settings = fs::read_to_string(&file).unwrap();
+    fs::write(&file, settings.replace("# rank = 16", "rank = 0")).unwrap();
+    let (_, stderr) = desk.run(&["train", "--data", "train.jsonl", "--set", "batch=2"], 1);
+    assert!(stderr.contains("train.rank = 0"), "{stderr}");
+    desk.run(&["train", "--data", "train.jsonl", "--check", "--set", "rank=8"], 0);
+}

@@ -198,7 +198,7 @@ fn checkpoint(job: &Job, step: Option<&str>) -> Result<PathBuf, ActionError> {
         Some("last" | NOW) => Ok(job.latest_checkpoint()?.ok_or_else(none)?.dir),
         Some(step) => {
             let step: u64 = step.parse().map_err(|_| {
-                ActionError::Refused(format!(
+                ActionError::Asked(format!(
                     "{step:?} is no step; write RUN@120, RUN@last, RUN@now, or RUN for the best"
                 ))
             })?;
@@ -218,7 +218,7 @@ fn checkpoint(job: &Job, step: Option<&str>) -> Result<PathBuf, ActionError> {
 pub fn export_peft(context: &Context, choice: &Choice, out: &Path) -> Result<PathBuf, ActionError> {
     let from = choice
         .folder(context)?
-        .ok_or_else(|| ActionError::Refused("name what to export: --run RUN (or --adapter DIR)".into()))?;
+        .ok_or_else(|| ActionError::Asked("name what to export: --run RUN (or --adapter DIR)".into()))?;
     let file = |action, path: &Path| {
         let path = path.to_owned();
         move |cause| ActionError::File { action, path, cause }

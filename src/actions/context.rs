@@ -54,6 +54,9 @@ pub enum ActionError {
     File { action: &'static str, path: PathBuf, cause: std::io::Error },
     #[error("{0}")]
     Refused(String),
+    /// An option, or its value, that cannot be, whatever the files and records hold.
+    #[error("{0}")]
+    Asked(String),
 }
 
 impl ActionError {
@@ -61,6 +64,12 @@ impl ActionError {
     #[must_use]
     pub fn is_no_project(&self) -> bool {
         matches!(self, Self::Project(ProjectError::NotFound(_)))
+    }
+
+    /// Whether the command line itself is wrong, as one with an unknown option would be.
+    #[must_use]
+    pub fn is_wrongly_asked(&self) -> bool {
+        matches!(self, Self::Asked(_) | Self::Store(StoreError::Query(_)))
     }
 }
 
@@ -206,8 +215,10 @@ impl Context {
             };
             table.insert(key.to_owned(), value);
         }
-        check_keys(&table)?;
-        Ok(Settings::from_table(&table)?)
+        checked(&table).map_err(|error| match checked(self.project.train()) {
+            Ok(_) => ActionError::Asked(error.to_string()),
+            Err(_) => error,
+        })
     }
 
     /// A decoder on the device that answers, as the project's `train.device` says; none for the processor.
@@ -235,9 +246,15 @@ impl Context {
 pub fn assigned(assignment: &str, example: &str) -> Result<(String, toml::Value), ActionError> {
     let (key, value) = assignment
         .split_once('=')
-        .ok_or_else(|| ActionError::Refused(format!("--set {assignment} has no value; write it as --set {example}")))?;
+        .ok_or_else(|| ActionError::Asked(format!("--set {assignment} has no value; write it as --set {example}")))?;
     let parsed = toml::from_str::<toml::Table>(&format!("v = {value}")).ok().and_then(|mut table| table.remove("v"));
     Ok((key.trim().to_owned(), parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()))))
+}
+
+/// The settings in a table.
+fn checked(table: &toml::Table) -> Result<Settings, ActionError> {
+    check_keys(table)?;
+    Ok(Settings::from_table(table)?)
 }
 
 /// Refuses a training setting that there is none of, with the one that may have been meant.
