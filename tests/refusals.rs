@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // what a test cannot have fails it
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -95,4 +96,60 @@ fn what_is_wrongly_asked_ends_with_2_and_what_is_not_there_with_1() {
     let (_, stderr) = desk.run(&["train", "--data", "train.jsonl", "--set", "batch=2"], 1);
     assert!(stderr.contains("train.rank = 0"), "{stderr}");
     desk.run(&["train", "--data", "train.jsonl", "--check", "--set", "rank=8"], 0);
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn what_a_run_and_an_export_leave_may_be_read_by_whom_other_files_may() {
+    let desk = Desk::with_project();
+    desk.train();
+    let usual = mode(&desk.path("train.jsonl"));
+    let run = fs::read_dir(desk.path("p/runs")).unwrap().next().unwrap().unwrap().path();
+    let best = run.join("best");
+    for file in ["adapter_config.json", "adapter_model.safetensors", "optimizer.safetensors", "state.json"] {
+        assert_eq!(mode(&best.join(file)), usual, "{file}");
+    }
+    // As an older togi left it.
+    fs::set_permissions(best.join("adapter_model.safetensors"), fs::Permissions::from_mode(0o600)).unwrap();
+    desk.run(&["export", "peft", "adapter", "--run", "latest"], 0);
+    for file in ["adapter_config.json", "adapter_model.safetensors"] {
+        assert_eq!(mode(&desk.path("adapter").join(file)), usual, "{file}");
+        assert_eq!(fs::read(desk.path("adapter").join(file)).unwrap(), fs::read(best.join(file)).unwrap());
+    }
+}
+
+#[test]
+fn what_is_no_adapter_is_said_and_not_exported() {
+    let desk = Desk::with_project();
+    desk.train();
+    desk.run(&["export", "peft", "whole", "--run", "latest"], 0);
+    copy(&desk.path("whole"), &desk.path("halved"));
+    cut(&desk.path("halved/adapter_model.safetensors"));
+    copy(&desk.path("whole"), &desk.path("pickled"));
+    fs::rename(desk.path("pickled/adapter_model.safetensors"), desk.path("pickled/adapter_model.bin")).unwrap();
+    copy(&desk.path("whole"), &desk.path("torn"));
+    cut(&desk.path("torn/adapter_config.json"));
+    copy(&desk.path("whole"), &desk.path("other"));
+    let config = fs::read_to_string(desk.path("other/adapter_config.json")).unwrap().replace("LORA", "IA3");
+    fs::write(desk.path("other/adapter_config.json"), config).unwrap();
+    let cases: [(&str, &[&str]); 6] = [
+        ("model", &["no PEFT adapter in model", "adapter_config.json is missing"]),
+        ("nowhere", &["no PEFT adapter in nowhere"]),
+        ("halved", &["halved/adapter_model.safetensors is cut short or damaged", "copy it again"]),
+        ("pickled", &["adapter_model.safetensors is missing", "safe_serialization=True"]),
+        ("torn", &["torn/adapter_config.json is cut short or damaged"]),
+        ("other", &["IA3"]),
+    ];
+    for (adapter, parts) in cases {
+        for verb in [&["generate", "x"][..], &["export", "peft", "out"]] {
+            let (_, stderr) = desk.run(&[verb, &["--adapter", adapter]].concat(), 1);
+            for part in parts {
+                assert!(stderr.contains(part), "{verb:?} {adapter}: {part:?} in {stderr}");
+            }
+        }
+        assert!(!desk.path("out").exists(), "{adapter}");
+    }
 }
