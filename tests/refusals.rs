@@ -67,10 +67,11 @@ fn what_is_no_model_makes_no_project() {
 fn what_is_wrongly_asked_ends_with_2_and_what_is_not_there_with_1() {
     let desk = Desk::with_project();
     let train = ["train", "--data", "train.jsonl", "--set"];
-    let wrong: [(&[&str], &[&str]); 13] = [
+    let wrong: [(&[&str], &[&str]); 14] = [
         (&[&train[..], &["train.rnk=3"]].concat(), &["train.rnk", "did you mean train.rank?"]),
         (&[&train[..], &["rank=0"]].concat(), &["train.rank = 0", "between 1 and 4096"]),
         (&[&train[..], &["rank"]].concat(), &["--set rank has no value", "train.rank=8"]),
+        (&[&train[..], &["train.targets=q_proj,v_proj"]].concat(), &["'train.targets=[\"q_proj\", \"v_proj\"]'"]),
         (&["generate", "x", "--top-p", "3"], &["--top-p is 3", "at most 1"]),
         (&["compare", "x", "--run", "latest", "--repetition-penalty", "0"], &["--repetition-penalty is 0"]),
         (&["eval", "--data", "test.jsonl", "--temperature=-1"], &["--temperature is -1"]),
