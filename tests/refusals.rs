@@ -154,3 +154,75 @@ fn what_is_no_adapter_is_said_and_not_exported() {
         assert!(!desk.path("out").exists(), "{adapter}");
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_trained_on_is_told_with_its_line_and_a_remedy() {
+    let desk = Desk::with_project();
+    let rows = fs::read_to_string(desk.path("train.jsonl")).unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(desk.path(name), bytes).unwrap();
+    write("broken.jsonl", format!("{rows}{{\"instruction\": \"say ka\" \"output\": 1}}\n").as_bytes());
+    write("latin.jsonl", &[rows.as_bytes(), b"{\"instruction\": \"caf\xE9\", \"output\": \"x\"}\n"].concat());
+    let wide: Vec<u8> = rows.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    write("wide.jsonl", &wide);
+    write("marked.jsonl", &[&b"\xFF\xFE"[..], &wide].concat());
+    write("empty.jsonl", b"\n");
+    write("list.json", b"[]");
+    write(
+        "silent.jsonl",
+        format!("{rows}{{\"instruction\": \"say na\"}}\n{{\"id\": \"m\", \"instruction\": \"\"}}\n").as_bytes(),
+    );
+    let cases: [(&str, &[&str]); 8] = [
+        ("broken.jsonl", &["broken.jsonl: 1 line of it is no record", "line 9: not JSON", "(column 26)"]),
+        ("latin.jsonl", &["latin.jsonl is not UTF-8", "line 9", "iconv -f LATIN1", "togi import"]),
+        ("wide.jsonl", &["wide.jsonl is not UTF-8", "iconv -f UTF-16"]),
+        ("marked.jsonl", &["marked.jsonl is not UTF-8", "iconv -f UTF-16"]),
+        ("empty.jsonl", &["empty.jsonl has no record to train on"]),
+        ("list.json", &["list.json: data is read from .jsonl", "togi import list.json"]),
+        ("model", &["model is a folder"]),
+        (
+            "silent.jsonl",
+            &[
+                "2 records cannot be trained on",
+                "silent.jsonl, line 9: the record has no answer",
+                "m (silent.jsonl, line 10)",
+            ],
+        ),
+    ];
+    for (file, parts) in cases {
+        let (_, stderr) = desk.run(&["train", "--data", file, "--valid", "test.jsonl"], 1);
+        for part in parts {
+            assert!(stderr.contains(part), "{file}: {part:?} in {stderr}");
+        }
+        assert!(!stderr.contains("at line 1"), "{stderr}");
+    }
+    let (_, stderr) = desk.run(&["train", "--data", "train.jsonl", "--valid", "empty.jsonl"], 1);
+    assert!(stderr.contains("empty.jsonl has no record to validate on"), "{stderr}");
+    let (_, stderr) = desk.run(&["render", "--data", "empty.jsonl"], 1);
+    assert!(stderr.contains("empty.jsonl has no record"), "{stderr}");
+    assert_eq!(fs::read_dir(desk.path("p/runs")).unwrap().count(), 0, "nothing was begun");
+
+    // An id that two rows have is no reason to refuse them, but worth a word.
+    let row = json!({ "id": "r1", "instruction": "say na", "output": "na" });
+    write("twice.jsonl", format!("{rows}{row}\n").as_bytes());
+    let (_, stderr) = desk.run(&["train", "--data", "twice.jsonl", "--check"], 0);
+    assert!(
+        stderr.contains("twice.jsonl: 2 records share an id") && stderr.contains("\"r1\" in lines 2, 9"),
+        "{stderr}"
+    );
+    let (_, stderr) = desk.run(&["train", "--data", "train.jsonl", "--check"], 0);
+    assert!(!stderr.contains("note:"), "{stderr}");
+}
+
+#[test]
+fn a_field_that_the_template_misses_is_told_with_what_to_do() {
+    let desk = Desk::with_project();
+    fs::write(desk.path("short.jinja"), "{{ instruction }} ({{ input }})").unwrap();
+    let render = ["render", "--data", "train.jsonl", "--template", desk.path("short.jinja").to_str().unwrap()]
+        .map(str::to_owned);
+    let (_, stderr) = desk.run(&render.each_ref().map(String::as_str), 1);
+    for part in ["names input", "its fields are: instruction", "prompt.template", "JSON object"] {
+        assert!(stderr.contains(part), "{part:?} in {stderr}");
+    }
+    let out = desk.togi(&["generate", "--help"]).output().unwrap();
+    assert!(String::from_utf8(out.stdout).unwrap().contains("as a JSON object"));
+}

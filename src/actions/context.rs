@@ -293,13 +293,22 @@ pub fn read_template(path: &Path) -> Result<String, ActionError> {
 /// # Errors
 /// When the file cannot be read; with line and reason where lines are no records.
 pub fn records(path: &Path) -> Result<Vec<Record>, ActionError> {
-    let Rows { records, errors } = read(path)?;
+    Ok(numbered(path)?.0)
+}
+
+/// Reads records as [`records`] does, with the line of each.
+///
+/// # Errors
+/// As [`records`].
+pub fn numbered(path: &Path) -> Result<(Vec<Record>, Vec<usize>), ActionError> {
+    let Rows { records, lines, errors } = read(path)?;
     if errors.is_empty() {
-        return Ok(records);
+        return Ok((records, lines));
     }
     let shown: Vec<String> = errors.iter().take(5).map(|e| format!("  {}: {e}", path.display())).collect();
     let more = errors.len().saturating_sub(5);
     let rest = if more > 0 { format!("\n  … and {more} more") } else { String::new() };
-    let why = format!("{} lines of {} are no records:\n{}{rest}", errors.len(), path.display(), shown.join("\n"));
+    let what = if errors.len() == 1 { "line of it is no record" } else { "lines of it are no records" };
+    let why = format!("{}: {} {what}:\n{}{rest}", path.display(), errors.len(), shown.join("\n"));
     Err(ActionError::Refused(why))
 }

@@ -18,7 +18,10 @@ use crate::text;
 Example:
   togi generate \"Name three rivers.\"
   togi generate \"Name three rivers.\" --run latest --temperature 0.8 --seed 7
-  cat minutes.txt | togi generate - --run a1 --json")]
+  cat minutes.txt | togi generate - --run a1 --json
+
+Where the project has a prompt template of its own, give its fields as a JSON object:
+  togi generate '{\"instruction\": \"To do:\", \"input\": \"Ben will order the chairs.\"}' --run latest")]
 pub struct Generate {
     /// The prompt; - or nothing reads it from standard input
     prompt: Option<String>,

@@ -212,7 +212,11 @@ fn tell(facts: &Facts) {
         let shown: Vec<String> =
             facts.dropped.iter().take(5).map(|(id, tokens)| format!("{id} ({tokens} tokens)")).collect();
         let more = if facts.dropped.len() > 5 { ", …" } else { "" };
-        say!("  {} rows are too long and left out: {}{more}", n(facts.dropped.len()), shown.join(", "));
+        let what = if facts.dropped.len() == 1 { "row is" } else { "rows are" };
+        say!("  {} {what} too long and left out: {}{more}", n(facts.dropped.len()), shown.join(", "));
+    }
+    for note in &facts.notes {
+        say!("  note: {note}");
     }
     let free = facts.free_bytes.map(|free| format!("; {} are free", text::bytes(free))).unwrap_or_default();
     let time = facts.seconds.map_or_else(
