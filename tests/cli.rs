@@ -510,6 +510,34 @@ fn an_update_that_ruins_the_model_is_never_kept_as_a_checkpoint() {
 }
 
 #[test]
+fn a_run_whose_validation_loss_rises_ends_by_itself_and_keeps_its_best() {
+    let desk = Desk::with_project();
+    // What is learned makes these answers less likely with every step.
+    let rows: String = (0..3)
+        .map(|i| json!({ "instruction": format!("say {i}"), "output": "ZZZZZZZZZZZZ" }).to_string() + "\n")
+        .collect();
+    fs::write(desk.path("other.jsonl"), rows).unwrap();
+    let settings = ["steps=60", "epochs=0", "batch=8", "evaluations=1", "learning_rate=0.05", "samples=0"];
+    let set: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let train = |patience: &str| {
+        let files = ["train", "--data", "train.jsonl", "--valid", "other.jsonl", "--json", "--set", patience];
+        desk.json(&[&files[..], &set[..]].concat())
+    };
+    let ended = train("patience=2");
+    let (steps, best) = (ended["steps"].as_u64().unwrap(), ended["best"][1].as_u64().unwrap());
+    assert!(steps < 60 && steps == best + 2, "{ended}");
+    assert_eq!(ended["outcome"], "finished");
+    assert!(ended["reason"].as_str().unwrap().contains("has not fallen for 2 evaluations"), "{ended}");
+    let run = newest_run(&desk);
+    let losses: Vec<f64> = course(&run).iter().filter_map(|step| step[4].as_f64()).collect();
+    let least = ended["best"][0].as_f64().unwrap();
+    assert!(losses.iter().rev().take(2).all(|loss| *loss >= least), "{losses:?}");
+    assert!(fs::read_link(run.join("best")).unwrap().ends_with(format!("step-{best:06}")));
+    // Without patience it goes on, however much the loss rises.
+    assert_eq!(train("patience=0")["steps"].as_u64(), Some(60));
+}
+
+#[test]
 fn without_a_file_it_trains_on_the_gold_records_and_says_later_what_changed() {
     let desk = Desk::with_project();
     let (_, told) = desk.run(&["train"], 1);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 mod common;
 
-use common::desk::Desk;
+use common::desk::{Desk, model_of};
 
 /// Runs a verb outside any project and returns its standard error.
 fn refused(desk: &Desk, arguments: &[&str], code: i32) -> String {
@@ -225,4 +225,64 @@ fn a_field_that_the_template_misses_is_told_with_what_to_do() {
     }
     let out = desk.togi(&["generate", "--help"]).output().unwrap();
     assert!(String::from_utf8(out.stdout).unwrap().contains("as a JSON object"));
+}
+
+#[test]
+fn a_record_that_is_too_long_stops_the_run_or_is_left_out_and_never_cut() {
+    let desk = Desk::with_project();
+    let long = json!({ "id": "long", "instruction": "say na", "output": "na".repeat(60) });
+    let rows = fs::read_to_string(desk.path("train.jsonl")).unwrap();
+    fs::write(desk.path("longer.jsonl"), format!("{rows}{long}\n")).unwrap();
+    let train =
+        ["train", "--data", "longer.jsonl", "--valid", "test.jsonl", "--set", "max_length=64", "--set", "steps=2"];
+    let (_, stderr) = desk.run(&train, 1);
+    for part in ["1 record is longer than the window of 64", "long (longer.jsonl, line 9): ", "too_long=drop"] {
+        assert!(stderr.contains(part), "{part:?} in {stderr}");
+    }
+    assert_eq!(fs::read_dir(desk.path("p/runs")).unwrap().count(), 0, "nothing was begun");
+
+    let (_, stderr) = desk.run(&[&train[..], &["--set", "too_long=drop"]].concat(), 0);
+    assert!(stderr.contains("1 row is too long and left out: long (") && stderr.contains("8 rows"), "{stderr}");
+    let run = fs::read_dir(desk.path("p/runs")).unwrap().next().unwrap().unwrap().path();
+    let ids: Vec<String> = fs::read_to_string(run.join("inputs.jsonl"))
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["split"] == "train")
+        .map(|line| line["row"]["id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(ids, (0..8).map(|i| format!("r{i}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_plan_that_the_memory_does_not_hold_is_refused_before_it_begins() {
+    let desk = Desk::with_project();
+    let (_, stderr) = desk.run(&["train", "--data", "train.jsonl", "--set", "pass_tokens=1000000000"], 1);
+    for part in ["this plan needs about", "GiB are free", "lower train.pass_tokens"] {
+        assert!(stderr.contains(part), "{part:?} in {stderr}");
+    }
+    assert_eq!(fs::read_dir(desk.path("p/runs")).unwrap().count(), 0, "nothing was begun");
+}
+
+#[test]
+fn a_run_does_not_go_on_upon_another_base_and_its_adapter_does_not_fit_one() {
+    let desk = Desk::with_project();
+    desk.train();
+    desk.run(&["export", "peft", "adapter", "--run", "latest"], 0);
+    for (layers, what) in [(1, "belong to no layer"), (3, "is missing")] {
+        model_of(&desk.path("other"), layers, 7);
+        let (_, stderr) = desk.run(&["generate", "x", "--adapter", "adapter", "--model", "./other"], 1);
+        assert!(stderr.contains("does not fit the base model") && stderr.contains(what), "{stderr}");
+    }
+
+    // A run that failed can be taken up again, but on the weights that it began on.
+    let failing = ["learning_rate=1e30", "schedule=constant", "clip=0", "warmup_steps=1", "batch=2"];
+    let set: Vec<&str> = failing.iter().flat_map(|setting| ["--set", setting]).collect();
+    desk.run(&[&["train", "--data", "train.jsonl", "--valid", "test.jsonl"][..], &set[..]].concat(), 1);
+    model_of(&desk.path("model"), 2, 8);
+    let (_, stderr) = desk.run(&["train", "--resume", "latest"], 1);
+    assert!(stderr.contains("the base model has changed since the run began"), "{stderr}");
+    model_of(&desk.path("model"), 2, 7);
+    let (_, stderr) = desk.run(&["train", "--resume", "latest"], 1);
+    assert!(!stderr.contains("has changed"), "on its own weights it goes on, to where it failed: {stderr}");
 }

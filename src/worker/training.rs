@@ -11,6 +11,7 @@ use crate::model::decoder::Decoder;
 use crate::model::weights::{Source, TensorError};
 use crate::prompt::preflight::{self, preflight};
 use crate::prompt::{Kind, Mode, Preflight, Prompt, Record, RenderError, Rendered};
+use crate::text;
 use crate::train::batch::{Packed, Row, micro_batches};
 use crate::train::metrics::Summary;
 use crate::train::plan::{BaseModel, Plan};
@@ -42,7 +43,12 @@ pub enum TrainingError {
     Render(#[from] RenderError),
     #[error("{0}")]
     Refused(String),
-    #[error("the base model has changed since the run began: {now} is there, the run began on {then}")]
+    #[error(
+        "the base model has changed since the run began: the weights {} are there, the run began on {}; put those back, or start a \
+         new run",
+        text::cut(now, 12),
+        text::cut(then, 12)
+    )]
     OtherBase { then: String, now: String },
     #[error("a random start failed: {0}")]
     Random(#[from] TensorError),

@@ -76,6 +76,11 @@ pub fn model(dir: &Path) {
 
 /// The same with weights drawn from another seed.
 pub fn model_of_seed(dir: &Path, seed: u64) {
+    model_of(dir, 2, seed);
+}
+
+/// The same of so many layers.
+pub fn model_of(dir: &Path, layers: usize, seed: u64) {
     fs::create_dir_all(dir).unwrap();
     let mut letters: Vec<char> = ByteLevel::alphabet().into_iter().collect();
     letters.sort_unstable();
@@ -103,7 +108,7 @@ pub fn model_of_seed(dir: &Path, seed: u64) {
     fs::write(dir.join("tokenizer.json"), tokenizer.to_string()).unwrap();
     let config = json!({
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "hidden_size": 32,
-        "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 2,
+        "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": layers,
         "head_dim": 8, "max_position_embeddings": 256, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
         "tie_word_embeddings": true, "vocab_size": 258, "eos_token_id": 0, "bos_token_id": null,
         "attention_bias": false, "mlp_bias": false, "torch_dtype": "float32",
