@@ -207,9 +207,8 @@ pub fn left(dir: &Path) -> Left {
     let Ok(job) = context.run("latest") else { return Left::Untuned };
     match train::resumable(&context, "latest") {
         Ok((_, Standing { step: Some(step), steps })) => Left::Resumable(step, steps),
-        Ok(_) => Left::Untuned,
         Err(_) if job.latest_checkpoint().is_ok_and(|newest| newest.is_some()) => Left::Tuned,
-        Err(_) => Left::Untuned,
+        _ => Left::Untuned,
     }
 }
 

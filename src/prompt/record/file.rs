@@ -142,7 +142,7 @@ fn text_of(path: &Path) -> Result<String, ReadError> {
     }
     String::from_utf8(bytes).map_err(|e| {
         let good = e.as_bytes().get(..e.utf8_error().valid_up_to()).unwrap_or_default();
-        let line = 1 + good.iter().filter(|&&b| b == b'\n').count();
+        let line = good.split(|&b| b == b'\n').count();
         ReadError::Encoding { path: name(), line, from: "LATIN1" }
     })
 }
