@@ -192,7 +192,7 @@ impl<'a> Answering<'a> {
         answers.map_err(|error| {
             let (GenerateError::Infer { request, .. } | GenerateError::Sample { request, .. }) = &error;
             match asked.get(*request) {
-                Some((record, _)) => AnswerError::Unanswered { id: record.id.clone(), why: error.reason() },
+                Some((record, _)) => AnswerError::Unanswered { id: record.id.clone(), why: error.to_string() },
                 None => error.into(),
             }
         })
