@@ -54,6 +54,11 @@ impl Field {
         };
     }
 
+    /// Takes back what was written last, or writes it again; whether the text is another one now.
+    pub fn again(&mut self, redo: bool) -> bool {
+        if redo { self.area.redo() } else { self.area.undo() }
+    }
+
     /// Takes a key that is no command; whether the text is another one now.
     pub fn key(&mut self, event: KeyEvent) -> bool {
         if self.one_line && matches!(event.code, KeyCode::Enter) {

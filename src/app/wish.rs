@@ -30,6 +30,12 @@ impl System {
         if self.is_moving() { format!("{name}  a snapshot of the run in progress") } else { name.to_owned() }
     }
 
+    /// Whether it is a run as such, of which the best checkpoint answers.
+    #[must_use]
+    pub fn is_run(&self) -> bool {
+        matches!(self, Self::Run(name) if !name.contains('@'))
+    }
+
     /// Whether it is another one each time it is asked: the weights of a run in progress.
     #[must_use]
     pub fn is_moving(&self) -> bool {

@@ -506,4 +506,4 @@ fn keep_some(samples: &mut Vec<Sample>) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::app) mod tests;
