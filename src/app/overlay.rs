@@ -5,8 +5,8 @@ use std::time::Duration;
 use frizbee::{Config, Matcher};
 
 use super::compare::Score;
-use super::field::Field;
 use super::data::counted;
+use super::field::Field;
 use super::wish::System;
 use super::{Act, App, Ask, Effect, Pane};
 use crate::keymap::{Command, Scope};

@@ -89,9 +89,8 @@ pub(in crate::app) fn keys_one_after_the_other_show_what_may_follow() {
 pub(in crate::app) fn quitting_saves_what_is_being_written() {
     let mut hand = Hand::new(1);
     hand.press("e !");
-    hand.effects.clear();
-    hand.give(Msg::Key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)));
-    assert!(matches!(&hand.effects[..], [.., Effect::Store(Ask::Save { .. }), Effect::Quit]), "{:?}", hand.effects);
+    let effects = hand.command(C::Leave);
+    assert!(matches!(&effects[..], [.., Effect::Store(Ask::Save { .. }), Effect::Quit]), "{effects:?}");
     assert!(hand.app.is_quitting());
 }
 

@@ -192,7 +192,8 @@ impl App {
         let newest = systems.iter().rfind(|system| system.is_run()).cloned();
         self.compare.systems = systems;
         let walking = self.compare.mode == Mode::Walk;
-        if let Some(newest) = newest.filter(|newest| walking && !self.compare.chosen && self.compare.sides[1] != *newest)
+        if let Some(newest) =
+            newest.filter(|newest| walking && !self.compare.chosen && self.compare.sides[1] != *newest)
         {
             // What another run has answered must not stand under this one's name.
             self.stop_answers(effects);
@@ -259,7 +260,12 @@ impl App {
     }
 
     /// What a companion answers to the pane.
-    pub(in crate::app) fn compare_granted(&mut self, granted: &Granted, now: Duration, effects: &mut Vec<Effect>) -> bool {
+    pub(in crate::app) fn compare_granted(
+        &mut self,
+        granted: &Granted,
+        now: Duration,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
         let answers = &mut self.compare.answers;
         match granted.clone() {
             Granted::Begins { cell, adapter, checkpoint, prompt_tokens } => {

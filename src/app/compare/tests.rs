@@ -411,7 +411,8 @@ pub(in crate::app) fn one_companion_answers_one_question_and_nobody_waits_for_an
     hand.command(C::CompareRun);
     assert!(hand.app.compare.is_busy());
     hand.command(C::PanePrompt);
-    let version = super::super::prompt::Version { name: "short".into(), text: "{{ question }}".into(), ..Default::default() };
+    let version =
+        super::super::prompt::Version { name: "short".into(), text: "{{ question }}".into(), ..Default::default() };
     hand.give(Msg::Prompts { versions: vec![version], examples: Vec::new() });
     hand.give(Msg::Found { number: 0, ids: Ok(vec![1, 2, 3]) });
     hand.command(C::PromptTry);

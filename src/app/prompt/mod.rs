@@ -254,10 +254,12 @@ impl App {
     pub(in crate::app) fn prompt_saved(&mut self, name: String, now: Duration, effects: &mut Vec<Effect>) {
         let used = self.prompt.versions.iter().any(|version| version.used && version.name == name);
         let key = self.keymap.first(Command::PromptUse);
-        let words = if used { ", which the project uses".to_owned() } else { format!("; {key} lets the project use it") };
+        let words =
+            if used { ", which the project uses".to_owned() } else { format!("; {key} lets the project use it") };
         self.note(format!("saved as {name}{words}"), now);
         let before = std::mem::replace(&mut self.prompt.name, name);
-        let own = self.prompt.versions.iter().find(|version| version.name == before).map(|version| version.text.clone());
+        let own =
+            self.prompt.versions.iter().find(|version| version.name == before).map(|version| version.text.clone());
         if let Some(text) = own.filter(|_| before != self.prompt.name) {
             // Its draft is the version that was saved, and nothing that waits to be saved.
             effects.push(Effect::Store(Ask::PromptDraft { name: before, text }));

@@ -225,7 +225,10 @@ pub(in crate::app) fn the_right_side_shows_tokens_differences_or_answers() {
         hand.app.prompt.right
     };
     assert_eq!((right(C::PromptDiff), right(C::PromptDiff)), (Right::Diff, Right::Tokens));
-    assert_eq!((right(C::PromptTry), right(C::PromptDiff), right(C::PromptStop)), (Right::Trial, Right::Diff, Right::Tokens));
+    assert_eq!(
+        (right(C::PromptTry), right(C::PromptDiff), right(C::PromptStop)),
+        (Right::Trial, Right::Diff, Right::Tokens)
+    );
 }
 
 #[test]
@@ -277,7 +280,11 @@ pub(in crate::app) fn what_is_tried_is_pinned_records_by_templates_and_systems()
     let mut hand = prompting();
     let effects = hand.command(C::PromptTry);
     let columns = |columns: &[&str]| columns.iter().map(|&column| column.to_owned()).collect::<Vec<_>>();
-    assert_eq!(tried(&hand, &effects), (vec![1], columns(&["short base", "short a1"]), 2, 0.0), "the one that is shown");
+    assert_eq!(
+        tried(&hand, &effects),
+        (vec![1], columns(&["short base", "short a1"]), 2, 0.0),
+        "the one that is shown"
+    );
     hand.commands(&[C::PromptPin, C::PromptNext, C::PromptPin, C::PromptBeside]);
     hand.command(C::PickDone);
     let effects = hand.command(C::PromptTry);

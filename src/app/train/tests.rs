@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::overlay::Purpose;
 use super::super::{Effect as AppEffect, Msg as AppMsg, Overlay};
+use super::told::{LETTERS, SAMPLED};
 use super::*;
 use crate::app::{App, hand};
 use crate::keymap::{Command, Keymap};

@@ -95,10 +95,8 @@ pub(in crate::app) fn a_selection_is_previewed_and_done_as_one() {
     hand.press("a");
     hand.give(Msg::Preview { act: Act::Accept, records: vec![1, 2], would: 2, refused: 0 });
     let effects = hand.press("y");
-    assert!(
-        asked(&effects).iter().any(|ask| matches!(ask, Ask::Act { act: Act::Accept, records, seconds: None }
-        if *records == [1, 2]))
-    );
+    assert!(asked(&effects).iter().any(|ask| matches!(ask, Ask::Act { act: Act::Accept, records, seconds: None }
+        if *records == [1, 2])));
     assert!(hand.app.data.selected.is_empty());
 }
 
@@ -220,8 +218,18 @@ pub(in crate::app) fn a_model_drafts_what_is_selected() {
 pub(in crate::app) fn where_there_is_no_record_the_person_is_told() {
     use Command as C;
     for command in [
-        C::Accept, C::Reject, C::Restore, C::Edit, C::EditOutside, C::Category, C::Split, C::Assign, C::Neighbours,
-        C::History, C::Select, C::Drafts,
+        C::Accept,
+        C::Reject,
+        C::Restore,
+        C::Edit,
+        C::EditOutside,
+        C::Category,
+        C::Split,
+        C::Assign,
+        C::Neighbours,
+        C::History,
+        C::Select,
+        C::Drafts,
     ] {
         let mut hand = Hand::new(0);
         let effects = hand.command(command);

@@ -65,9 +65,7 @@ pub(in crate::app) fn a_conflict_shows_both_texts_and_nothing_is_lost() {
         Conflict { record: 1, base: 10, head: 99, by: "aiko".into(), ours: Some(ours.clone()), theirs: Some(theirs) };
     hand.give(Msg::Conflict(Box::new(conflict.clone())));
     let effects = hand.press("m");
-    assert!(
-        asked(&effects).iter().any(|ask| matches!(ask, Ask::Save { base: 99, after, .. } if **after == ours))
-    );
+    assert!(asked(&effects).iter().any(|ask| matches!(ask, Ask::Save { base: 99, after, .. } if **after == ours)));
     hand.give(Msg::Conflict(Box::new(conflict)));
     let effects = hand.press("t");
     assert!(!asked(&effects).iter().any(|ask| matches!(ask, Ask::Save { .. })));
@@ -120,13 +118,19 @@ pub(in crate::app) fn the_parts_of_a_record_are_edited_one_after_the_other() {
     assert_eq!(writing(&hand), Some(Place::Gold), "what a model said stays; correcting it makes the gold answer");
     hand.write("!");
     let effects = hand.command(Command::EditorPartNext);
-    assert_eq!(sent(&effects).map(|(id, state)| (id, text_of(&state, &Place::Gold).unwrap())), Some((1, "draft 1!".into())));
+    assert_eq!(
+        sent(&effects).map(|(id, state)| (id, text_of(&state, &Place::Gold).unwrap())),
+        Some((1, "draft 1!".into()))
+    );
     assert_eq!(writing(&hand), Some(question.clone()));
     // The disk has not told yet that it has the first text: the second is saved with it all the same.
     hand.write("?");
     let effects = hand.command(Command::EditorPartBefore);
     let (_, both) = sent(&effects).unwrap();
-    assert_eq!((text_of(&both, &question).unwrap(), text_of(&both, &Place::Gold).unwrap()), ("質問 1?".into(), "draft 1!".into()));
+    assert_eq!(
+        (text_of(&both, &question).unwrap(), text_of(&both, &Place::Gold).unwrap()),
+        ("質問 1?".into(), "draft 1!".into())
+    );
     assert_eq!(writing(&hand), Some(Place::Gold), "the draft is passed over");
     assert_eq!(sent(&hand.command(Command::EditorDone)), None, "nothing was written in it since");
     assert_eq!(writing(&hand), None);

@@ -70,7 +70,10 @@ pub(in crate::app) fn the_next_with_a_finding_is_found_and_all_are_looked_at_on_
     hand.give(Msg::Granted { number, granted: Granted::Linted("2 findings in 4 records".into()) });
     assert!(hand.is_told("2 findings"));
     let told = std::mem::take(&mut hand.effects);
-    assert!(asked(&told).iter().any(|ask| matches!(ask, Ask::Rows(rows) if rows.len() == 4)), "their flags are others now");
+    assert!(
+        asked(&told).iter().any(|ask| matches!(ask, Ask::Rows(rows) if rows.len() == 4)),
+        "their flags are others now"
+    );
     hand.give(Msg::Rows([2, 4].map(|id| Row { flags: vec!["length".into()], ..row(id) }).to_vec()));
     let mut seen = Vec::new();
     for _ in 0..3 {
