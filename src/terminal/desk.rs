@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use crate::actions::judge::{self, Judgement};
 use crate::actions::records::{self, Marks, Query, State, Status, Store, stats};
 use crate::actions::rehearsal::{self, Rehearsed};
-use crate::actions::{ActionError, Context, answer, prompts, runs};
+use crate::actions::{ActionError, Context, prompts, runs};
 use crate::app::compare::{Judged, Recording};
 use crate::app::overlay::Line;
 use crate::app::prompt::Version;
-use crate::app::wish::{Question, System};
+use crate::app::wish::System;
 use crate::app::{Act, Acted, Ask, Msg, Opened, Row, Tally};
 
 /// How often another process's changes are looked for.
@@ -460,19 +460,13 @@ fn version(version: prompts::Version) -> Version {
 }
 
 fn recording(rehearsed: Rehearsed) -> Recording {
-    let question = match rehearsed.question {
-        answer::Question::Record(id) => Question::Record(id),
-        answer::Question::Typed(text) => Question::Typed(text),
-    };
-    Recording { question, systems: rehearsed.systems, events: rehearsed.events }
+    let Rehearsed { question, systems, events } = rehearsed;
+    Recording { question, systems, events }
 }
 
 fn rehearsed(recording: Recording) -> Rehearsed {
-    let question = match recording.question {
-        Question::Record(id) => answer::Question::Record(id),
-        Question::Typed(text) => answer::Question::Typed(text),
-    };
-    Rehearsed { question, systems: recording.systems, events: recording.events }
+    let Recording { question, systems, events } = recording;
+    Rehearsed { question, systems, events }
 }
 
 fn judgement(judged: Judged) -> Judgement {
