@@ -2,8 +2,6 @@
 
 mod every;
 
-use std::time::Duration;
-
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::compare::Mode;

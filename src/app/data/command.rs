@@ -306,7 +306,7 @@ impl App {
         }
     }
 
-    fn go_on(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+    pub(super) fn go_on(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let waited = self.data.current().and_then(|id| self.data.rows.get(&id)).is_none_or(Row::waits);
         self.on_from(waited, now, effects);
     }

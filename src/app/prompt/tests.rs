@@ -1,7 +1,5 @@
 //! What the keys of the pane do, and what becomes of the renderings and answers that are told.
 
-use std::time::Duration;
-
 use serde_json::Map;
 
 use super::super::hand::{Hand, asked, opened_as, wished};

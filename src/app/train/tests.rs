@@ -6,7 +6,7 @@ use super::super::overlay::Purpose;
 use super::super::{Effect as AppEffect, Msg as AppMsg, Overlay};
 use super::told::{LETTERS, SAMPLED};
 use super::*;
-use crate::app::{App, hand};
+use crate::app::{App, Pane, hand};
 use crate::keymap::{Command, Keymap};
 
 /// The test that gives each command.

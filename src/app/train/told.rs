@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{App, Pane};
-use super::{CHECKING, Chart, Face, History, Msg, Run, STARTING, Sample, Stand};
+use super::{CHECKING, Chart, Face, History, Msg, STARTING, Sample, Stand};
 
 /// Looks whose sample answers are kept.
 pub(super) const SAMPLED: usize = 64;

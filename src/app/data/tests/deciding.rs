@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::super::hand::{Hand, acts, asked, row};
 use super::super::super::wish::System;
-use super::super::super::{Act, Ask, Effect, Msg, Overlay, Row, Split, Status};
+use super::super::super::{Act, Ask, Effect, Msg, Row, Split, Status};
 use crate::keymap::Command;
 
 #[test]

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::super::super::hand::{Hand, asked, opened, opened_as, state};
+use super::super::super::hand::{Hand, asked, opened_as, state};
 use super::super::super::record::{Place, put, text_of};
 use super::super::super::wish::{Found, Granted, Wish};
-use super::super::super::{Ask, Conflict, Content, Effect, Msg, Opened, Overlay, Pane, Record, State, Status};
+use super::super::super::{Ask, Conflict, Content, Effect, Msg, Overlay, Pane, State, Status};
 use crate::keymap::Command;
 
 #[test]
