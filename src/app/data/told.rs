@@ -53,7 +53,10 @@ impl App {
                 // What was written since it was sent belongs to it; another record's editor stays as it is.
                 if let Some(editor) = self.data.editor.take_if(|editor| editor.record == conflict.record) {
                     self.data.found = None;
-                    conflict.ours = conflict.ours.map(|ours| record::put(&ours, &editor.place, &editor.field.text()));
+                    if !editor.is_saved() {
+                        let text = editor.field.text();
+                        conflict.ours = conflict.ours.map(|ours| record::put(&ours, &editor.place, &text));
+                    }
                 }
                 effects.push(Effect::Store(Ask::Open(conflict.record)));
                 self.trouble(format!("{} was changed by {} meanwhile", conflict.record, conflict.by), now);
