@@ -12,6 +12,9 @@ use serde_json::{Map, Value};
 use super::*;
 use crate::keymap;
 
+/// Commands, and for each the test that gives it and looks at what it does.
+pub type Given = &'static [(Command, fn())];
+
 thread_local! {
     static GIVEN: RefCell<Vec<Command>> = const { RefCell::new(Vec::new()) };
 }

@@ -121,7 +121,8 @@ impl App {
     pub(super) fn show(&mut self, pane: Pane, effects: &mut Vec<Effect>) {
         self.pane = pane;
         match pane {
-            Pane::Compare => self.compare_shown(effects),
+            // Who can answer, and what is asked, may be others by now.
+            Pane::Compare => effects.extend([Effect::Store(Ask::Systems), Effect::Store(Ask::Questions)]),
             Pane::Prompt => self.prompt_shown(effects),
             // Runs to be measured are found as those to be compared are.
             Pane::Evaluate => effects.push(Effect::Store(Ask::Systems)),

@@ -280,7 +280,7 @@ impl App {
             (C::ConflictMine | C::ConflictTheirs | C::ConflictEdit, Overlay::Conflict(conflict)) => {
                 let conflict = conflict.clone();
                 self.overlay = None;
-                self.settle(command, *conflict, now, effects);
+                self.settle(command, &conflict, now, effects);
             }
             _ => {}
         }
@@ -368,7 +368,7 @@ impl App {
     }
 
     /// Ends a conflict as the person says.
-    fn settle(&mut self, command: Command, conflict: Conflict, now: Duration, effects: &mut Vec<Effect>) {
+    fn settle(&mut self, command: Command, conflict: &Conflict, now: Duration, effects: &mut Vec<Effect>) {
         let Some(ours) = conflict.ours.clone() else { return };
         match command {
             Command::ConflictMine => {
@@ -388,7 +388,7 @@ impl App {
                 if self.data.current() != Some(conflict.record) {
                     self.go_to(conflict.record, now, effects);
                 }
-                if self.data.reopen_with(&conflict, effects) {
+                if self.data.reopen_with(conflict, effects) {
                     self.note("theirs is on the screen, yours in the editor: save what shall stand", now);
                 } else {
                     let id = conflict.record;

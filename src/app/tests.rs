@@ -5,12 +5,12 @@ mod every;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::compare::Mode;
-use super::hand::{Hand, acts, asked, opened};
+use super::hand::{Given, Hand, acts, asked, opened};
 use super::*;
 use crate::keymap::Command as C;
 
 /// The test that gives each command that no pane has to itself.
-const GIVEN: &[(C, fn())] = &[
+const GIVEN: Given = &[
     (C::PaneData, every_pane_has_a_number_and_asks_for_what_it_shows),
     (C::PanePrompt, every_pane_has_a_number_and_asks_for_what_it_shows),
     (C::PaneTrain, every_pane_has_a_number_and_asks_for_what_it_shows),

@@ -178,12 +178,6 @@ impl Compare {
 }
 
 impl App {
-    /// The pane is shown: who can answer, and what is asked, may be others now.
-    pub(in crate::app) fn compare_shown(&mut self, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Store(Ask::Systems));
-        effects.push(Effect::Store(Ask::Questions));
-    }
-
     /// Who can answer, the newest run last. Unless a person has chosen, base and the newest run do.
     pub(in crate::app) fn systems(&mut self, systems: Vec<System>, effects: &mut Vec<Effect>) {
         if let Some(overlay) = &mut self.overlay {

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::super::hand::{Hand, asked, wished};
+use super::super::hand::{Given, Hand, asked, wished};
 use super::super::wish::{Granted, Question, System, Wish};
 use super::super::{Ask, Effect, Msg, Overlay};
 use super::*;
 use crate::keymap::Command as C;
 
 /// The test that gives each command.
-pub(in crate::app) const GIVEN: &[(C, fn())] = &[
+pub(in crate::app) const GIVEN: Given = &[
     (C::CompareRun, base_and_the_newest_run_answer_side_by_side_and_stale_tokens_are_dropped),
     (C::CompareNext, base_and_the_newest_run_answer_side_by_side_and_stale_tokens_are_dropped),
     (C::CompareBefore, base_and_the_newest_run_answer_side_by_side_and_stale_tokens_are_dropped),

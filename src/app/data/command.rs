@@ -139,13 +139,12 @@ impl App {
             let row = self.data.ids.get(*at).and_then(|id| self.data.rows.get(id));
             row.is_some_and(|row| !row.flags.is_empty())
         };
-        match (self.data.at + 1..self.data.ids.len()).chain(0..self.data.at).find(flagged) {
-            Some(at) => self.move_to(at, now, effects),
-            None => {
-                let key = self.keymap.first(Command::Lint);
-                self.note(format!("nothing else here has a finding; {key} looks at all records"), now);
-            }
-        }
+        let found = (self.data.at + 1..self.data.ids.len()).chain(0..self.data.at).find(flagged);
+        let Some(at) = found else {
+            let key = self.keymap.first(Command::Lint);
+            return self.note(format!("nothing else here has a finding; {key} looks at all records"), now);
+        };
+        self.move_to(at, now, effects);
     }
 
     /// A command that moves the list's cursor.

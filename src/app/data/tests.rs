@@ -4,10 +4,11 @@ mod deciding;
 mod editing;
 mod list;
 
+use super::super::hand::Given;
 use crate::keymap::Command as C;
 
 /// The test that gives each command.
-pub(in crate::app) const GIVEN: &[(C, fn())] = &[
+pub(in crate::app) const GIVEN: Given = &[
     (C::Accept, deciding::a_hundred_records_take_a_hundred_keys),
     (C::Reject, deciding::rejecting_asks_why_and_offers_the_reason_again),
     (C::Skip, deciding::what_is_skipped_stays_as_it_is_and_the_next_that_waits_comes),

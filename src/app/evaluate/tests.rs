@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::super::hand::Given;
 use super::super::{App, Effect as AppEffect, Msg as AppMsg, Overlay, Pane, hand, wish};
 use super::*;
 use crate::job::Request;
 use crate::keymap::{Command, Keymap};
 
 /// The test that gives each command.
-pub(in crate::app) const GIVEN: &[(Command, fn())] = &[
+pub(in crate::app) const GIVEN: Given = &[
     (Command::EvaluateOpen, rows_are_walked_and_the_cursor_stays_on_its_row),
     (Command::EvaluateStart, an_evaluation_is_begun_with_the_verbs_own_words_and_stopped),
     (Command::EvaluateStop, an_evaluation_is_begun_with_the_verbs_own_words_and_stopped),

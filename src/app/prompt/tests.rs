@@ -2,14 +2,14 @@
 
 use serde_json::Map;
 
-use super::super::hand::{Hand, asked, opened_as, wished};
+use super::super::hand::{Given, Hand, asked, opened_as, wished};
 use super::super::wish::{Granted, Question, System, Wish};
 use super::super::{Ask, Content, Effect, Msg, Overlay, State, Status};
 use super::*;
 use crate::keymap::Command as C;
 
 /// The test that gives each command.
-pub(in crate::app) const GIVEN: &[(C, fn())] = &[
+pub(in crate::app) const GIVEN: Given = &[
     (C::PromptEdit, what_is_written_is_rendered_at_a_glance_and_kept_at_a_pause),
     (C::PromptSave, a_text_is_a_draft_until_it_is_saved),
     (C::PromptName, a_version_is_saved_under_another_name),

@@ -5,7 +5,7 @@ use super::super::{compare, data, evaluate, prompt, train};
 use crate::keymap::Command;
 
 /// The tests of each pane, and of what all panes share: each command, and the test that gives it and looks at what it does.
-const TABLES: [&[(Command, fn())]; 6] = [
+const TABLES: [hand::Given; 6] = [
     super::GIVEN,
     data::tests::GIVEN,
     prompt::tests::GIVEN,

@@ -6,11 +6,12 @@ use super::super::overlay::Purpose;
 use super::super::{Effect as AppEffect, Msg as AppMsg, Overlay};
 use super::told::{LETTERS, SAMPLED};
 use super::*;
-use crate::app::{App, Pane, hand};
+use crate::app::hand::{self, Given};
+use crate::app::{App, Pane};
 use crate::keymap::{Command, Keymap};
 
 /// The test that gives each command.
-pub(in crate::app) const GIVEN: &[(Command, fn())] = &[
+pub(in crate::app) const GIVEN: Given = &[
     (Command::TrainNew, a_run_is_checked_before_it_is_started),
     (Command::TrainPause, a_run_is_asked_for_what_it_can_do_and_no_other),
     (Command::TrainResume, a_run_is_asked_for_what_it_can_do_and_no_other),
