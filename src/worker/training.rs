@@ -20,8 +20,10 @@ use crate::train::settings::{Method, Settings, SettingsError, TooLong};
 use crate::train::trainer::{Data, Event, TrainError, Trainer, chosen};
 use crate::train::work::{Trained, Work};
 
+pub use crate::job::facts::Facts;
+
 use super::answers::{Answering, Limits};
-use super::device::{self, Needs, Unfit};
+use super::device::{self, Unfit};
 use super::model::{ModelError, Opened, available_bytes, gib};
 
 /// Longest window that is chosen without being asked for, in tokens.
@@ -59,34 +61,6 @@ pub enum TrainingError {
 pub struct Prepared {
     pub job: Job,
     pub facts: Facts,
-}
-
-/// What will be trained, in numbers.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Facts {
-    pub rows: usize,
-    pub valid_rows: usize,
-    /// Records left out because they are longer than the window.
-    pub dropped: Vec<(String, usize)>,
-    pub max_length: usize,
-    pub tokens: usize,
-    pub supervised: usize,
-    pub steps: u64,
-    /// Estimated peak memory in bytes, and what is free.
-    pub needs_bytes: u64,
-    pub free_bytes: Option<u64>,
-    /// The same of the device, where one is used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub device: Option<Needs>,
-    /// Floating-point operations of all steps and evaluations, counted on the first rows.
-    #[serde(default)]
-    pub flops: f64,
-    /// How long they take at the speed that `togi bench` has measured on this machine.
-    #[serde(default)]
-    pub seconds: Option<f64>,
-    /// What a person should know of the records, though nothing stands against them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
 }
 
 /// Records and, by their ids, where a person finds them; without that they go by their ids.
