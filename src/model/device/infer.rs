@@ -10,11 +10,13 @@
 //! another in a pass. Logits come back as f32. Unlike the processor's, a token's numbers may differ in their last bits with the rows
 //! beside it: libraries choose a product's order of sums by its shape.
 
+mod arena;
+
 use std::cell::{RefCell, RefMut};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::linear::{self, Adapted};
-use super::ops::{self, TILE, Tiling};
+use super::ops::{self, Tiling};
 use super::pool::{Buffer, Pool};
 use super::tables::Tables;
 use super::weights::{Layer, Weights, floats, read, write};
@@ -25,46 +27,12 @@ use crate::model::infer::{Cache, Infer, InferError, Part, Turn, Want, check, par
 use crate::model::lora::Adapter;
 use crate::model::ops::attention::{Segment, Shape};
 use crate::model::ops::norm::Heads;
+use arena::Arena;
 
 /// Tokens that go through the decoder together at most.
 const CHUNK: usize = 4096;
 /// Logits of a loss held at once, in numbers (128 MiB).
 const HELD: usize = 32 << 20;
-/// Rows of an arena at first.
-const FIRST: usize = 1024;
-
-/// Stretches of the arena that texts have, by first row and number of rows, in their order.
-type Taken = Arc<Mutex<Vec<[usize; 2]>>>;
-
-/// What attention has seen of one text: a stretch of every layer's arena. Dropping it gives the stretch back.
-#[derive(Debug)]
-pub struct Place {
-    first: usize,
-    room: usize,
-    len: usize,
-    taken: Taken,
-}
-
-impl Place {
-    /// Tokens seen.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether no token has been seen.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.retain(|[first, _]| *first != self.first);
-    }
-}
 
 /// An adapter's numbers on the device, while requests use it.
 struct Sent {
@@ -72,6 +40,8 @@ struct Sent {
     of: usize,
     values: Buffer,
 }
+
+pub use arena::Place;
 
 /// A decoder on a device, for those who answer with it one after another.
 pub type OnDevice = RefCell<Inference>;
@@ -85,10 +55,7 @@ pub struct Inference {
     weights: Arc<Weights>,
     tables: Option<Tables>,
     adapters: Vec<Sent>,
-    /// Rows of the arena, and each layer's.
-    rows: usize,
-    arena: Vec<Buffer>,
-    taken: Taken,
+    arena: Arena,
 }
 
 /// The rows of a pass that one adapter works on.
@@ -146,70 +113,9 @@ impl Inference {
         description: &Description,
         weights: Arc<Weights>,
     ) -> Self {
-        let (tables, adapters, arena, taken) = (None, Vec::new(), Vec::new(), Taken::default());
+        let arena = Arena::new(pool.clone(), kind, description);
         let description = description.clone();
-        Self { device, pool, kind, description, weights, tables, adapters, rows: 0, arena, taken }
-    }
-
-    fn place(&mut self, capacity: usize) -> Result<Place, DeviceError> {
-        let room = capacity.max(1).next_multiple_of(TILE);
-        let (first, end) = {
-            let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut first = 0;
-            for [other, len] in taken.iter() {
-                if other - first >= room {
-                    break;
-                }
-                first = other + len;
-            }
-            (first, first + room)
-        };
-        if end > self.rows {
-            self.grow(end)?;
-        }
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.push([first, room]);
-        taken.sort_unstable();
-        drop(taken);
-        Ok(Place { first, room, len: 0, taken: Arc::clone(&self.taken) })
-    }
-
-    /// Makes the arena hold `rows` rows at least; what is in it stays.
-    fn grow(&mut self, rows: usize) -> Result<(), DeviceError> {
-        let rows = rows.max(2 * self.rows).max(FIRST);
-        let width = self.description.qkv_rows();
-        for layer in 0..self.description.layers {
-            // Numbers that were never written may be anything, and nothing times a NaN is one.
-            let larger = self.pool.keep(rows * width, self.kind)?;
-            self.device.zero(larger.span.at, larger.span.bytes())?;
-            if let Some(old) = self.arena.get_mut(layer) {
-                // A larger one that an earlier try has left is as good.
-                if old.span.len < larger.span.len {
-                    self.device.copy(old.span.at, larger.span.at, old.span.bytes())?;
-                    *old = larger;
-                }
-            } else {
-                self.arena.push(larger);
-            }
-            self.pool.shed();
-        }
-        self.rows = rows;
-        Ok(())
-    }
-
-    /// A stretch with room for `capacity` tokens that begins with the first `tokens` of another.
-    fn copied(&mut self, from: [usize; 2], capacity: usize) -> Result<Place, DeviceError> {
-        let [first, tokens] = from;
-        let mut place = self.place(capacity.max(tokens))?;
-        let width = self.description.qkv_rows();
-        for arena in &self.arena {
-            let part = |row: usize| arena.span.part(row * width, tokens * width);
-            if tokens > 0 {
-                self.device.copy(part(first).at, part(place.first).at, part(first).bytes())?;
-            }
-        }
-        place.len = tokens;
-        Ok(place)
+        Self { device, pool, kind, description, weights, tables: None, adapters: Vec::new(), arena }
     }
 
     /// The number of an adapter among those on the device.
@@ -237,8 +143,8 @@ impl Inference {
             let all = place.len + row.tokens.len();
             longest = longest.max(all);
             if all > place.room {
-                // Twice as much, so that a text that grows by a token is not copied at each.
-                *place = self.copied([place.first, place.len], all + all / 2)?;
+                // Half as much again, so that a text that grows by a token is not copied at each.
+                *place = self.arena.copied(place, place.len, all + all / 2)?;
             }
         }
         self.tables = Some(Tables::covering(self.tables.take(), &self.pool, &self.description, longest)?);
@@ -440,7 +346,7 @@ impl Inference {
         let looked_at = pass.tiling.rows();
         let seen = match pass.places {
             Some(places) => {
-                let seen = self.arena[layer].span.part(0, looked_at * stride);
+                let seen = self.arena.rows(layer, 0, looked_at);
                 ops::put(device, kind, qkv, stride, places, seen)?;
                 seen
             }
@@ -568,19 +474,18 @@ impl Infer for RefMut<'_, Inference> {
     }
 
     fn cache(&mut self, capacity: usize) -> Result<Cache, InferError> {
-        Ok(Cache::Device(self.place(capacity)?))
+        Ok(Cache::Device(self.arena.place(capacity)?))
     }
 
     fn fork(&mut self, of: &Cache, tokens: usize, capacity: usize) -> Result<Cache, InferError> {
         let Cache::Device(place) = of else { return Err(InferError::Cache) };
-        let from = [place.first, tokens.min(place.len)];
-        Ok(Cache::Device(self.copied(from, capacity)?))
+        Ok(Cache::Device(self.arena.copied(place, tokens, capacity)?))
     }
 
     fn forward(&mut self, rows: &mut [Turn<'_>], want: Want) -> Result<Vec<f32>, InferError> {
         for row in rows.iter() {
             match &*row.cache {
-                Cache::Device(place) if Arc::ptr_eq(&place.taken, &self.taken) => {}
+                Cache::Device(place) if self.arena.has(place) => {}
                 _ => return Err(InferError::Cache),
             }
             check(&self.description, row.tokens, row.cache.len())?;
