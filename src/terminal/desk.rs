@@ -215,7 +215,8 @@ impl Worker {
             }
             Ask::Prompts => {
                 self.context = Context::find(self.context.project.root(), None)?;
-                let versions = prompts::versions(&self.context)?.into_iter().map(version).collect();
+                let saved = prompts::versions(&self.context)?;
+                let versions = saved.into_iter().chain(prompts::unsaved(&self.context)?).map(version).collect();
                 self.say(Msg::Prompts { versions, examples: prompts::examples(&self.context)? });
             }
             Ask::PromptSave { name, text } => {
