@@ -35,6 +35,9 @@ pub struct Facts {
     /// Seconds they take at the speed that `togi bench` has measured on this machine.
     #[serde(default)]
     pub seconds: Option<f64>,
+    /// What a person should know of the records, though nothing stands against them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// What a device has to do with a plan, in numbers.

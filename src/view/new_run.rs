@@ -208,5 +208,6 @@ fn found(facts: &Facts, form: &Form, train: &Train) -> Vec<String> {
         let more = if facts.dropped.len() > 4 { ", …" } else { "" };
         lines.push(format!("{} too long and left out: {}{more}", n(facts.dropped.len()), shown.join(", ")));
     }
+    lines.extend(facts.notes.iter().cloned());
     lines
 }
