@@ -40,14 +40,8 @@ pub struct Version {
 /// # Errors
 /// When a file cannot be read.
 pub fn versions(context: &Context) -> Result<Vec<Version>, ActionError> {
-    let folder = context.project.prompts_dir();
     let used = context.project.prompt().template.clone();
-    let mut paths: Vec<PathBuf> = match std::fs::read_dir(&folder) {
-        Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(cause) => return Err(ActionError::File { action: "read the folder", path: folder, cause }),
-    };
-    paths.retain(|path| path.extension().is_some_and(|ending| ending == ENDING));
+    let mut paths = files(context, ENDING)?;
     // The template in use may lie elsewhere.
     paths.extend(used.iter().filter(|used| used.is_file()).cloned());
     paths.sort();
@@ -63,6 +57,33 @@ pub fn versions(context: &Context) -> Result<Vec<Version>, ActionError> {
     let mut versions: Vec<Version> = paths.iter().map(version).collect::<Result<_, ActionError>>()?;
     versions.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(versions)
+}
+
+/// The files of the prompts' folder with an ending.
+fn files(context: &Context, ending: &str) -> Result<Vec<PathBuf>, ActionError> {
+    let folder = context.project.prompts_dir();
+    let mut paths: Vec<PathBuf> = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(cause) => return Err(ActionError::File { action: "read the folder", path: folder, cause }),
+    };
+    paths.retain(|path| path.extension().is_some_and(|found| found == ending));
+    paths.sort();
+    Ok(paths)
+}
+
+/// Texts that were written and never saved as a version, by name: each with its draft and no text of its own.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn unsaved(context: &Context) -> Result<Vec<Version>, ActionError> {
+    let drafts = files(context, DRAFT)?.into_iter().filter(|path| !path.with_extension(ENDING).exists());
+    let version = |path: PathBuf| {
+        let name = path.file_stem()?.to_string_lossy().into_owned();
+        let draft = std::fs::read_to_string(&path).ok()?;
+        Some(Version { name, text: String::new(), draft: Some(draft), used: false })
+    };
+    Ok(drafts.filter_map(version).collect())
 }
 
 fn path(context: &Context, name: &str) -> Result<PathBuf, ActionError> {
@@ -98,14 +119,15 @@ pub fn save(context: &Context, name: &str, text: &str) -> Result<String, ActionE
     Ok(chosen.0)
 }
 
-/// Keeps what is being written in a version; nothing where it is the version's own text.
+/// Keeps what is being written in a version; nothing where it is the version's own text, or none at all of a version that is not there.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn keep_draft(context: &Context, name: &str, text: &str) -> Result<(), ActionError> {
     let path = path(context, name)?;
     let draft = path.with_extension(DRAFT);
-    if path.exists() && read_template(&path)? == text {
+    let own = if path.exists() { read_template(&path)? } else { String::new() };
+    if own == text {
         let _ = std::fs::remove_file(draft);
         return Ok(());
     }
@@ -205,6 +227,15 @@ mod tests {
         assert_eq!((version.text.as_str(), version.draft.as_deref()), ("{{ question }}", Some(broken)));
         keep_draft(&context, "short", "{{ question }}").unwrap();
         assert_eq!(versions(&context).unwrap()[0].draft, None, "back to its own text: nothing to keep");
+        // What was never saved is there again when the workbench is opened again.
+        keep_draft(&context, "first", "{{ x").unwrap();
+        let first = Version { name: "first".into(), text: String::new(), draft: Some("{{ x".into()), used: false };
+        assert_eq!((unsaved(&context).unwrap(), versions(&context).unwrap().len()), (vec![first], 1));
+        save(&context, "first", "{{ x }}").unwrap();
+        assert_eq!(unsaved(&context).unwrap(), []);
+        keep_draft(&context, "second", "x").unwrap();
+        keep_draft(&context, "second", "").unwrap();
+        assert_eq!(unsaved(&context).unwrap(), [], "nothing is no text");
         for name in ["", "../x", "a/b", ".x"] {
             assert!(save(&context, name, "x").is_err(), "{name:?}");
         }

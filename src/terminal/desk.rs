@@ -213,11 +213,7 @@ impl Worker {
             Ask::Judge(judged) => {
                 judge::judge(&mut self.store, &judgement(*judged))?;
             }
-            Ask::Prompts => {
-                self.context = Context::find(self.context.project.root(), None)?;
-                let versions = prompts::versions(&self.context)?.into_iter().map(version).collect();
-                self.say(Msg::Prompts { versions, examples: prompts::examples(&self.context)? });
-            }
+            Ask::Prompts => self.prompts()?,
             Ask::PromptSave { name, text } => {
                 let name = prompts::save(&self.context, &name, &text)?;
                 self.say(Msg::PromptSaved(name));
@@ -226,11 +222,11 @@ impl Worker {
             Ask::PromptUse(name) => {
                 prompts::choose(&mut self.context, &name)?;
                 self.say(Msg::Note(format!("the project uses {name} from now on")));
-                self.try_answer(Ask::Prompts)?;
+                self.prompts()?;
             }
             Ask::PromptExamples(ids) => {
                 prompts::set_examples(&mut self.context, &self.store, &ids)?;
-                self.try_answer(Ask::Prompts)?;
+                self.prompts()?;
             }
             Ask::Names => {
                 let counts = self.store.counts()?;
@@ -241,6 +237,15 @@ impl Worker {
                 self.say(Msg::Names { categories, people });
             }
         }
+        Ok(())
+    }
+
+    /// Tells the versions of the template as the project has them now, and what was written and never saved.
+    fn prompts(&mut self) -> Result<(), ActionError> {
+        self.context = Context::find(self.context.project.root(), None)?;
+        let saved = prompts::versions(&self.context)?;
+        let versions = saved.into_iter().chain(prompts::unsaved(&self.context)?).map(version).collect();
+        self.say(Msg::Prompts { versions, examples: prompts::examples(&self.context)? });
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::{App, Ask, Effect, Opened, Overlay, record};
-use super::{Compare, Mode};
+use super::{Compare, Mode, READING};
 use crate::evaluate::interval::{Interval, wilson95};
 use crate::keymap::Command;
 
@@ -123,7 +123,9 @@ fn mixed(number: u64) -> u64 {
 impl App {
     /// Begins judging, at the question that is shown.
     pub(super) fn begin_blind(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        if self.compare.questions.is_empty() {
+        if !self.compare.ready {
+            self.note(READING, now);
+        } else if self.compare.questions.is_empty() {
             self.note("blind judging walks through the test records: there are none", now);
         } else if self.compare.sides[0] == self.compare.sides[1] {
             let (left, right) = (self.keymap.first(Command::CompareLeft), self.keymap.first(Command::CompareRight));

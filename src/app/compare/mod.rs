@@ -20,6 +20,8 @@ use crate::keymap::Command;
 
 /// Answers that are kept for going back.
 const KEPT: usize = 400;
+/// What is said to a key that comes before the test records do.
+const READING: &str = "the test records are still being read";
 
 /// An answer as far as it is written.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -96,6 +98,8 @@ pub struct Compare {
     asked: Option<(u64, Key)>,
     /// Whole answers.
     kept: HashMap<Key, [Answer; 2]>,
+    /// Whether the test records have come.
+    ready: bool,
     /// Whether a person has said who answers.
     chosen: bool,
 }
@@ -205,6 +209,7 @@ impl App {
             self.stop_answers(effects);
             self.compare.answers = Default::default();
         }
+        self.compare.ready = true;
         self.compare.questions = questions;
         self.compare.at = at.unwrap_or(self.compare.at).min(self.compare.questions.len().saturating_sub(1));
         effects.extend(self.compare.questions.get(self.compare.at).map(|id| Effect::Store(Ask::Open(*id))));
@@ -222,6 +227,9 @@ impl App {
     /// Asks both systems, unless their answers are kept and nobody wants them anew.
     fn ask(&mut self, anew: bool, now: Duration, effects: &mut Vec<Effect>) {
         let Some(key) = self.compare.key() else {
+            if !self.compare.ready {
+                return self.note(READING, now);
+            }
             let own = self.keymap.first(Command::CompareType);
             self.note(format!("there is no test record to ask; {own} takes a question of your own"), now);
             return;

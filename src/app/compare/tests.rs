@@ -221,6 +221,10 @@ pub(in crate::app) fn a_question_of_ones_own_is_asked_and_the_records_come_back(
     // Where there is no test record, the person is told what to do.
     let mut hand = Hand::new(1);
     hand.command(C::PaneCompare);
+    for command in [C::CompareRun, C::CompareBlind] {
+        hand.command(command);
+        assert!(hand.is_told("still being read"), "{command:?}: nobody knows yet that there are none");
+    }
     hand.give(Msg::Questions(Vec::new()));
     hand.command(C::CompareRun);
     assert!(hand.is_told("e takes a question of your own"));

@@ -122,7 +122,7 @@ impl App {
     /// Lets the project use the version that is shown, as it was saved.
     fn use_version(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let (name, key) = (self.prompt.name.clone(), self.keymap.first(Command::PromptSave));
-        if !self.prompt.versions.iter().any(|version| version.name == name) {
+        if !self.prompt.versions.iter().any(|version| version.name == name && version.is_saved()) {
             return self.note(format!("this text is no version yet; {key} saves it"), now);
         }
         if self.prompt.is_changed() {

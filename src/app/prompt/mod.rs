@@ -30,12 +30,20 @@ const FIRST: &str = "{{ instruction }}\n{{ input }}";
 pub struct Version {
     /// Its name.
     pub name: String,
-    /// What it says.
+    /// What it says; nothing of a text that was never saved.
     pub text: String,
     /// What was written in it and not saved.
     pub draft: Option<String>,
     /// Whether the project uses it.
     pub used: bool,
+}
+
+impl Version {
+    /// Whether it is a version, and not only a text that was written.
+    #[must_use]
+    pub fn is_saved(&self) -> bool {
+        !self.text.is_empty() || self.draft.is_none()
+    }
 }
 
 /// What stands at the right.

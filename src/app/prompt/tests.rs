@@ -165,9 +165,16 @@ pub(in crate::app) fn the_project_uses_what_was_saved() {
     hand.command(C::EditorDone);
     assert_eq!(asked(&hand.command(C::PromptUse)), [&Ask::PromptUse("short".into())]);
     assert!(hand.is_told("as it was saved"), "what is written now is not used, and the person knows");
-    let mut hand = nothing();
-    assert_eq!(hand.command(C::PromptUse), []);
-    assert!(hand.is_told("no version yet; ctrl-s saves it"));
+    // What was written and never saved comes back with the next workbench, and is no version either.
+    let first = Version { name: "first".into(), draft: Some("{{ x }}".into()), ..Version::default() };
+    let mut hand = Hand::new(0);
+    hand.command(C::PanePrompt);
+    hand.give(Msg::Prompts { versions: vec![first], examples: Vec::new() });
+    assert_eq!(hand.app.prompt.text(), "{{ x }}");
+    for mut hand in [hand, nothing()] {
+        assert_eq!(hand.command(C::PromptUse), []);
+        assert!(hand.is_told("no version yet; ctrl-s saves it"));
+    }
 }
 
 #[test]
