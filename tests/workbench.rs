@@ -459,3 +459,30 @@ fn a_run_outlives_the_terminal_and_the_next_workbench_goes_on_watching() {
     }
     assert_eq!(runs()["state"], "stopped");
 }
+
+#[test]
+fn a_click_goes_where_it_points_and_the_mouse_is_not_taken_unasked() {
+    const MOUSE: &[u8] = b"\x1b[?1000h";
+    let desk = Desk::new(5);
+    let takes = |screen: &Screen| screen.raw().windows(MOUSE.len()).any(|bytes| bytes == MOUSE);
+    let mut screen = desk.open();
+    assert!(!takes(&screen));
+    screen.keys("q");
+    assert_eq!(screen.ended(), 0);
+
+    fs::write(desk.path("config.toml"), "theme = \"dark\"\nmouse = true\n").unwrap();
+    let mut screen = desk.open();
+    assert!(takes(&screen));
+    // Columns and lines from 1, as terminals count them: the third record is in the fifth line.
+    let click = |screen: &mut Screen, column: usize, line: usize| {
+        screen.keys(&format!("\x1b[<0;{column};{line}M\x1b[<0;{column};{line}m"));
+    };
+    click(&mut screen, 5, 5);
+    screen.wait("record 3", |text| text.contains("│ 3 "));
+    let head = screen.text().lines().next().unwrap_or_default().to_owned();
+    let before = head.split("3 Train").next().unwrap_or_default();
+    click(&mut screen, togi::text::width(before) + 1, 1);
+    screen.wait_for("There are no runs yet");
+    screen.keys("q");
+    assert_eq!(screen.ended(), 0);
+}

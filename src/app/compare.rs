@@ -304,6 +304,26 @@ impl App {
         effects.extend(self.compare.questions.get(self.compare.at).map(|id| Effect::Store(Ask::Open(*id))));
     }
 
+    /// Rehearsed answers: the first question is played at once, as those after it are.
+    pub(super) fn recordings(&mut self, recordings: Vec<Recording>, now: Duration) {
+        let compare = &mut self.compare;
+        compare.recordings = recordings;
+        let rehearsed = compare.rehearsed();
+        let names = compare.sides.clone().map(|system| system.name().to_owned());
+        let others = compare.recordings.last().filter(|_| compare.recordings.iter().all(|one| one.systems != names));
+        let others = others.map(|one| one.systems.clone());
+        let Mode::Present(presenter) = &mut compare.mode else { return };
+        let begun = compare.answers.iter().any(|answer| answer.begun);
+        if presenter.playing.is_none() && compare.asked.is_none() && !begun {
+            presenter.playing = rehearsed.map(|index| (index, now, 0));
+        }
+        if let Some([before, after]) = others {
+            let [left, right] = [Command::CompareLeft, Command::CompareRight].map(|command| self.keymap.first(command));
+            let leave = self.keymap.first(Command::PresentLeave);
+            self.note(format!("rehearsed were {before} and {after}: {leave}, then {left} and {right} choose them"), now);
+        }
+    }
+
     /// A record was read: perhaps the one that is asked.
     pub(super) fn compare_opened(&mut self, opened: &Opened) -> bool {
         let asked = self.compare.questions.get(self.compare.at) == Some(&opened.record.id);
@@ -344,13 +364,15 @@ impl App {
                 self.ask(false, now, effects);
             }
             C::CompareStop | C::BlindLeave | C::PresentLeave => self.leave_mode(now, effects),
-            C::CompareScrollDown => self.compare.scroll = self.compare.scroll.saturating_add(3),
-            C::CompareScrollUp => self.compare.scroll = self.compare.scroll.saturating_sub(3),
+            C::CompareScrollDown | C::BlindScrollDown => self.compare.scroll = self.compare.scroll.saturating_add(3),
+            C::CompareScrollUp | C::BlindScrollUp => self.compare.scroll = self.compare.scroll.saturating_sub(3),
             C::CompareBlind => {
                 if self.compare.questions.is_empty() {
                     self.note("blind judging walks through the test records: there are none", now);
                 } else if self.compare.sides[0] == self.compare.sides[1] {
-                    self.note("both sides are the same: choose another with a or b", now);
+                    let [left, right] =
+                        [Command::CompareLeft, Command::CompareRight].map(|command| self.keymap.first(command));
+                    self.note(format!("both sides are the same: choose another with {left} or {right}"), now);
                 } else {
                     self.compare.typed = None;
                     self.compare.mode = Mode::Blind(Blind::default());
@@ -374,7 +396,7 @@ impl App {
     fn choose_side(&mut self, side: usize) {
         let items: Vec<String> = self.compare.systems.iter().map(System::label).collect();
         let at = self.compare.systems.iter().position(|system| *system == self.compare.sides[side]).unwrap_or(0);
-        let title = if side == 0 { "left" } else { "right" }.to_owned();
+        let title = format!("who answers {}", if side == 0 { "left" } else { "right" });
         self.overlay = Some(Overlay::Pick { choice: Choice::Side(side), title, items, at });
     }
 
@@ -416,7 +438,8 @@ impl App {
     /// Asks both systems, unless their answers are kept and nobody wants them anew.
     fn ask(&mut self, anew: bool, now: Duration, effects: &mut Vec<Effect>) {
         let Some(key) = self.compare.key() else {
-            self.note("there is no test record to ask; e takes a question of your own", now);
+            let own = self.keymap.first(Command::CompareType);
+            self.note(format!("there is no test record to ask; {own} takes a question of your own"), now);
             return;
         };
         self.compare.problem = None;

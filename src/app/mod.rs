@@ -10,6 +10,7 @@ pub mod data;
 pub mod evaluate;
 pub mod field;
 pub mod overlay;
+mod pointer;
 pub mod prompt;
 pub mod record;
 pub mod train;
@@ -29,6 +30,7 @@ use compare::Mode;
 pub use data::{Data, Row};
 pub use evaluate::Evaluate;
 pub use overlay::Overlay;
+pub use pointer::Spot;
 pub use prompt::Prompt;
 pub use train::Train;
 use wish::{Granted, Wish};
@@ -111,6 +113,8 @@ pub enum Ask {
     Lend(i64),
     /// The next that is this author's or free.
     NextMine,
+    /// Of what a query finds, the next with a finding behind that record; from the first on again where there is none.
+    NextFlagged { query: String, after: i64 },
     /// Every state of a record.
     History(i64),
     /// Categories and people there are, for suggestions.
@@ -186,6 +190,8 @@ pub enum Msg {
     Paste(String),
     /// The mouse's wheel was turned: down, or up.
     Wheel(bool),
+    /// The mouse clicked on something.
+    Click(Spot),
     /// The screen has another size.
     Resize(u16, u16),
     /// The time that [`App::wake`] asked for has come.
@@ -214,6 +220,8 @@ pub enum Msg {
     Lent(i64),
     /// Where to go.
     GoTo(Option<i64>),
+    /// The next record with a finding.
+    Flagged(Option<i64>),
     /// A record's states: when, who, what, and the answer then.
     History { record: i64, lines: Vec<overlay::Line> },
     /// Names for suggestions.
@@ -361,6 +369,7 @@ impl App {
             }
             Msg::Paste(_) => self.note("a paste goes into a text: open one first", now),
             Msg::Wheel(down) => self.wheel(down, now, &mut effects),
+            Msg::Click(spot) => self.clicked(spot, now, &mut effects),
             Msg::Resize(columns, rows) => {
                 changed = self.size != (columns, rows);
                 self.size = (columns, rows);
@@ -387,7 +396,7 @@ impl App {
             }
             Msg::Systems(systems) => self.systems(systems),
             Msg::Questions(questions) => self.questions(questions, &mut effects),
-            Msg::Recordings(recordings) => self.compare.recordings = recordings,
+            Msg::Recordings(recordings) => self.recordings(recordings, now),
             Msg::Prompts { versions, examples } => self.prompts(versions, examples),
             Msg::PromptSaved(name) => self.prompt_saved(name, now, &mut effects),
             Msg::Found { number: 0, ids: Ok(ids) } => self.prompt_records(ids, &mut effects),

@@ -268,10 +268,13 @@ impl App {
                 self.prompt.writing &= command == C::EditorSave;
             }
             C::EditorRevert | C::PromptRevert => {
-                let saved = self.prompt.saved.clone();
-                if let Some(field) = &mut self.prompt.field {
-                    field.set(&saved);
+                let named = self.prompt.versions.iter().any(|version| version.name == self.prompt.name);
+                // What was never saved has no text of its own but the one it began with.
+                let before = if named { self.prompt.saved.clone() } else { FIRST.to_owned() };
+                if let Some(field) = self.prompt.field.as_mut().filter(|field| field.text() != before) {
+                    field.set(&before);
                     self.prompt.was_written(now);
+                    self.note("back to the text as it was; ctrl-u while writing brings yours back", now);
                 }
             }
             C::PromptNext => self.prompt_step(1, effects),
@@ -280,8 +283,7 @@ impl App {
                 let names: Vec<String> = self.prompt.versions.iter().map(|version| version.name.clone()).collect();
                 let at = names.iter().position(|name| *name == self.prompt.name).unwrap_or(0);
                 let items = self.prompt.versions.iter().map(label).collect();
-                self.overlay =
-                    Some(Overlay::Pick { choice: Choice::Version(names), title: "versions".into(), items, at });
+                self.pick_version(Choice::Version(names), "versions", items, at, now);
             }
             C::PromptName => {
                 let name = self.prompt.name.clone();
@@ -318,8 +320,7 @@ impl App {
             C::PromptBeside => {
                 let names: Vec<String> = self.prompt.versions.iter().map(|version| version.name.clone()).collect();
                 let items = self.prompt.versions.iter().map(label).collect();
-                let title = "try beside, or no longer".into();
-                self.overlay = Some(Overlay::Pick { choice: Choice::Beside(names), title, items, at: 0 });
+                self.pick_version(Choice::Beside(names), "try beside, or no longer", items, 0, now);
             }
             C::PromptRepeat => {
                 self.prompt.repeats = (self.prompt.repeats + 1) % 4;
@@ -342,6 +343,16 @@ impl App {
             C::PromptScrollDown => self.prompt.scroll = self.prompt.scroll.saturating_add(5),
             C::PromptScrollUp => self.prompt.scroll = self.prompt.scroll.saturating_sub(5),
             _ => {}
+        }
+    }
+
+    /// Lets the person choose among the versions, where there are any.
+    fn pick_version(&mut self, choice: Choice, title: &str, items: Vec<String>, at: usize, now: Duration) {
+        if items.is_empty() {
+            let save = self.keymap.first(Command::PromptSave);
+            self.note(format!("no version is saved yet; {save} saves this text as one"), now);
+        } else {
+            self.overlay = Some(Overlay::Pick { choice, title: title.into(), items, at });
         }
     }
 
@@ -383,7 +394,8 @@ impl App {
 
     /// The text was saved as a version.
     pub(super) fn prompt_saved(&mut self, name: String, now: Duration, effects: &mut Vec<Effect>) {
-        self.note(format!("saved as {name}; U lets the project use it"), now);
+        let key = self.keymap.first(Command::PromptUse);
+        self.note(format!("saved as {name}; {key} lets the project use it"), now);
         self.prompt.name = name;
         effects.push(Effect::Store(Ask::Prompts));
     }

@@ -26,8 +26,12 @@ impl System {
     /// Its name in a list to choose from.
     #[must_use]
     pub fn label(&self) -> String {
-        let name = self.name();
-        if self.is_moving() { format!("{name}  a snapshot of the run in progress") } else { name.to_owned() }
+        match self {
+            Self::Base => "base  the model as it was".to_owned(),
+            Self::Run(name) if self.is_moving() => format!("{name}  a snapshot of the run in progress"),
+            Self::Run(name) if name.contains('@') => name.clone(),
+            Self::Run(name) => format!("{name}  its best checkpoint"),
+        }
     }
 
     /// Whether it is another one each time it is asked: the weights of a run in progress.

@@ -177,6 +177,15 @@ impl Worker {
                 let next = self.store.next(None)?;
                 self.say(Msg::GoTo(next.map(|record| record.id)));
             }
+            Ask::NextFlagged { query, after } => {
+                let flagged = match Query::parse(&format!("{query} flag:any")) {
+                    Ok(query) => self.store.ids(&query)?,
+                    // A filter that is none shows what the one before it found, and that is not known here.
+                    Err(_) => Vec::new(),
+                };
+                let next = flagged.iter().find(|id| **id > after).or(flagged.first()).filter(|id| **id != after);
+                self.say(Msg::Flagged(next.copied()));
+            }
             Ask::History(id) => {
                 let lines = records::show(&self.store, id, true)?.history.iter().map(line).collect();
                 self.say(Msg::History { record: id, lines });

@@ -44,7 +44,9 @@ impl App {
                 if !records.is_empty() {
                     let items = Split::ALL.iter().map(|split| split.word().to_owned()).chain(["none".into()]).collect();
                     let title = format!("what {} for", used(records.len()));
-                    self.overlay = Some(Overlay::Pick { choice: Choice::Split(records), title, items, at: 0 });
+                    let split = records.first().and_then(|id| self.data.rows.get(id)).and_then(|row| row.split);
+                    let at = Split::ALL.iter().position(|one| records.len() == 1 && Some(*one) == split).unwrap_or(0);
+                    self.overlay = Some(Overlay::Pick { choice: Choice::Split(records), title, items, at });
                 }
             }
             C::Filter => {
@@ -107,7 +109,9 @@ impl App {
                 if self.data.drafting.is_empty() {
                     self.note("there is no record here", now);
                 } else {
-                    let title = format!("who drafts {} records", self.data.drafting.len());
+                    let count = self.data.drafting.len();
+                    let plural = if count == 1 { "" } else { "s" };
+                    let title = format!("who drafts {} record{plural}", crate::text::count(count as u64));
                     let at = items.len() - 1;
                     self.overlay = Some(Overlay::Pick { choice: Choice::Drafter, title, items, at });
                 }
@@ -116,15 +120,36 @@ impl App {
         }
     }
 
+    /// Goes to the next record with a finding. Rows that are known tell at once; the store is asked about those that are not.
     fn next_flagged(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        let flagged = |at: &usize| {
+        let telling = |at: &usize| {
             let row = self.data.ids.get(*at).and_then(|id| self.data.rows.get(id));
-            row.is_some_and(|row| !row.flags.is_empty())
+            row.is_none_or(|row| !row.flags.is_empty())
         };
-        match (self.data.at + 1..self.data.ids.len()).chain(0..self.data.at).find(flagged) {
-            Some(at) => self.move_to(at, now, effects),
-            None => self.note("nothing else here has a finding; L looks at all records", now),
+        match (self.data.at + 1..self.data.ids.len()).chain(0..self.data.at).find(telling) {
+            Some(at) if self.data.ids.get(at).is_some_and(|id| self.data.rows.contains_key(id)) => {
+                self.move_to(at, now, effects);
+            }
+            Some(_) => {
+                let (query, after) = (self.data.query.clone(), self.data.current().unwrap_or_default());
+                effects.push(Effect::Store(Ask::NextFlagged { query, after }));
+            }
+            None => self.nothing_flagged(now),
         }
+    }
+
+    /// The mouse clicked on a line of the list; a second click edits the record.
+    pub(in crate::app) fn record_clicked(&mut self, at: usize, now: Duration, effects: &mut Vec<Effect>) {
+        if at != self.data.at && at < self.data.ids.len() {
+            self.move_to(at, now, effects);
+        } else if at == self.data.at && self.data.editor.is_none() {
+            self.data_command(Command::Edit, now, effects);
+        }
+    }
+
+    fn nothing_flagged(&mut self, now: Duration) {
+        let look = self.keymap.first(Command::Lint);
+        self.note(format!("nothing else here has a finding; {look} looks at all records"), now);
     }
 
     /// A command that moves the list's cursor.
@@ -203,7 +228,8 @@ impl App {
             return;
         }
         let text = if records.len() > 1 { String::new() } else { text };
-        let title = if records.len() > 1 { format!("{title} ({} records)", records.len()) } else { title.to_owned() };
+        let count = crate::text::count(records.len() as u64);
+        let title = if records.len() > 1 { format!("{count} records: {title}") } else { title.to_owned() };
         self.overlay = Some(Overlay::ask(purpose(records), title, &text, suggestions));
     }
 
@@ -370,6 +396,10 @@ impl App {
                 self.go_to(id, now, effects);
             }
             Msg::GoTo(None) => self.note("nothing waits for you", now),
+            Msg::Flagged(id) => match id.and_then(|id| self.data.ids.binary_search(&id).ok()) {
+                Some(at) => self.move_to(at, now, effects),
+                None => self.nothing_flagged(now),
+            },
             Msg::History { record, lines } => self.overlay = Some(Overlay::History { record, lines, at: 0 }),
             Msg::Names { categories, people } => {
                 self.data.categories = categories;

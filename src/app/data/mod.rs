@@ -480,3 +480,6 @@ impl Editor {
         self.sent == self.opened
     }
 }
+
+#[cfg(test)]
+mod tests;

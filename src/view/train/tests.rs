@@ -40,7 +40,7 @@ fn screen(buffer: &Buffer) -> String {
 
 fn drawn(app: &App, size: (u16, u16), theme: &Theme) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
-    terminal.draw(|frame| crate::view::draw(frame, app, theme)).unwrap();
+    terminal.draw(|frame| drop(crate::view::draw(frame, app, theme))).unwrap();
     terminal.backend().buffer().clone()
 }
 
@@ -322,4 +322,16 @@ fn differing_settings_stand_side_by_side() {
         assert!(line.contains(" 8 ") && line.contains(" 16"), "{screen}");
         assert!(screen.contains("簡潔に"), "{screen}");
     }
+}
+
+#[test]
+fn the_smallest_screen_has_a_chart_however_much_there_is_to_say() {
+    let mut app = app(true);
+    give(&mut app, Command::TrainOverlay);
+    give(&mut app, Command::TrainDown);
+    give(&mut app, Command::TrainCrossLeft);
+    let screen = screen(&drawn(&app, (60, 16), &theme(Colours::None, false)));
+    let rows = screen.lines().filter(|line| line.contains(['│', '┤'])).count();
+    assert!(rows >= 4, "{screen}");
+    assert!(screen.contains("step"), "{screen}");
 }
