@@ -320,7 +320,10 @@ impl App {
         if let Some([before, after]) = others {
             let [left, right] = [Command::CompareLeft, Command::CompareRight].map(|command| self.keymap.first(command));
             let leave = self.keymap.first(Command::PresentLeave);
-            self.note(format!("rehearsed were {before} and {after}: {leave}, then {left} and {right} choose them"), now);
+            self.note(
+                format!("rehearsed were {before} and {after}: {leave}, then {left} and {right} choose them"),
+                now,
+            );
         }
     }
 

@@ -91,7 +91,8 @@ mod tests {
         app.update(Msg::Commit("、".into()), NOW);
         let effects = app.update(Msg::Click(Spot::Pane(Pane::Train)), NOW);
         assert_eq!((app.pane, app.is_writing()), (Pane::Train, false));
-        let kept = |effect: &Effect| matches!(effect, Effect::Store(Ask::PromptDraft { text, .. }) if text.ends_with('、'));
+        let kept =
+            |effect: &Effect| matches!(effect, Effect::Store(Ask::PromptDraft { text, .. }) if text.ends_with('、'));
         assert!(effects.iter().any(kept), "{effects:?}");
     }
 

@@ -135,6 +135,30 @@ impl Worker {
         }
     }
 
+    /// Lets a model draft records in a process of its own, and tells when it is done.
+    fn draft(&self, records: &[i64], system: &System) -> Result<(), ActionError> {
+        let run = match system {
+            System::Base => None,
+            System::Run(run) => Some(run.as_str()),
+        };
+        let child = records::draft::start(self.context.project.root(), records, run)?;
+        let tell = Arc::clone(&self.tell);
+        let wait = move || tell(drafted(child));
+        thread::Builder::new().name("drafts".into()).spawn(wait).map_err(|error| {
+            ActionError::Refused(format!("no thread could be started to wait for the drafts: {error}"))
+        })?;
+        Ok(())
+    }
+
+    /// The next of what a query finds that has a finding; from the first on again where there is none behind.
+    fn next_flagged(&self, query: &str, after: i64) -> Result<Option<i64>, ActionError> {
+        // A filter that is none shows what the one before it found, and that is not known here.
+        let Ok(query) = Query::parse(&format!("{query} flag:any")) else { return Ok(None) };
+        let flagged = self.store.ids(&query)?;
+        let next = flagged.iter().find(|id| **id > after).or(flagged.first());
+        Ok(next.copied().filter(|id| *id != after))
+    }
+
     fn try_answer(&mut self, ask: Ask) -> Result<(), ActionError> {
         match ask {
             Ask::Find { number, query } => {
@@ -177,31 +201,12 @@ impl Worker {
                 let next = self.store.next(None)?;
                 self.say(Msg::GoTo(next.map(|record| record.id)));
             }
-            Ask::NextFlagged { query, after } => {
-                let flagged = match Query::parse(&format!("{query} flag:any")) {
-                    Ok(query) => self.store.ids(&query)?,
-                    // A filter that is none shows what the one before it found, and that is not known here.
-                    Err(_) => Vec::new(),
-                };
-                let next = flagged.iter().find(|id| **id > after).or(flagged.first()).filter(|id| **id != after);
-                self.say(Msg::Flagged(next.copied()));
-            }
+            Ask::NextFlagged { query, after } => self.say(Msg::Flagged(self.next_flagged(&query, after)?)),
             Ask::History(id) => {
                 let lines = records::show(&self.store, id, true)?.history.iter().map(line).collect();
                 self.say(Msg::History { record: id, lines });
             }
-            Ask::Drafts { records, system } => {
-                let run = match &system {
-                    System::Base => None,
-                    System::Run(run) => Some(run.as_str()),
-                };
-                let child = records::draft::start(self.context.project.root(), &records, run)?;
-                let tell = Arc::clone(&self.tell);
-                let wait = move || tell(drafted(child));
-                thread::Builder::new().name("drafts".into()).spawn(wait).map_err(|error| {
-                    ActionError::Refused(format!("no thread could be started to wait for the drafts: {error}"))
-                })?;
-            }
+            Ask::Drafts { records, system } => self.draft(&records, &system)?,
             Ask::Systems => {
                 let names = runs::systems(&self.context)?;
                 let systems = std::iter::once(System::Base).chain(names.into_iter().map(System::Run));

@@ -97,7 +97,7 @@ fn asked(compare: &Compare, question: &Question, cells: usize, theme: Option<&Th
             asked
                 .filter(|part| !part.text.is_empty())
                 .flat_map(|part| {
-                    let mut lines = paint::wrapped(&part.text, &[], cells);
+                    let mut lines = paint::wrapped(part.text.trim_end(), &[], cells);
                     // A short instruction needs no heading.
                     match theme {
                         Some(theme) if several && lines.len() > 1 => {
@@ -157,6 +157,10 @@ fn sides(frame: &mut Frame<'_>, area: Rect, app: &App, gold: Option<&str>, theme
             let words = match (answer.begun, compare.is_busy()) {
                 (true, _) => "reading the question …".to_owned(),
                 (false, true) => "loading the model …".to_owned(),
+                (false, false) if side == 1 && compare.systems.len() == 1 && system == System::Base => {
+                    let [pane, new] = [Command::PaneTrain, Command::TrainNew].map(|command| app.keymap.first(command));
+                    format!("There is no tuned model yet: {pane}, then {new} sets a run up.")
+                }
                 (false, false) => format!("{} asks both", app.keymap.first(Command::CompareRun)),
             };
             vec![Line::styled(words, theme.style(Role::Dim))]
@@ -186,7 +190,11 @@ fn title(side: usize, system: &System, answer: &Answer) -> String {
         // Never called tuned where it computes the same.
         (System::Run(run), Some(0.0), 1) => format!("{run}: the same as the left side"),
         (System::Run(run), ..) => {
-            let step = answer.checkpoint.as_deref().map(|step| format!(" {step}")).unwrap_or_default();
+            // A checkpoint that was asked for by its step is named already.
+            let named = run.rsplit_once('@').is_some_and(|(_, step)| step.parse::<u64>().is_ok());
+            let step = answer.checkpoint.as_deref().filter(|_| !named);
+            let step = step.and_then(|folder| folder.strip_prefix("step-")?.parse::<u64>().ok());
+            let step = step.map(|step| format!(", step {}", text::count(step))).unwrap_or_default();
             format!("tuned: {run}{step}")
         }
     }
@@ -195,9 +203,6 @@ fn title(side: usize, system: &System, answer: &Answer) -> String {
 /// The adapter's identity, how far the logits are apart, and the speed.
 fn facts(side: usize, answer: &Answer) -> (String, Role) {
     let mut words = Vec::new();
-    if let Some(adapter) = &answer.adapter {
-        words.push(format!("adapter {}", adapter.chars().take(10).collect::<String>()));
-    }
     let mut role = Role::Dim;
     match answer.apart {
         Some(0.0) if side == 1 => {
@@ -211,6 +216,10 @@ fn facts(side: usize, answer: &Answer) -> (String, Role) {
         words.push(format!("{tokens} tokens, {:.1}/s, {stop}", *tokens as f64 / seconds.max(1e-9)));
     } else if answer.begun {
         words.push(format!("{} prompt tokens", answer.prompt_tokens));
+    }
+    // What matters least stands where a narrow screen cuts.
+    if let Some(adapter) = &answer.adapter {
+        words.push(format!("adapter {}", adapter.chars().take(10).collect::<String>()));
     }
     (words.join(", "), role)
 }
@@ -277,8 +286,7 @@ fn present(frame: &mut Frame<'_>, area: Rect, app: &App, playing: bool, theme: &
         _ if begun => place,
         _ => {
             let key = |command| app.keymap.first(command);
-            let [ask, next, leave] =
-                [Command::PresentAgain, Command::PresentNext, Command::PresentLeave].map(key);
+            let [ask, next, leave] = [Command::PresentAgain, Command::PresentNext, Command::PresentLeave].map(key);
             paint::short(&format!("{place}   {ask} asks, {next} goes on, {leave} ends"), cells)
         }
     };

@@ -60,7 +60,8 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme, places:
     let both = area.height >= TALL;
     // The rows get what they need: as many as the longest list has, and the short form of one, where there is room for it.
     let longest = List::ALL.into_iter().map(|list| evaluate.rows(list).len()).max().unwrap_or(0) as u16;
-    let most = body.height.saturating_sub((longest + PREVIEW + 1).clamp(7, if both { 12 } else { 7 }));
+    let least = if area.height < 18 { 5 } else { 7 };
+    let most = body.height.saturating_sub((longest + PREVIEW + 1).clamp(least, if both { 12 } else { least }));
     let height = upper(frame, Rect { height: most, ..body }, app, report, both, theme);
     rows(frame, Rect { y: body.y + height, height: body.height - height, ..body }, app, theme, places);
 }

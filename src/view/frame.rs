@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use super::{Places, paint};
 use crate::app::prompt::Right;
 use crate::app::train::{Face, Run};
-use crate::app::{App, Pane, Spot};
+use crate::app::{App, Overlay, Pane, Spot};
 use crate::keymap::{Command, Scope, spell};
 use crate::text;
 use crate::theme::{Role, Theme};
@@ -189,6 +189,9 @@ const TEMPLATE: &[(Command, &str)] = &[
     (Command::HelpAnywhere, "help"),
 ];
 
+/// The same of a list that is only read.
+const READ: &[(Command, &str)] = &[(Command::PickDown, "down"), (Command::PickUp, "up"), (Command::PickLeave, "back")];
+
 /// The same of the pane that evaluates.
 fn of_evaluations(scope: Scope) -> &'static [(Command, &'static str)] {
     use Command as C;
@@ -235,8 +238,10 @@ pub fn footer(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let room = usize::from(area.width).saturating_sub(tail.iter().map(|span| text::width(&span.content)).sum());
     let mut left = vec![Span::raw(" ")];
     let mut used = 1;
-    let useful = match (first, app.pane) {
-        (Scope::Editor, Pane::Prompt) => TEMPLATE,
+    let useful = match (&app.overlay, first, app.pane) {
+        (Some(Overlay::Score { .. }), ..) => &[(Command::PickDone, "go on")],
+        (Some(Overlay::History { .. }), ..) => READ,
+        (_, Scope::Editor, Pane::Prompt) => TEMPLATE,
         _ => useful(first),
     };
     for (command, word) in useful {

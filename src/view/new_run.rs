@@ -7,8 +7,8 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Places, paint};
 use super::train::wrap;
+use super::{Places, paint};
 use crate::app::train::{Facts, Form, Model, Stand, Train};
 use crate::app::{App, Spot};
 use crate::keymap::Command;

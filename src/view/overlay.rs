@@ -212,7 +212,11 @@ fn both(frame: &mut Frame<'_>, body: Rect, conflict: &Conflict, app: &App, theme
     let half = usize::from(inner.width.saturating_sub(3)) / 2;
     let key = |command| app.keymap.first(command);
     let columns = [
-        (inner.x, format!("{}  mine: {name}", key(Command::ConflictMine)), paint::wrapped(&ours, &marks(ours_only, Role::Added), half)),
+        (
+            inner.x,
+            format!("{}  mine: {name}", key(Command::ConflictMine)),
+            paint::wrapped(&ours, &marks(ours_only, Role::Added), half),
+        ),
         (
             inner.x + half as u16 + 3,
             format!("{}  {}: {name}", key(Command::ConflictTheirs), conflict.by),

@@ -42,16 +42,24 @@ pub fn more(frame: &mut Frame<'_>, area: Rect, lines: usize, theme: &Theme) {
     more_by(frame, area, lines, "", theme);
 }
 
-/// The same with the key that shows them.
+/// The same with the key that shows them. Where something stands there already, the whole of that line waits with the others: half
+/// a line reads as if it were all of it.
 pub fn more_by(frame: &mut Frame<'_>, area: Rect, lines: usize, key: &str, theme: &Theme) {
     if lines == 0 || area.height < 2 {
         return;
     }
     let key = if key.is_empty() { String::new() } else { format!(": {key}") };
-    let words = format!(" {} {lines} more{key} ", theme.sign("↓", "v"));
-    let width = (text::width(&words) as u16).min(area.width);
-    let corner = Rect { x: area.right() - width, y: area.bottom() - 1, width, height: 1 };
-    clear(frame.buffer_mut(), corner, theme.style(Role::Text));
+    let words = |lines: usize| format!(" {} {lines} more{key} ", theme.sign("↓", "v"));
+    let width = (text::width(&words(lines + 1)) as u16).min(area.width);
+    let last = Rect { y: area.bottom() - 1, height: 1, ..area };
+    let corner = Rect { x: area.right() - width, width, ..last };
+    let buffer = frame.buffer_mut();
+    let free = (corner.left()..corner.right())
+        .all(|x| buffer.cell((x, corner.y)).is_none_or(|cell| cell.symbol().trim().is_empty()));
+    if !free {
+        clear(buffer, last, theme.style(Role::Text));
+    }
+    let words = format!("{:>1$}", words(lines + usize::from(!free)), usize::from(width));
     line(frame, corner, 0, &Line::styled(words, theme.style(Role::Dim)));
 }
 

@@ -317,7 +317,12 @@ fn trial(frame: &mut Frame<'_>, area: Rect, prompt: &Prompt, theme: &Theme) {
                 };
                 paint::line(frame, body, 0, &Line::styled(words, theme.style(Role::Dim)));
             } else {
-                paint::lines(frame, body, &paint::wrapped(answer, &[], usize::from(width)), 0);
+                let lines = paint::wrapped(answer, &[], usize::from(width));
+                let most = lines.len().saturating_sub(usize::from(body.height));
+                // A long answer is followed as it grows, and read from its beginning.
+                let skip = if *done { usize::from(prompt.scroll).min(most) } else { most };
+                paint::lines(frame, body, &lines, skip);
+                paint::more(frame, body, most - skip, theme);
             }
         }
     }

@@ -132,7 +132,7 @@ fn key(area: &DrawingArea<SVGBackend<'_>, Shift>, curves: &[Curve]) -> Result<()
         area.draw(&Text::new(name, (x + 48, y), font.clone())).map_err(text_of)?;
     }
     let y = line_of(curves.len().div_ceil(RUNS));
-    let words = "lines: training loss, smoothed    dots: of each step";
+    let words = "lines: training loss, smoothed; dots: of each step";
     let font = font.color(&GREY);
     area.draw(&Text::new(words, (LEFT, y), font.clone())).map_err(text_of)?;
     area.draw(&TriangleMarker::new((LEFT + APART + 46, y), 5, GREY.filled())).map_err(text_of)?;

@@ -39,16 +39,7 @@ impl App {
                 let (now, known) = (self.row_text(|row| row.assignee.clone()), self.data.people.clone());
                 self.ask_about("who is to work on it (empty for nobody)", Purpose::Assign, now, known);
             }
-            C::Split => {
-                let records = self.data.about();
-                if !records.is_empty() {
-                    let items = Split::ALL.iter().map(|split| split.word().to_owned()).chain(["none".into()]).collect();
-                    let title = format!("what {} for", used(records.len()));
-                    let split = records.first().and_then(|id| self.data.rows.get(id)).and_then(|row| row.split);
-                    let at = Split::ALL.iter().position(|one| records.len() == 1 && Some(*one) == split).unwrap_or(0);
-                    self.overlay = Some(Overlay::Pick { choice: Choice::Split(records), title, items, at });
-                }
-            }
+            C::Split => self.choose_split(),
             C::Filter => {
                 let before = self.data.query.clone();
                 let suggestions = self.filters();
@@ -118,6 +109,19 @@ impl App {
             }
             command => self.editor_command(command, now, effects),
         }
+    }
+
+    /// Asks what records are used for; the split that the record has is marked.
+    fn choose_split(&mut self) {
+        let records = self.data.about();
+        if records.is_empty() {
+            return;
+        }
+        let items = Split::ALL.iter().map(|split| split.word().to_owned()).chain(["none".into()]).collect();
+        let title = format!("what {} for", used(records.len()));
+        let split = records.first().and_then(|id| self.data.rows.get(id)).and_then(|row| row.split);
+        let at = Split::ALL.iter().position(|one| records.len() == 1 && Some(*one) == split).unwrap_or(0);
+        self.overlay = Some(Overlay::Pick { choice: Choice::Split(records), title, items, at });
     }
 
     /// Goes to the next record with a finding. Rows that are known tell at once; the store is asked about those that are not.

@@ -77,9 +77,5 @@ fn another_category_is_typed_over_the_one_there_is_or_picked_from_all() {
 fn the_split_that_a_record_has_is_the_one_that_is_marked() {
     let mut app = app();
     give(&mut app, Command::Split);
-    assert!(
-        matches!(&app.overlay, Some(Overlay::Pick { choice: Choice::Split(_), at: 1, .. })),
-        "{:?}",
-        app.overlay
-    );
+    assert!(matches!(&app.overlay, Some(Overlay::Pick { choice: Choice::Split(_), at: 1, .. })), "{:?}", app.overlay);
 }

@@ -73,7 +73,10 @@ fn whether_a_text_is_saved_is_never_cut_off() {
     app.update(Msg::Opened(Box::new(open)), NOW);
     for size in [(60, 16), SIZES[0], SIZES[1]] {
         let text = shown(&app, size);
-        assert!(text.contains("● not saved") || text.contains("✓ saved") || text.contains("● saving"), "{size:?}\n{text}");
+        assert!(
+            text.contains("● not saved") || text.contains("✓ saved") || text.contains("● saving"),
+            "{size:?}\n{text}"
+        );
         assert!(text.contains("minutes.jsonl, line 712"), "{size:?}\n{text}");
     }
 }

@@ -61,8 +61,9 @@ fn outcomes(a: Option<&Run>, b: Option<&Run>) -> Vec<Difference> {
         let of = run.steps.map(|steps| format!(" of {}", text::count(steps))).unwrap_or_default();
         format!("{}, step {}{of}", run.word(), text::count(run.step))
     };
-    let best =
-        |run: &Run| run.best.map(|(loss, step)| format!("{} at {}", number(loss), text::count(step))).unwrap_or_default();
+    let best = |run: &Run| {
+        run.best.map(|(loss, step)| format!("{} at {}", number(loss), text::count(step))).unwrap_or_default()
+    };
     let found = [
         told("state", &steps),
         told("best valid loss", &best),
