@@ -387,6 +387,10 @@ impl App {
             C::BlindTie => self.pick(Pick::Tie, now, effects),
             C::BlindBad => self.pick(Pick::Bad, now, effects),
             C::ComparePresent => {
+                // What is still being written is not for the audience.
+                if self.compare.asked.take().is_some() {
+                    self.wish(Wish::Stop, effects);
+                }
                 effects.push(Effect::Store(Ask::Recordings));
                 self.compare.mode = Mode::Present(Presenter::default());
                 self.compare.answers = Default::default();

@@ -32,13 +32,13 @@ pub fn draw(frame: &mut Frame<'_>, body: Rect, app: &App, theme: &Theme, places:
         }
         Some(Overlay::Confirm { act, records, would, refused }) => {
             let count = |number: usize| text::count(number as u64);
-            let changes = if *would == records.len() { "all of them".to_owned() } else { count(*would) };
+            let all = if *would == records.len() { ", all of them" } else { "" };
             let plural = if records.len() == 1 { "" } else { "s" };
             let words = format!("{} {} record{plural}", act.words(), count(records.len()));
             let width = body.width.min(64);
             let cells = usize::from(width.saturating_sub(4));
             let mut lines = paint::wrapped(&words, &[(0..words.len(), theme.style(Role::Title))], cells);
-            lines.push(Line::raw(format!("changes {changes}")));
+            lines.push(Line::raw(format!("changes {}{all}", count(*would))));
             if *refused > 0 {
                 lines.push(Line::styled(
                     format!("{} stay as they are: they have no answer", count(*refused)),

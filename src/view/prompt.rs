@@ -89,7 +89,9 @@ fn template(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
             tinted(frame, body, theme);
         }
         Some(field) => {
-            let lines = highlighted(&field.text(), prompt.problem_line(), cells, theme);
+            let text = field.text();
+            // The end of its last line is no line more.
+            let lines = highlighted(text.trim_end_matches('\n'), prompt.problem_line(), cells, theme);
             paint::lines(frame, body, &lines, 0);
             paint::more(frame, body, lines.len().saturating_sub(usize::from(body.height)), theme);
         }
