@@ -51,6 +51,7 @@
 //!   [`model::device::Device`]: memory, launches and products in one order. Kernels lie as text in `assets/kernels` and are compiled at
 //!   run time, by NVRTC on a GPU, and by a C++ compiler in tests, which compare the two engines on the processor. Libraries of CUDA
 //!   are opened when asked for, never linked, so one binary serves machines with and without; candle's own CUDA kernels are not used.
+//!   Answers are computed there by the same kernels ([`model::device::infer`]); whoever generates sees [`model::infer::Infer`] only.
 //! - **Row-invariant inference.** A row's numbers do not depend on the rows beside it nor on how a prompt was split.
 //! - **Nothing is overwritten.** An act gives a record a new revision; undo is one more act; an edit names the revision it was
 //!   made on.

@@ -254,6 +254,44 @@ fn from_pairs_to_a_tuned_model_and_out_of_the_house() {
     assert_eq!(figures(&by_run), figures(&by_adapter));
 }
 
+#[test]
+fn a_run_answers_by_the_prompt_and_on_the_base_it_was_trained_with() {
+    let desk = Desk::with_project();
+    let run = desk.train()["run"].as_str().unwrap().to_owned();
+    let ask = |verb: &str| desk.json(&[verb, "say ka", "--max-tokens", "12", "--run", &run, "--json"]);
+    let (alone, both) = (ask("generate"), ask("compare"));
+    assert!(alone["note"].is_null() && both["note"].is_null(), "{alone}\n{both}");
+    let test = ["eval", "--data", "test.jsonl", "--max-tokens", "4", "--run", &run, "--skip-base"];
+    let (_, stderr) = desk.run(&test, 0);
+    let adapter = alone["adapter"].as_str().unwrap();
+    assert!(stderr.contains(adapter), "one adapter has one identity, {adapter}: {stderr}");
+
+    // A prompt that the run never saw: it is asked by its own all the same, and so is the base beside it.
+    let settings = fs::read_to_string(desk.path("p/togi.toml")).unwrap();
+    let changed = settings.replace("[prompt]", "[prompt]\nsystem = \"Answer like a pirate.\"");
+    fs::write(desk.path("p/togi.toml"), &changed).unwrap();
+    let (alone_now, both_now) = (ask("generate"), ask("compare"));
+    for (now, then) in [(&alone_now["answer"], &alone["answer"]), (&both_now["tuned"], &both["tuned"])] {
+        assert_eq!(now, then);
+    }
+    assert_eq!(both_now["base"], both["base"]);
+    assert!(alone_now["note"].as_str().unwrap().contains(&run), "{alone_now}");
+    let (_, stderr) = desk.run(&["generate", "say ka", "--max-tokens", "4", "--run", &run], 0);
+    assert!(stderr.contains("another one now"), "{stderr}");
+
+    // Another model of the same shape, on which the adapter would run and say something else.
+    common::desk::model_of_seed(&desk.path("other"), 8);
+    let elsewhere = settings.replace("/model\"", "/other\"");
+    assert_ne!(elsewhere, settings);
+    fs::write(desk.path("p/togi.toml"), elsewhere).unwrap();
+    assert_eq!(ask("compare")["tuned"], both["tuned"]);
+    let base = desk.json(&["generate", "say ka", "--max-tokens", "12", "--json"]);
+    assert_ne!(base["answer"], both["base"], "without a run it is the project's own");
+    fs::remove_dir_all(desk.path("model")).unwrap();
+    let (_, stderr) = desk.run(&["generate", "say ka", "--run", &run], 1);
+    assert!(stderr.contains("another model") && stderr.contains(&run), "{stderr}");
+}
+
 /// A training that would never end.
 fn endless(desk: &Desk, arguments: &[&str]) -> Child {
     let mut command = Process::new(assert_cmd::cargo::cargo_bin("togi"));
@@ -341,7 +379,17 @@ fn course(run: &Path) -> Vec<[Value; 5]> {
 
 #[test]
 fn a_run_that_is_killed_and_resumed_ends_in_the_same_bytes() {
+    kill_and_resume(1);
+}
+
+#[test]
+fn on_several_threads_a_resumed_run_ends_in_the_same_bytes_too() {
+    kill_and_resume(2);
+}
+
+fn kill_and_resume(threads: usize) {
     let desk = Desk::with_project();
+    fs::write(desk.path("config.toml"), format!("threads = {threads}\nnice = 0\n")).unwrap();
     // Dropout on, several rows a step, evaluations with checkpoints every second step.
     let settings = [
         "--set",
@@ -417,6 +465,47 @@ fn a_loss_that_is_no_number_ends_the_run_with_a_reason_and_a_good_checkpoint() {
     assert!(stderr.contains("is not a number") && stderr.contains("lower learning rate"), "{stdout}\n{stderr}");
     let status = fs::read_to_string(newest_run(&desk).join("status.toml")).unwrap();
     assert!(status.contains("failed"), "{status}");
+}
+
+#[test]
+fn an_update_that_ruins_the_model_is_never_kept_as_a_checkpoint() {
+    let desk = Desk::with_project();
+    // Two good steps; then a rate that no model survives, though the loss and the gradient of its first step are still numbers.
+    let settings = |rate: &str| {
+        ["schedule=constant", "clip=0", "warmup_steps=1", "batch=2", "steps=2", "evaluations=100", "patience=0"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([format!("learning_rate={rate}")])
+            .flat_map(|setting| ["--set".to_owned(), setting])
+            .collect::<Vec<_>>()
+    };
+    let train = |more: &[&str], rate: &str, rc: i32| {
+        let settings = settings(rate);
+        let all: Vec<&str> = ["train", "--data", "train.jsonl"]
+            .iter()
+            .chain(more)
+            .copied()
+            .chain(settings.iter().map(String::as_str))
+            .collect();
+        desk.run(&all, rc)
+    };
+    for valid in [&["--valid", "test.jsonl"][..], &["--set", "valid=0"]] {
+        train(valid, "1e-3", 0);
+        let state = |run: &Path| -> Vec<String> {
+            let mut names: Vec<_> = fs::read_dir(run.join("checkpoints")).into_iter().flatten().flatten().collect();
+            names.sort_by_key(fs::DirEntry::file_name);
+            names.iter().filter_map(|entry| fs::read_to_string(entry.path().join("state.json")).ok()).collect()
+        };
+        assert!(!state(&newest_run(&desk)).is_empty());
+        let (_, told) = train(valid, "1e38", 1);
+        assert!(told.contains("is not a number"), "{told}");
+        let run = newest_run(&desk);
+        assert!(state(&run).iter().all(|state| !state.contains("null")), "{:?}", state(&run));
+        assert_eq!(state(&run).len(), 0, "the first update ruins the model: {told}");
+        assert!(told.contains("no checkpoint yet"), "{told}");
+        let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        assert!(metrics.contains("\"step\":1"), "{metrics}");
+    }
 }
 
 #[test]

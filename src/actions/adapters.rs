@@ -1,4 +1,4 @@
-//! Adapters: which one a person means, and writing one where other programs find it.
+//! Adapters: which one a person means, what it is asked with, and writing one where other programs find it.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -7,8 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::{self, Job, Request, State};
 use crate::model::peft;
+use crate::model::weights::Source;
+use crate::prompt::Prompt;
+use crate::worker::Plan;
+use crate::worker::model::Opened;
 
-use super::context::{ActionError, Context};
+use super::context::{ActionError, Context, Download};
 
 /// How a person names an adapter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,17 +32,131 @@ impl Choice {
     /// # Errors
     /// When there is no such run or checkpoint.
     pub fn folder(&self, context: &Context) -> Result<Option<PathBuf>, ActionError> {
+        Ok(self.find(context)?.folder)
+    }
+
+    /// The adapter's folder, with the run that made it where a run is named.
+    ///
+    /// # Errors
+    /// When there is no such run or checkpoint, or the run's plan cannot be read.
+    pub fn find(&self, context: &Context) -> Result<Chosen, ActionError> {
         if let Some(adapter) = &self.adapter {
-            return Ok(Some(adapter.clone()));
+            return Ok(Chosen { folder: Some(adapter.clone()), trained: None });
         }
-        let Some(run) = &self.run else { return Ok(None) };
+        let Some(run) = &self.run else { return Ok(Chosen::default()) };
         let (name, step) = match run.split_once('@') {
             Some((name, step)) => (name, Some(step)),
             None => (run.as_str(), None),
         };
         let job = context.run(name)?;
-        Ok(Some(checkpoint(&job, step)?))
+        let folder = checkpoint(&job, step)?;
+        // `best` moves on while a run goes on.
+        let folder = folder.canonicalize().unwrap_or(folder);
+        Ok(Chosen { folder: Some(folder), trained: Some(Trained { run: job.name(), plan: job.plan()? }) })
     }
+}
+
+/// What a choice comes to.
+#[derive(Clone, Debug, Default)]
+pub struct Chosen {
+    /// The adapter's folder; none for the base as it is.
+    pub folder: Option<PathBuf>,
+    /// How it was trained, where a run made it: what a run has learned, it has learned under its own prompt and on its own base.
+    pub trained: Option<Trained>,
+}
+
+/// The run that made an adapter.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// Its name in full.
+    pub run: String,
+    /// Its plan.
+    pub plan: Plan,
+}
+
+impl Chosen {
+    /// The prompt it is asked by: its run's, or the project's.
+    ///
+    /// # Errors
+    /// When the project's cannot be read.
+    pub fn prompt(&self, context: &Context) -> Result<Prompt, ActionError> {
+        self.trained.as_ref().map_or_else(|| context.prompt(), |trained| Ok(trained.plan.prompt.clone()))
+    }
+
+    /// Where its base lies: its run's, or the project's where there is none or that is gone. A model that was named in place of the
+    /// project's own goes before both.
+    ///
+    /// # Errors
+    /// When the project's cannot be found.
+    pub fn base(&self, context: &mut Context, tell: &mut dyn FnMut(Download)) -> Result<PathBuf, ActionError> {
+        match self.trained.as_ref().map(|trained| Path::new(&trained.plan.base.path)) {
+            Some(path) if path.exists() && !context.has_own_model() => Ok(path.to_owned()),
+            _ => Ok(context.base(tell)?.path.into()),
+        }
+    }
+
+    /// Refuses a base that is another one than its run was trained on, unless it was named on purpose.
+    ///
+    /// # Errors
+    /// When it is another one.
+    pub fn check(&self, context: &Context, base: &Source) -> Result<(), ActionError> {
+        let Some(Trained { run, plan }) = self.trained.as_ref().filter(|_| !context.has_own_model()) else {
+            return Ok(());
+        };
+        let (now, then) = (base.identity(), &plan.base);
+        if now == then.identity {
+            return Ok(());
+        }
+        Err(ActionError::Refused(format!(
+            "run {run} was trained on {} ({}), and {} is another model ({now}): put the first one back, or compare what was trained \
+             on different models with togi eval",
+            then.name,
+            then.identity,
+            base.path().display()
+        )))
+    }
+
+    /// Opens its base with its prompt.
+    ///
+    /// # Errors
+    /// When they cannot be read or do not belong together.
+    pub fn open(&self, context: &mut Context, tell: &mut dyn FnMut(Download)) -> Result<Opened, ActionError> {
+        let path = self.base(context, tell)?;
+        let opened = Opened::open(&path, self.prompt(context)?)?;
+        self.check(context, &opened.source)?;
+        Ok(opened)
+    }
+
+    /// What a person should know who has changed the project's prompt since the run.
+    ///
+    /// # Errors
+    /// When the project's prompt cannot be read.
+    pub fn note(&self, context: &Context) -> Result<Option<String>, ActionError> {
+        let Some(Trained { run, plan }) = &self.trained else { return Ok(None) };
+        let other = context.prompt()? != plan.prompt;
+        Ok(other
+            .then(|| format!("asked by the prompt that run {run} was trained with; the project's is another one now")))
+    }
+}
+
+/// An adapter's identity: a hash of its two files, by which it is known without a model at hand.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn identity(folder: &Path) -> Result<String, ActionError> {
+    let mut hasher = blake3::Hasher::new();
+    for name in [peft::CONFIG, peft::WEIGHTS] {
+        let path = folder.join(name);
+        let bytes = std::fs::read(&path);
+        hasher.update(&bytes.map_err(|cause| ActionError::File { action: "read the adapter", path, cause })?);
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// As much of an identity as a person is shown.
+#[must_use]
+pub fn short(identity: &str) -> String {
+    identity.chars().take(12).collect()
 }
 
 /// What stands for the run's weights as they are at this moment.

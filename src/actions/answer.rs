@@ -1,22 +1,23 @@
 //! A loaded model that answers again and again: any adapters, any prompt templates, over one set of frozen weights.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::adapters::Choice;
+use super::adapters::{self, Choice, Chosen};
 use super::context::{ActionError, Context};
 use super::generate::{Limits, record_of, word};
 use crate::data::view::rendered;
 use crate::model::decoder::Decoder;
-use crate::model::generate::{Event, Generator, Request};
+use crate::model::device::infer::OnDevice;
+use crate::model::generate::{Event, Request};
 use crate::model::weights::hub;
 use crate::prompt::{Kind, Mode, Prompt, Record, Rendered, Renderer};
 use crate::store::Store;
 use crate::worker::Adapter;
-use crate::worker::answers::AnswerError;
+use crate::worker::answers::{AnswerError, Answering};
 use crate::worker::model::{Opened, Stamp, read_adapter};
 
 /// What is asked.
@@ -109,15 +110,19 @@ pub struct Answerer {
 
 struct Loaded {
     /// The base's file or folder, and as what it was found there.
-    base: (String, Stamp),
-    /// The project's prompt.
-    prompt: Prompt,
+    base: (PathBuf, Stamp),
     opened: Opened,
     decoder: Decoder,
-    /// By the template that stands in for the project's.
-    renderers: HashMap<Option<String>, Renderer>,
-    adapters: HashMap<PathBuf, Adapter>,
+    /// The decoder on the device that answers; none for the processor.
+    on: Option<OnDevice>,
+    /// By their prompts, the newest last.
+    renderers: Vec<(Prompt, Renderer)>,
+    /// With their identities.
+    adapters: HashMap<PathBuf, (String, Adapter)>,
 }
+
+/// Prompts whose renderers are kept: as many as are tried side by side, and more.
+const PROMPTS: usize = 32;
 
 /// A cell made ready.
 struct Ready {
@@ -141,13 +146,16 @@ impl Answerer {
         tell: &mut dyn FnMut(hub::Progress),
         see: &mut dyn FnMut(Told) -> bool,
     ) -> Result<(), ActionError> {
-        let loaded = self.load(context, tell)?;
+        let chosen: Vec<Chosen> = cells.iter().map(|cell| cell.choice.find(context)).collect::<Result<_, _>>()?;
+        let loaded = self.load(context, &chosen, tell)?;
+        let shared = shared_prompt(context, &chosen)?;
         let mut ready = Vec::with_capacity(cells.len());
-        for cell in cells {
-            ready.push(loaded.ready(context, store, cell)?);
+        for (cell, chosen) in cells.iter().zip(chosen) {
+            ready.push(loaded.ready(store, cell, chosen, &shared)?);
         }
         for (cell, ready) in ready.iter().enumerate() {
-            let adapter = ready.folder.as_ref().and_then(|folder| loaded.adapters.get(folder)).map(Adapter::identity);
+            let adapter = ready.folder.as_ref().and_then(|folder| loaded.adapters.get(folder));
+            let adapter = adapter.map(|(identity, _)| adapters::short(identity));
             let checkpoint =
                 ready.folder.as_ref().and_then(|folder| Some(folder.file_name()?.to_string_lossy().into_owned()));
             if !see(Told::Begins { cell, adapter, checkpoint, prompt_tokens: ready.prompt.tokens.len() }) {
@@ -158,7 +166,7 @@ impl Answerer {
             .iter()
             .map(|ready| Request {
                 prompt: &ready.prompt.tokens,
-                adapter: ready.folder.as_ref().and_then(|folder| loaded.adapters.get(folder)),
+                adapter: ready.folder.as_ref().and_then(|folder| Some(&loaded.adapters.get(folder)?.1)),
                 sampling: &limits.sampling,
                 stream: ready.stream,
                 max_tokens: limits.max_tokens,
@@ -166,9 +174,10 @@ impl Answerer {
                 ends: &ready.ends,
             })
             .collect();
-        let tokenizer = loaded.opened.renderer.tokenizer();
+        let answering = Answering { opened: &loaded.opened, decoder: &loaded.decoder, on: loaded.on.as_ref() };
         let started = Instant::now();
-        Generator::new(&loaded.decoder, tokenizer)
+        answering
+            .generator()
             .side_by_side(&requests, &mut |event| match event {
                 Event::Text { request, text } => see(Told::Text { cell: request, text: text.to_owned() }),
                 Event::Apart { request, difference } => see(Told::Apart { cell: request, difference }),
@@ -184,46 +193,77 @@ impl Answerer {
         Ok(())
     }
 
-    /// The loaded model, read anew where the project's base is another one now.
-    fn load(&mut self, context: &mut Context, tell: &mut dyn FnMut(hub::Progress)) -> Result<&mut Loaded, ActionError> {
-        let found = context.base(tell)?;
-        let (stamp, prompt) = (Stamp::of(Path::new(&found.path)), context.prompt()?);
-        let base = (found.path, stamp);
-        let loaded = if let Some(mut loaded) = self.loaded.take().filter(|loaded| loaded.base == base) {
-            if loaded.prompt != prompt {
-                loaded.renderers.clear();
-                loaded.prompt = prompt;
-            }
+    /// The model that the cells are answered on, read anew where it is another one than before.
+    fn load(
+        &mut self,
+        context: &mut Context,
+        chosen: &[Chosen],
+        tell: &mut dyn FnMut(hub::Progress),
+    ) -> Result<&mut Loaded, ActionError> {
+        let none = Chosen::default();
+        let first = chosen.iter().find(|chosen| chosen.trained.is_some()).unwrap_or(&none);
+        let path = first.base(context, tell)?;
+        let base = (path.clone(), Stamp::of(&path));
+        let loaded = if let Some(loaded) = self.loaded.take().filter(|loaded| loaded.base == base) {
             loaded
         } else {
-            let opened = Opened::open(Path::new(&base.0), prompt.clone())?;
+            let opened = Opened::open(&path, first.prompt(context)?)?;
+            first.check(context, &opened.source)?;
             let decoder = opened.load()?;
-            Loaded { base, prompt, opened, decoder, renderers: HashMap::new(), adapters: HashMap::new() }
+            let on = context.on_device(&decoder)?;
+            Loaded { base, opened, decoder, on, renderers: Vec::new(), adapters: HashMap::new() }
         };
+        for chosen in chosen {
+            chosen.check(context, &loaded.opened.source)?;
+        }
         Ok(self.loaded.insert(loaded))
+    }
+}
+
+/// The prompt by which the base is asked: that of the runs it is compared with, where they have one and the same, so that all
+/// answer to the same words; otherwise the project's.
+fn shared_prompt(context: &Context, chosen: &[Chosen]) -> Result<Prompt, ActionError> {
+    let mut trained = chosen.iter().filter_map(|chosen| Some(&chosen.trained.as_ref()?.plan.prompt));
+    match trained.next() {
+        Some(first) if trained.all(|prompt| prompt == first) => Ok(first.clone()),
+        _ => context.prompt(),
     }
 }
 
 impl Loaded {
     /// Reads what a cell needs and renders its prompt.
-    fn ready(&mut self, context: &Context, store: Option<&Store>, cell: &Cell) -> Result<Ready, ActionError> {
-        let folder = cell.choice.folder(context)?;
-        // `best` moves on while a run goes on.
-        let folder = folder.map(|folder| folder.canonicalize().unwrap_or(folder));
+    fn ready(
+        &mut self,
+        store: Option<&Store>,
+        cell: &Cell,
+        chosen: Chosen,
+        shared: &Prompt,
+    ) -> Result<Ready, ActionError> {
+        let Chosen { folder, trained } = chosen;
         if let Some(folder) = folder.as_ref().filter(|folder| !self.adapters.contains_key(*folder)) {
             let adapter = read_adapter(folder, &self.decoder)?;
-            self.adapters.insert(folder.clone(), adapter);
+            self.adapters.insert(folder.clone(), (adapters::identity(folder)?, adapter));
         }
         let mut record = cell.question.record(store)?;
         if let Kind::Pair { answer, .. } = &mut record.kind {
             *answer = None;
         }
-        let template = &cell.template;
-        if !self.renderers.contains_key(template) {
-            let prompt = Prompt { template: template.clone().or(self.prompt.template.clone()), ..self.prompt.clone() };
-            self.renderers.insert(template.clone(), self.opened.renderer_of(prompt)?);
+        let mut prompt = trained.map_or_else(|| shared.clone(), |trained| trained.plan.prompt);
+        if cell.template.is_some() {
+            prompt.template.clone_from(&cell.template);
         }
-        let renderer = self.renderers.get(template).unwrap_or(&self.opened.renderer);
+        let at = self.renderers.iter().position(|(known, _)| *known == prompt);
+        let at = if let Some(at) = at {
+            at
+        } else {
+            let renderer = self.opened.renderer_of(prompt.clone())?;
+            if self.renderers.len() == PROMPTS {
+                self.renderers.remove(0);
+            }
+            self.renderers.push((prompt, renderer));
+            self.renderers.len() - 1
+        };
+        let renderer = self.renderers.get(at).map_or(&self.opened.renderer, |(_, renderer)| renderer);
         let prompt = renderer.render(&record, Mode::Generate).map_err(AnswerError::from)?;
         Ok(Ready { prompt, ends: self.opened.ends_of(renderer), folder, stream: cell.stream })
     }

@@ -7,12 +7,15 @@ use crate::data::export::ExportError;
 use crate::data::import::ImportError;
 use crate::evaluate::mecab::MecabError;
 use crate::job::{Job, JobError};
+use crate::model::decoder::Decoder;
+use crate::model::device::infer::OnDevice;
 use crate::model::weights::{Source, SourceError, hub};
 use crate::project::{ModelRef, Project, ProjectError};
 use crate::prompt::record::{ReadError, Rows, read};
 use crate::prompt::{Prompt, Record, Style};
 use crate::store::{Store, StoreError};
 use crate::worker::answers::AnswerError;
+use crate::worker::device;
 use crate::worker::model::{ModelError, Opened};
 use crate::worker::training::TrainingError;
 use crate::worker::{BaseModel, Settings, SettingsError};
@@ -206,6 +209,15 @@ impl Context {
         }
         check_keys(&table)?;
         Ok(Settings::from_table(&table)?)
+    }
+
+    /// A decoder on the device that answers, as the project's `train.device` says; none for the processor.
+    ///
+    /// # Errors
+    /// When the settings are wrong, or a GPU is demanded and cannot be used.
+    pub fn on_device(&self, decoder: &Decoder) -> Result<Option<OnDevice>, ActionError> {
+        let settings = self.settings(&[])?;
+        device::answering(&settings, decoder).map_err(|error| ActionError::Refused(error.to_string()))
     }
 
     /// The run a person named.

@@ -8,7 +8,7 @@ use crate::prompt::{Kind, Record};
 use crate::worker::answers::Answering;
 use crate::worker::model::read_adapter;
 
-use super::adapters::Choice;
+use super::adapters::{self, Choice};
 use super::answer::{Answerer, Cell, Question, Told};
 use super::context::{ActionError, Context};
 
@@ -28,6 +28,9 @@ pub struct Generated {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adapter: Option<String>,
     pub seconds: f64,
+    /// What a reader must know besides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// Base and tuned, as `togi compare --json` prints them.
@@ -42,6 +45,9 @@ pub struct Compared {
     pub differs: bool,
     pub difference: f32,
     pub seconds: f64,
+    /// What a reader must know besides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// A prompt typed by a person, as a record: the text, or, where it is a JSON object of texts, its fields, for a project
@@ -67,19 +73,22 @@ pub fn generate(
     tell: &mut dyn FnMut(hub::Progress),
     see: &mut dyn FnMut(&str) -> bool,
 ) -> Result<Generated, ActionError> {
-    let folder = choice.folder(context)?;
-    let (opened, ..) = context.open(tell)?;
+    let chosen = choice.find(context)?;
+    let opened = chosen.open(context, tell)?;
+    let note = chosen.note(context)?;
     let decoder = opened.load()?;
-    let adapter = folder.map(|dir| read_adapter(&dir, &decoder)).transpose()?;
+    let adapter = chosen.folder.as_deref().map(|dir| read_adapter(dir, &decoder)).transpose()?;
     let started = std::time::Instant::now();
-    let answering = Answering { opened: &opened, decoder: &decoder };
+    let on = context.on_device(&decoder)?;
+    let answering = Answering { opened: &opened, decoder: &decoder, on: on.as_ref() };
     let answer = answering.one(&record_of(prompt), adapter.as_ref(), limits, see)?;
     Ok(Generated {
         prompt: prompt.to_owned(),
         tokens: answer.tokens.len(),
         stop: word(&answer.stop).to_owned(),
         answer: answer.text,
-        adapter: adapter.map(|a| a.identity()),
+        adapter: chosen.folder.as_deref().map(adapters::identity).transpose()?.map(|all| adapters::short(&all)),
+        note,
         seconds: started.elapsed().as_secs_f64(),
     })
 }
@@ -121,6 +130,7 @@ pub fn compare(
         differs: false,
         difference: 0.0,
         seconds: 0.0,
+        note: choice.find(context)?.note(context)?,
     };
     Answerer::default().answer(context, None, &cells, limits, tell, &mut |told| match told {
         Told::Begins { adapter, .. } => {

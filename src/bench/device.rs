@@ -1,13 +1,16 @@
-//! What a device reaches in training: its limits, rates, memory, and how far its numbers are from the processor's.
+//! What a device reaches in training and answering: its limits, rates, memory, and how far its numbers are from the processor's.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::best;
+use super::{best, rows, token};
 use crate::model::decoder::Decoder;
+use crate::model::device::infer::Inference;
 use crate::model::device::{Address, Device, DeviceError, Gemm, Kind, Operand, Span};
+use crate::model::infer::{Infer, InferError, Turn, Want};
 use crate::model::lora::{Adapter, LoraConfig};
 use crate::train::batch::{Packed, Row, micro_batches};
 use crate::train::device::{self, Engine, Estimate, Update};
@@ -40,7 +43,7 @@ pub struct Measured {
     pub supervised_per_s: f64,
     /// Share of the device's product rate that the counted work reaches at best.
     pub fraction: f64,
-    /// Share of the median step in which the device had been given its work: the rest is spent on giving it.
+    /// Share of the median step in which the device was still being given its work: in the rest nothing is left but to wait.
     pub asked_share: f64,
     /// Seconds of a median step.
     pub step_s: f64,
@@ -54,6 +57,9 @@ pub struct Measured {
     /// Mean loss of the first and of the last step.
     pub first_loss: f64,
     pub last_loss: f64,
+    /// Tokens a second that one text is written at, and 32 side by side, behind 128 tokens each; the choice of tokens left aside.
+    pub answer_per_s: f64,
+    pub answers_per_s: f64,
 }
 
 /// What is to be measured.
@@ -73,19 +79,6 @@ pub struct Bench<'a> {
 
 /// Side of the square matrices whose product is timed.
 const SIDE: usize = 8192;
-
-/// The rows of a batch: lengths spread over the range, the first half of each masked, no beginning shared.
-#[must_use]
-pub fn rows(count: usize, [shortest, longest]: [usize; 2], vocab: usize) -> Vec<Row> {
-    (0..count)
-        .map(|r| {
-            let length = shortest + r * 7919 % (longest - shortest + 1);
-            let token = |i: usize| (((r * 4099 + i) * 7919 + 13) % vocab) as u32;
-            let weight = |i: usize| if i < length / 2 { 0.0 } else { 1.0 };
-            Row { tokens: (0..length).map(token).collect(), weights: (0..length).map(weight).collect() }
-        })
-        .collect()
-}
 
 /// Memory that is given back when it is let go.
 struct Held<'a> {
@@ -189,6 +182,8 @@ impl Bench<'_> {
             losses.push(found.loss);
         }
         let used = before.saturating_sub(device.memory()?.free);
+        drop(engine);
+        let (answer_per_s, answers_per_s) = (self.answers(device, kind, 1)?, self.answers(device, kind, 32)?);
         each.drain(..2);
         each.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (quickest, (median, asked)) = (each[0].0, each[each.len() / 2]);
@@ -212,6 +207,33 @@ impl Bench<'_> {
             loss_on_cpu,
             first_loss: losses[0] / all,
             last_loss: losses[losses.len() - 1] / all,
+            answer_per_s,
+            answers_per_s,
         })
+    }
+
+    /// Tokens a second that `texts` texts are written at.
+    fn answers(&self, device: &Arc<dyn Device>, kind: Kind, texts: usize) -> Result<f64, DeviceError> {
+        const PROMPT: usize = 128;
+        const TOKENS: usize = 32;
+        let failed = |error: InferError| DeviceError::Failed { what: "answer".to_owned(), why: error.to_string() };
+        let vocab = self.decoder.description.vocab;
+        let inference = RefCell::new(Inference::new(Arc::clone(device), kind, self.decoder)?);
+        let mut inference = inference.borrow_mut();
+        let mut caches = Vec::with_capacity(texts);
+        for _ in 0..texts {
+            caches.push(inference.cache(PROMPT + 2 * TOKENS).map_err(failed)?);
+        }
+        let mut write = |len: usize| {
+            let tokens: Vec<u32> = (0..len).map(|i| token(i, vocab)).collect();
+            let mut rows: Vec<_> =
+                caches.iter_mut().map(|cache| Turn { tokens: &tokens, cache, adapter: None }).collect();
+            inference.forward(&mut rows, Want::Last).map(drop).map_err(failed)
+        };
+        write(PROMPT)?;
+        (0..TOKENS).try_for_each(|_| write(1))?;
+        let started = Instant::now();
+        (0..TOKENS).try_for_each(|_| write(1))?;
+        Ok((texts * TOKENS) as f64 / started.elapsed().as_secs_f64())
     }
 }

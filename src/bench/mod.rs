@@ -2,7 +2,8 @@
 //!
 //! Rates are the best and the median of several runs in one process; on a shared machine only ratios within one run mean
 //! anything. A model is measured as it is, with a seeded adapter, on seeded tokens: the numbers do not matter to speed.
-//! [`device`] measures training on a GPU, also of models whose files are not there ([`shapes`]). [`saved`] keeps what was measured, so that a plan's work can be told in minutes before it is begun.
+//! [`device`] measures training on a GPU, also of models whose files are not there ([`shapes`]). [`saved`] keeps what was measured,
+//! so that a plan's work can be told in minutes before it is begun.
 
 pub mod allocations;
 pub mod device;
@@ -132,6 +133,25 @@ fn best(times: usize, mut run: impl FnMut()) -> (f64, f64) {
     (seconds[0], seconds[seconds.len() / 2])
 }
 
+/// Seeded token number `i`: which ones they are does not matter to speed.
+fn token(i: usize, vocab: usize) -> u32 {
+    ((i * 7919 + 13) % vocab) as u32
+}
+
+/// The rows of a training batch: lengths spread over the range, the first half of each masked. Their first tokens differ, so no
+/// beginning is shared: what is measured is the batch as it stands.
+fn rows(count: usize, [shortest, longest]: [usize; 2], vocab: usize) -> Vec<Row> {
+    let row = |r: usize| {
+        let length = shortest + r * 7919 % (longest - shortest + 1);
+        let weight = |i: usize| if i < length / 2 { 0.0 } else { 1.0 };
+        Row {
+            tokens: (0..length).map(|i| token(r * 4099 + i, vocab)).collect(),
+            weights: (0..length).map(weight).collect(),
+        }
+    };
+    (0..count).map(row).collect()
+}
+
 /// What is to be measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Bench<'a> {
@@ -194,18 +214,12 @@ impl Bench<'_> {
     }
 
     fn token(&self, i: usize) -> u32 {
-        ((i * 7919 + 13) % self.decoder.description.vocab) as u32
+        token(i, self.decoder.description.vocab)
     }
 
     fn training(&self, machine: &Machine, adapter: &mut Adapter) -> Training {
         let (batch, length) = (self.batch, self.length);
-        // Distinct first tokens keep the rows from sharing a beginning: this measures the fixed batch as it is.
-        let rows: Vec<Row> = (0..batch)
-            .map(|r| Row {
-                tokens: (0..length).map(|i| self.token(r * 4099 + i)).collect(),
-                weights: (0..length).map(|i| if i < length / 2 { 0.0 } else { 1.0 }).collect(),
-            })
-            .collect();
+        let rows = rows(batch, [length, length], self.decoder.description.vocab);
         let packed = Packed::new(&rows.iter().collect::<Vec<_>>(), false);
         let supervised = packed.predicting.len();
         let flops = Work::of(&packed).flops(&self.decoder.description, Trained::Adapter(adapter.values.len()), false);

@@ -116,7 +116,8 @@ fn told_of_gpu(found: &OnDevice) -> String {
          train {} rows of {lengths} tokens: {:.0} tokens/s best, {:.0} median, {:.0} supervised; {:.0} % of the products' rate\n\
          a step of {:.1} ms, in {:.0} % of which work was still being asked for\n\
          memory {} MiB, {} MiB foretold\n\
-         loss of the first row {:.4}{on_cpu}; of the steps {:.4} to {:.4}\n",
+         loss of the first row {:.4}{on_cpu}; of the steps {:.4} to {:.4}\n\
+         answers: one {:.0} tokens/s, 32 together {:.0}\n",
         found.model,
         limits.name,
         limits.precision,
@@ -134,6 +135,8 @@ fn told_of_gpu(found: &OnDevice) -> String {
         found.loss,
         found.first_loss,
         found.last_loss,
+        found.answer_per_s,
+        found.answers_per_s,
     )
 }
 

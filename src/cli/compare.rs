@@ -69,6 +69,9 @@ impl Compare {
             }
             None => output::print(&format!("# base\n{}\n\n# {}\n{}\n", both.base, heading(&both), both.tuned))?,
         }
+        if let Some(note) = both.note.as_ref().filter(|_| !self.json) {
+            say!("{note}");
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -204,6 +207,7 @@ mod tests {
             differs: false,
             difference: 0.0,
             seconds: 0.0,
+            note: None,
         };
         assert!(!heading(&both).contains("tuned") && heading(&both).contains("f00d"));
         both.differs = true;

@@ -134,6 +134,9 @@ impl Generate {
         let by = answer.adapter.map_or("the base model".to_owned(), |identity| format!("adapter {identity}"));
         let cut = if answer.stop == "length" { "; cut there, --max-tokens allows more" } else { "" };
         say!("{by}: {} tokens in {}{cut}", text::count(answer.tokens as u64), text::duration(answer.seconds));
+        if let Some(note) = answer.note {
+            say!("{note}");
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -50,23 +50,11 @@ impl Job {
     /// [`JobError::Held`] where another process has it.
     pub fn hold(&self) -> Result<Hold, JobError> {
         let path = self.dir().join(LOCK);
-        let new = !path.exists();
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(FileError::on("open", &path))?;
-        if new {
-            durable::share(&path)?;
-        }
-        if !take(&file).map_err(FileError::on("lock", &path))? {
-            return Err(JobError::Held { dir: self.dir().to_owned(), holder: last_holder(&path) });
-        }
         let holder = Holder { pid: std::process::id(), host: host(), started: jiff::Timestamp::now() };
         let text = toml::to_string(&holder).map_err(|error| JobError::Unwritable(error.to_string()))?;
-        file.set_len(0).and_then(|()| file.write_all(text.as_bytes())).map_err(FileError::on("write", &path))?;
+        let Some(file) = lock(&path, &text)? else {
+            return Err(JobError::Held { dir: self.dir().to_owned(), holder: last_holder(&path) });
+        };
         checkpoint::recover(self.dir())?;
         let status = self.dir().join(STATUS);
         match fs::remove_file(&status) {
@@ -107,11 +95,32 @@ impl Hold {
     }
 }
 
+/// Takes the lock at `path`, making the file where it is missing, and leaves `text` in it; none where another process has it. The
+/// lock lasts as long as the file is open.
+pub(super) fn lock(path: &Path, text: &str) -> Result<Option<File>, JobError> {
+    let new = !path.exists();
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(FileError::on("open", path))?;
+    if new {
+        durable::share(path)?;
+    }
+    if !take(&file).map_err(FileError::on("lock", path))? {
+        return Ok(None);
+    }
+    file.set_len(0).and_then(|()| file.write_all(text.as_bytes())).map_err(FileError::on("write", path))?;
+    Ok(Some(file))
+}
+
 /// Tries to take the lock; `false` where another process has it.
 ///
 /// Whoever only looks whether a job runs holds the lock for an instant (see [`is_held`]), so a refusal counts only if it
 /// lasts.
-pub(super) fn take(file: &File) -> std::io::Result<bool> {
+fn take(file: &File) -> std::io::Result<bool> {
     const TRIES: u32 = 20;
     const PAUSE: Duration = Duration::from_millis(10);
     for _ in 0..TRIES {

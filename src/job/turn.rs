@@ -3,15 +3,14 @@
 //! The turn is a lock beside the jobs, so it ends with the process that has it, however that ends. Its text says who has it and
 //! means something only while it is held.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::File;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::hold::{is_held, take};
+use super::hold::{is_held, lock};
 use super::{Control, Job, JobError, State};
-use crate::project::durable::{self, FileError};
+use crate::project::durable;
 
 /// The lock's name, in the folder of the jobs.
 const FILE: &str = "turn";
@@ -32,22 +31,7 @@ impl Turn {
     /// Where the folder cannot be written.
     pub fn take(dir: &Path, who: &str) -> Result<Option<Self>, JobError> {
         durable::create_dir_all(dir)?;
-        let path = dir.join(FILE);
-        let new = !path.exists();
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(FileError::on("open", &path))?;
-        if new {
-            durable::share(&path)?;
-        }
-        if !take(&file).map_err(FileError::on("lock", &path))? {
-            return Ok(None);
-        }
-        file.set_len(0).and_then(|()| file.write_all(who.as_bytes())).map_err(FileError::on("write", &path))?;
-        Ok(Some(Self { _lock: file }))
+        Ok(lock(&dir.join(FILE), who)?.map(|file| Self { _lock: file }))
     }
 
     /// Who has the turn in `dir`; none where nobody has.

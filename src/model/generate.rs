@@ -8,8 +8,7 @@ use std::cell::RefCell;
 use std::time::Instant;
 
 use super::decoder::Decoder;
-use super::infer::{InferError, Inference, Row, Want};
-use super::kv_cache::KvCache;
+use super::infer::{Cache, Infer, InferError, Inference, Turn, Want};
 use super::lora::Adapter;
 use super::sample::{SampleError, Sampler, Sampling};
 use super::tokenizer::{TokenStream, Tokenizer};
@@ -109,7 +108,7 @@ impl GenerateError {
 
 /// Generates with one decoder and its tokenizer.
 pub struct Generator<'d> {
-    inference: Inference<'d>,
+    inference: Box<dyn Infer + 'd>,
     tokenizer: &'d Tokenizer,
     batch: usize,
 }
@@ -118,7 +117,7 @@ pub struct Generator<'d> {
 struct Active<'a> {
     request: usize,
     asked: Request<'a>,
-    cache: KvCache,
+    cache: Cache,
     /// Tokens the model has not read yet.
     unread: Vec<u32>,
     sampler: Sampler,
@@ -135,7 +134,7 @@ struct Active<'a> {
 struct Stem<'a> {
     adapter: Option<&'a Adapter>,
     tokens: &'a [u32],
-    cache: KvCache,
+    cache: Cache,
     /// Seconds that reading it took, for each of its requests.
     each: f64,
 }
@@ -149,10 +148,16 @@ fn same(a: Option<&Adapter>, b: Option<&Adapter>) -> bool {
 }
 
 impl<'d> Generator<'d> {
-    /// Prepares to generate.
+    /// Prepares to generate on the processor.
     #[must_use]
     pub fn new(decoder: &'d Decoder, tokenizer: &'d Tokenizer) -> Self {
-        Self { inference: Inference::new(decoder), tokenizer, batch: BATCH }
+        Self::on(Inference::new(decoder), tokenizer)
+    }
+
+    /// Prepares to generate with a model that runs anywhere.
+    #[must_use]
+    pub fn on(inference: impl Infer + 'd, tokenizer: &'d Tokenizer) -> Self {
+        Self { inference: Box::new(inference), tokenizer, batch: BATCH }
     }
 
     /// Answers at most `batch` requests together. More are faster and hold more caches in memory.
@@ -215,6 +220,7 @@ impl<'d> Generator<'d> {
         see: &mut dyn FnMut(Event<'_>) -> bool,
         observe: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<Vec<Answer>, GenerateError> {
+        self.inference.begin();
         for (i, request) in requests.iter().enumerate() {
             let failed = |error| GenerateError::Infer { request: i, error };
             self.inference.check_prompt(request.prompt).map_err(failed)?;
@@ -270,7 +276,7 @@ impl<'d> Generator<'d> {
                 // The last token of a prompt is always read anew, for its logits.
                 shared = shared.min(alike).min(other.prompt.len() - 1);
             }
-            let mut cache = KvCache::of(&self.inference.decoder().description, shared);
+            let mut cache = self.inference.cache(shared).map_err(|error| GenerateError::Infer { request: i, error })?;
             let tokens = &request.prompt[..shared];
             let Some(seconds) = self.read(tokens, &mut cache, request.adapter, i, requests.len(), see)? else {
                 return Ok(None);
@@ -285,7 +291,7 @@ impl<'d> Generator<'d> {
     fn read(
         &mut self,
         tokens: &[u32],
-        cache: &mut KvCache,
+        cache: &mut Cache,
         adapter: Option<&Adapter>,
         request: usize,
         waiting: usize,
@@ -293,7 +299,7 @@ impl<'d> Generator<'d> {
     ) -> Result<Option<f64>, GenerateError> {
         let mut seconds = 0.0;
         for tokens in tokens.chunks(READ) {
-            let row = Row { tokens, cache: &mut *cache, adapter };
+            let row = Turn { tokens, cache: &mut *cache, adapter };
             let begun = Instant::now();
             self.inference
                 .forward(&mut [row], Want::Nothing)
@@ -313,13 +319,13 @@ impl<'d> Generator<'d> {
         stems: &[Stem<'_>],
         see: &mut dyn FnMut(Event<'_>) -> bool,
     ) -> Result<Option<Active<'a>>, GenerateError> {
-        let description = &self.inference.decoder().description;
-        let room = (asked.prompt.len() + asked.max_tokens.min(256)).min(description.context);
+        let room = (asked.prompt.len() + asked.max_tokens.min(256)).min(self.inference.description().context);
         let stem = stems.iter().find(|stem| same(stem.adapter, asked.adapter) && !stem.tokens.is_empty());
         let mut cache = match stem {
-            Some(stem) => stem.cache.fork(stem.tokens.len(), room),
-            None => KvCache::of(description, room),
-        };
+            Some(stem) => self.inference.fork(&stem.cache, stem.tokens.len(), room),
+            None => self.inference.cache(room),
+        }
+        .map_err(|error| GenerateError::Infer { request, error })?;
         let rest = &asked.prompt[cache.len()..];
         // A long rest is read in stretches; what is left of it goes with the others' tokens.
         let early = rest.len().saturating_sub(1) / READ * READ;
@@ -350,12 +356,12 @@ impl<'d> Generator<'d> {
         see: &mut dyn FnMut(Event<'_>) -> bool,
         observe: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<bool, GenerateError> {
-        let description = &self.inference.decoder().description;
+        let description = self.inference.description();
         let (vocab, context) = (description.vocab, description.context);
         let first = active.first().map_or(0, |one| one.request);
-        let mut rows: Vec<Row<'_>> = active
+        let mut rows: Vec<Turn<'_>> = active
             .iter_mut()
-            .map(|one| Row { tokens: &one.unread, cache: &mut one.cache, adapter: one.asked.adapter })
+            .map(|one| Turn { tokens: &one.unread, cache: &mut one.cache, adapter: one.asked.adapter })
             .collect();
         let read: usize = rows.iter().map(|row| row.tokens.len()).sum();
         let begun = Instant::now();
@@ -457,4 +463,4 @@ fn finish_all(active: Vec<Active<'_>>, answers: &mut [Answer]) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -6,7 +6,8 @@
 //! here keeps that: [`rows`](super::ops::rows), [`attend`], and operations that work row by row.
 
 use super::decoder::{Decoder, Fused, Product};
-use super::description::Norm;
+use super::description::{Description, Norm};
+use super::device::infer::Place;
 use super::kv_cache::KvCache;
 use super::lora::Adapter;
 use super::ops::attend::{Sequence, attend};
@@ -50,6 +51,8 @@ pub enum InferError {
     Cache,
     #[error("the prompt has no token; give it a beginning, such as the model's start token")]
     Empty,
+    #[error("{0}; answer on the processor with train.device=cpu")]
+    Device(String),
 }
 
 /// A decoder ready to infer: its weights, rotary tables and working rows.
@@ -59,14 +62,118 @@ pub struct Inference<'d> {
     tables: [rotary::Table; 2],
 }
 
+/// What a text's attention has seen, where it is kept.
+#[derive(Debug)]
+pub enum Cache {
+    Host(KvCache),
+    Device(Place),
+}
+
+impl Cache {
+    /// Tokens seen.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Host(cache) => cache.len(),
+            Self::Device(place) => place.len(),
+        }
+    }
+
+    /// Whether no token has been seen.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// New tokens of one sequence, wherever its cache is kept.
+pub struct Turn<'a> {
+    pub tokens: &'a [u32],
+    /// What the sequence has seen; the tokens are added to it.
+    pub cache: &'a mut Cache,
+    /// Added to the frozen weights for this row, or the base model alone.
+    pub adapter: Option<&'a Adapter>,
+}
+
+/// A decoder that reads tokens: on the processor ([`Inference`]) or on a device
+/// ([`device::infer::Inference`](super::device::infer::Inference)).
+pub trait Infer {
+    /// The model.
+    fn description(&self) -> &Description;
+
+    /// Forgets what it kept of the adapters of earlier requests.
+    fn begin(&mut self) {}
+
+    /// An empty cache with room for `capacity` tokens before it grows.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    fn cache(&mut self, capacity: usize) -> Result<Cache, InferError>;
+
+    /// A cache of its own that begins with the first `tokens` tokens of another and has room for `capacity`.
+    ///
+    /// # Errors
+    /// When there is no memory for it, or the other one is not kept here.
+    fn fork(&mut self, of: &Cache, tokens: usize, capacity: usize) -> Result<Cache, InferError>;
+
+    /// Adds every row's tokens to its cache and returns the wanted logits, `[wanted tokens, vocab]` in the order of rows.
+    ///
+    /// # Errors
+    /// As [`Inference::forward`], and when a device fails.
+    fn forward(&mut self, rows: &mut [Turn<'_>], want: Want) -> Result<Vec<f32>, InferError>;
+
+    /// Says whether a prompt can be read and at least one token be written behind it.
+    ///
+    /// # Errors
+    /// When it has no token, one that is not in the vocabulary, or leaves no room in the model's context.
+    fn check_prompt(&self, tokens: &[u32]) -> Result<(), InferError> {
+        check(self.description(), tokens, 0).map(drop)
+    }
+}
+
+/// The length of a text of `seen` tokens with `tokens` behind them, where the model can read it.
+pub(super) fn check(d: &Description, tokens: &[u32], seen: usize) -> Result<usize, InferError> {
+    if tokens.is_empty() {
+        return Err(InferError::Empty);
+    }
+    if let Some(&token) = tokens.iter().find(|&&token| token as usize >= d.vocab) {
+        return Err(InferError::Token { token, vocab: d.vocab });
+    }
+    let tokens = seen + tokens.len();
+    if tokens > d.context {
+        return Err(InferError::TooLong { tokens, context: d.context });
+    }
+    Ok(tokens)
+}
+
 /// A stretch of one row's tokens in a pass.
-struct Part {
-    row: usize,
+pub(super) struct Part {
+    pub row: usize,
     /// Tokens of the row in earlier passes.
-    from: usize,
-    len: usize,
+    pub from: usize,
+    pub len: usize,
     /// Its first row among the pass's tokens.
-    at: usize,
+    pub at: usize,
+}
+
+/// Rows of these lengths in passes of at most `most` tokens.
+pub(super) fn parts(lengths: &[usize], most: usize) -> Vec<Vec<Part>> {
+    let mut passes = Vec::new();
+    let (mut row, mut from) = (0, 0);
+    while row < lengths.len() {
+        let (mut parts, mut total) = (Vec::new(), 0);
+        while row < lengths.len() && total < most {
+            let len = (lengths[row] - from).min(most - total);
+            parts.push(Part { row, from, len, at: total });
+            total += len;
+            from += len;
+            if from == lengths[row] {
+                (row, from) = (row + 1, 0);
+            }
+        }
+        passes.push(parts);
+    }
+    passes
 }
 
 impl<'d> Inference<'d> {
@@ -103,38 +210,9 @@ impl<'d> Inference<'d> {
             if !row.cache.fits(d) {
                 return Err(InferError::Cache);
             }
-            self.check_tokens(row.tokens)?;
-            let tokens = row.cache.len() + row.tokens.len();
-            if tokens > d.context {
-                return Err(InferError::TooLong { tokens, context: d.context });
-            }
-            longest = longest.max(tokens);
+            longest = longest.max(check(d, row.tokens, row.cache.len())?);
         }
         Ok(longest)
-    }
-
-    /// Says whether a prompt can be read and at least one token be written behind it.
-    ///
-    /// # Errors
-    /// When it has no token, one that is not in the vocabulary, or leaves no room in the model's context.
-    pub fn check_prompt(&self, tokens: &[u32]) -> Result<(), InferError> {
-        let context = self.decoder.description.context;
-        self.check_tokens(tokens)?;
-        if tokens.len() > context {
-            return Err(InferError::TooLong { tokens: tokens.len(), context });
-        }
-        Ok(())
-    }
-
-    fn check_tokens(&self, tokens: &[u32]) -> Result<(), InferError> {
-        let vocab = self.decoder.description.vocab;
-        if tokens.is_empty() {
-            return Err(InferError::Empty);
-        }
-        match tokens.iter().find(|&&token| token as usize >= vocab) {
-            Some(&token) => Err(InferError::Token { token, vocab }),
-            None => Ok(()),
-        }
     }
 
     /// Makes the rotary tables cover `tokens` positions.
@@ -155,26 +233,15 @@ impl<'d> Inference<'d> {
             Want::All => vec![0.0; rows.iter().map(|r| r.tokens.len()).sum::<usize>() * vocab],
         };
         let mut done = 0; // wanted logits filled so far
-        let (mut row, mut from) = (0, 0);
-        while row < rows.len() {
-            let (mut parts, mut total) = (Vec::new(), 0);
-            while row < rows.len() && total < CHUNK {
-                let len = (rows[row].tokens.len() - from).min(CHUNK - total);
-                parts.push(Part { row, from, len, at: total });
-                total += len;
-                from += len;
-                if from == rows[row].tokens.len() {
-                    (row, from) = (row + 1, 0);
-                }
-            }
+        let lengths: Vec<usize> = rows.iter().map(|row| row.tokens.len()).collect();
+        for parts in parts(&lengths, CHUNK) {
+            let total = parts.iter().map(|part| part.len).sum::<usize>();
             let wanted: Vec<usize> = match want {
                 Want::Nothing => Vec::new(),
                 Want::All => (0..total).collect(),
-                Want::Last => parts
-                    .iter()
-                    .filter(|p| p.from + p.len == rows[p.row].tokens.len())
-                    .map(|p| p.at + p.len - 1)
-                    .collect(),
+                Want::Last => {
+                    parts.iter().filter(|p| p.from + p.len == lengths[p.row]).map(|p| p.at + p.len - 1).collect()
+                }
             };
             let filled = done + wanted.len();
             self.pass(rows, &parts, &wanted, &mut logits[done * vocab..filled * vocab]);
@@ -301,6 +368,32 @@ impl<'d> Inference<'d> {
             mlp = normed(d.norm, &block.post_mlp_norm, &mlp);
         }
         add(x, &mlp);
+    }
+}
+
+impl Infer for Inference<'_> {
+    fn description(&self) -> &Description {
+        &self.decoder.description
+    }
+
+    fn cache(&mut self, capacity: usize) -> Result<Cache, InferError> {
+        Ok(Cache::Host(KvCache::of(&self.decoder.description, capacity)))
+    }
+
+    fn fork(&mut self, of: &Cache, tokens: usize, capacity: usize) -> Result<Cache, InferError> {
+        match of {
+            Cache::Host(cache) => Ok(Cache::Host(cache.fork(tokens, capacity))),
+            Cache::Device(_) => Err(InferError::Cache),
+        }
+    }
+
+    fn forward(&mut self, rows: &mut [Turn<'_>], want: Want) -> Result<Vec<f32>, InferError> {
+        let mut own = Vec::with_capacity(rows.len());
+        for Turn { tokens, cache, adapter } in rows {
+            let Cache::Host(cache) = &mut **cache else { return Err(InferError::Cache) };
+            own.push(Row { tokens, cache, adapter: *adapter });
+        }
+        Inference::forward(self, &mut own, want)
     }
 }
 

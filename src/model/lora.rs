@@ -181,15 +181,4 @@ impl Adapter {
         }
         tensors
     }
-
-    /// A fingerprint of configuration and numbers, 12 hexadecimal digits: what the screen shows as its identity.
-    #[must_use]
-    pub fn identity(&self) -> String {
-        let mut hash = blake3::Hasher::new();
-        hash.update(format!("{:?}", self.config).as_bytes());
-        for value in &self.values {
-            hash.update(&value.to_le_bytes());
-        }
-        hash.finalize().to_hex().chars().take(12).collect()
-    }
 }

@@ -4,7 +4,7 @@
 //! would otherwise answer silently as the base model does.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -233,19 +233,30 @@ pub fn read(dir: &Path, decoder: &Decoder) -> Result<Adapter, AdapterError> {
         targets,
         rslora: config.use_rslora,
     };
-    let mut adapter = Adapter::zeros(decoder, &lora);
-    let expected = adapter.tensors(d);
-    let names: Vec<_> = expected.iter().map(|t| t.name.as_str()).collect();
+    // Names and shapes first: the rank is only a word until tensors of that size are there, and memory is asked for after that.
+    let frame = Adapter::zeros(decoder, &LoraConfig { rank: 1, ..lora.clone() }).tensors(d);
+    let names: HashSet<_> = frame.iter().map(|t| t.name.as_str()).collect();
     let mut unexpected: Vec<_> = tensors.names().into_iter().filter(|n| !names.contains(n)).collect();
     unexpected.sort_unstable();
     if let Some(name) = unexpected.first() {
         return Err(unfit(format!("{} of its tensors belong to no layer, {name} among them", unexpected.len())));
     }
-    for t in expected {
+    for t in frame {
         let view = tensors.tensor(&t.name).map_err(|_| unfit(format!("{} is missing", t.name)))?;
-        if view.shape() != t.shape {
-            return Err(unfit(format!("{} is {:?}, the model's layer takes {:?}", t.name, view.shape(), t.shape)));
+        let [rows, columns] = t.shape;
+        let takes = if t.name.ends_with("lora_A.weight") { [config.r, columns] } else { [rows, config.r] };
+        if view.shape() != takes {
+            return Err(unfit(format!(
+                "{} is {:?}, the model's layer takes {takes:?} at the rank of {} that {CONFIG} names",
+                t.name,
+                view.shape(),
+                config.r
+            )));
         }
+    }
+    let mut adapter = Adapter::zeros(decoder, &lora);
+    for t in adapter.tensors(d) {
+        let view = tensors.tensor(&t.name).map_err(|_| unfit(format!("{} is missing", t.name)))?;
         let values = floats(view.dtype(), view.data())
             .ok_or_else(|| unfit(format!("{} has numbers of type {:?}", t.name, view.dtype())))?;
         let target = &mut adapter.values[t.range.clone()];

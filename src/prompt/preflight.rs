@@ -14,6 +14,9 @@ use super::render::{Mode, RenderError, Rendered, Renderer};
 pub struct Preflight {
     /// Tokens of each record, prompt, answer and end together; `None` where it could not be rendered.
     pub lengths: Vec<Option<usize>>,
+    /// Supervised tokens of each record, 0 for one that could not be rendered.
+    #[serde(skip)]
+    pub supervisions: Vec<usize>,
     /// Pairs and chats longer than the window, with their tokens. A text may be cut into windows, so it is never here.
     pub too_long: Vec<(String, usize)>,
     /// Records that would teach nothing, with the reason.
@@ -38,6 +41,18 @@ impl Preflight {
             && self.without_supervision.is_empty()
             && self.failed.is_empty()
             && !self.lengths.is_empty()
+    }
+
+    /// The same of some of its records alone, `kept` saying of each whether it is one of them: lengths and tokens. What stands
+    /// against the others stays named.
+    #[must_use]
+    pub fn of_kept(mut self, kept: &[bool]) -> Self {
+        let is_kept = |i: usize| kept.get(i).copied().unwrap_or(false);
+        let both = self.lengths.iter().zip(&self.supervisions).enumerate().filter(|(i, _)| is_kept(*i));
+        (self.lengths, self.supervisions) = both.map(|(_, (length, count))| (*length, *count)).unzip();
+        self.tokens = self.lengths.iter().flatten().sum();
+        self.supervised = self.supervisions.iter().sum();
+        self
     }
 
     /// The ids of the records that cannot be trained on with the given window, whatever the reason.
@@ -92,15 +107,21 @@ fn report(
                 }
                 let answer = rendered.tokens.get(rendered.prompt_tokens..).unwrap_or_default();
                 let pair = matches!(record.kind, Kind::Pair { .. });
+                if matches!(&record.kind, Kind::Pair { answer: Some(text), .. } if text.trim().is_empty()) {
+                    // Its end alone would teach to say nothing.
+                    found.without_supervision.push((id.clone(), "its answer is empty".into()));
+                }
                 if pair && answer.iter().filter(|token| stops.contains(token)).count() > 1 {
                     found.end_inside.push(id);
                 }
                 found.lengths.push(Some(length));
                 found.tokens += length;
+                found.supervisions.push(rendered.supervised());
                 found.supervised += rendered.supervised();
             }
             Err(error) => {
                 found.lengths.push(None);
+                found.supervisions.push(0);
                 let teaches_nothing = matches!(error, RenderError::NoAnswer | RenderError::NothingSupervised(_));
                 let list = if teaches_nothing { &mut found.without_supervision } else { &mut found.failed };
                 list.push((id, error.to_string()));
@@ -126,16 +147,17 @@ mod tests {
         let records = fixtures::rows(
             r#"{"id":"good","instruction":"Say hello.","output":"hello"}
 {"id":"silent","instruction":"Say hello."}
+{"id":"blank","instruction":"Say hello.","output":" \n"}
 {"id":"strange","sound":"moo","output":"cow"}
 {"id":"long","instruction":"Say hello hello hello hello hello hello hello hello hello hello hello.","output":"hello"}
 {"id":"stops","instruction":"Say hello.","output":"hel<|im_end|>lo"}
 {"id":"muted","messages":[{"role":"user","content":"hello"},{"role":"assistant","content":"hello","weight":0}]}"#,
         );
         let good = renderer.render(&records[0], Mode::Train { supervise_prompt: false }).unwrap();
-        let stops = renderer.render(&records[4], Mode::Train { supervise_prompt: false }).unwrap();
+        let stops = renderer.render(&records[5], Mode::Train { supervise_prompt: false }).unwrap();
         let found = preflight(&renderer, &records, stops.tokens.len(), false);
         let ids = |list: &[(String, String)]| list.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
-        assert_eq!(ids(&found.without_supervision), ["silent", "muted"]);
+        assert_eq!(ids(&found.without_supervision), ["silent", "blank", "muted"]);
         assert_eq!(ids(&found.failed), ["strange"]);
         assert!(found.failed[0].1.contains("sound"), "{}", found.failed[0].1);
         assert_eq!(found.too_long.len(), 1);
@@ -143,10 +165,10 @@ mod tests {
         assert_eq!(found.end_inside, ["stops"]);
         assert_eq!(found.lengths[0], Some(good.tokens.len()));
         assert_eq!(found.lengths[1], None);
-        assert_eq!(found.percentile99, found.too_long[0].1, "of three lengths the longest");
+        assert_eq!(found.percentile99, found.too_long[0].1, "of four lengths the longest");
         assert_eq!(found.tokens, found.lengths.iter().flatten().sum::<usize>());
         assert!(!found.is_clean());
-        assert_eq!(found.unusable().count(), 4);
+        assert_eq!(found.unusable().count(), 5);
         assert!(preflight(&renderer, &records[..1], 64, false).is_clean());
         let text = fixtures::rows(r#"{"text":"hello hello hello"}"#);
         assert!(preflight(&renderer, &text, 2, false).is_clean(), "a text is cut into windows");

@@ -321,6 +321,35 @@ fn a_query_asks_for_marks_and_words_in_any_language() {
 }
 
 #[test]
+fn the_log_is_copied_beside_the_writer_and_never_in_its_commits() {
+    let desk = Desk::new();
+    let mut store = desk.open("hana");
+    let mut keeper = Keeper::of(&store).unwrap();
+    let numbers = add(&mut store, [pair("q", "d")]);
+    // Far more than the thousand pages at which SQLite would copy the log by itself.
+    let long = "長い答え".repeat(4000);
+    for n in 0..200 {
+        edit(&mut store, numbers[0], &format!("{long}{n}"));
+    }
+    // What lies in the database's own file, without the log.
+    let alone = || {
+        let copy = desk.folder.path().join("alone.db");
+        // By another process: closing a second handle here would drop SQLite's locks.
+        let copied = std::process::Command::new("cp").arg(desk.path()).arg(&copy).status().unwrap();
+        assert!(copied.success());
+        let alone = rusqlite::Connection::open(&copy).unwrap();
+        alone.query_row("SELECT count(*) FROM revision", [], |row| row.get::<_, i64>(0)).unwrap_or(0)
+    };
+    assert!(alone() < 2, "{} of 201 revisions were copied in a commit", alone());
+    for _ in 0..40 {
+        keeper.committed();
+    }
+    drop(keeper);
+    assert_eq!(alone(), 201);
+    assert!(edit(&mut store, numbers[0], "the next one").conflicts.is_empty());
+}
+
+#[test]
 fn a_full_disk_is_told_and_what_was_saved_stays() {
     let desk = Desk::new();
     let mut store = desk.open("mika");

@@ -1,6 +1,8 @@
 //! The thread that has the records open: does what the workbench asks of the store, in the order asked, by the actions that the
 //! verbs call too, and tells when another process has changed something.
 
+mod forms;
+
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::process::Child;
@@ -9,15 +11,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::actions::judge::{self, Judgement};
-use crate::actions::records::{self, Marks, Query, State, Status, Store, stats};
-use crate::actions::rehearsal::{self, Rehearsed};
-use crate::actions::{ActionError, Context, answer, prompts, runs};
-use crate::app::compare::{Judged, Recording};
-use crate::app::overlay::Line;
-use crate::app::prompt::Version;
-use crate::app::wish::{Question, System};
-use crate::app::{Act, Acted, Ask, Msg, Opened, Row, Tally};
+use crate::actions::judge;
+use crate::actions::records::{self, Keeper, Query, State, Status, Store, stats};
+use crate::actions::rehearsal;
+use crate::actions::{ActionError, Context, prompts, runs};
+use crate::app::wish::System;
+use crate::app::{Act, Acted, Ask, Msg, Opened, Tally};
+use forms::{after, judgement, line, marks, recording, rehearsed, row, version};
 
 /// How often another process's changes are looked for.
 const PULSE: Duration = Duration::from_millis(200);
@@ -67,6 +67,8 @@ impl Drop for Desk {
 pub struct Worker {
     context: Context,
     store: Store,
+    /// Keeps the log of what is written short; none where the database refuses that, and looks after it itself.
+    keeper: Option<Keeper>,
     tell: Tell,
     /// Revisions that this session wrote over revisions: an editor that has not yet heard of its last save names the one before.
     newer: HashMap<i64, i64>,
@@ -81,7 +83,8 @@ impl Worker {
     pub fn new(context: Context, store: Store, tell: Tell) -> Self {
         let pulse = store.pulse().unwrap_or_default();
         let newest = store.newest().unwrap_or_default();
-        Self { context, store, tell, newer: HashMap::new(), pulse, newest, told: Tally::default() }
+        let keeper = Keeper::of(&store).ok();
+        Self { context, store, keeper, tell, newer: HashMap::new(), pulse, newest, told: Tally::default() }
     }
 
     fn run(mut self, queue: &Receiver<Ask>) {
@@ -130,6 +133,9 @@ impl Worker {
             self.say(Msg::Failed(error.to_string()));
         }
         if wrote {
+            if let Some(keeper) = &mut self.keeper {
+                keeper.committed();
+            }
             self.own();
             self.say(Msg::Written);
         }
@@ -430,93 +436,6 @@ pub fn act_on(
         Act::Reject(why) => records::reject(store, ids, why, seconds),
         act => records::mark(store, ids, &marks(act)),
     }
-}
-
-fn marks(act: &Act) -> Marks {
-    match act {
-        Act::Category(name) => Marks { category: Some(name.clone()), ..Marks::default() },
-        Act::Assign(name) => Marks { assignee: Some(name.clone()), ..Marks::default() },
-        Act::Split(split) => Marks { split: Some(*split), ..Marks::default() },
-        Act::Status(status) => Marks { status: Some(*status), ..Marks::default() },
-        Act::Accept | Act::Reject(_) => Marks::default(),
-    }
-}
-
-/// What an act would make of a state.
-fn after(act: &Act, state: &State) -> Result<State, String> {
-    match act {
-        Act::Accept => records::accepted(state),
-        Act::Reject(why) => Ok(state.rejected(why)),
-        act => Ok(marks(act).apply(state)),
-    }
-}
-
-fn row(row: records::Row) -> Row {
-    let records::Row { record, author, flags, taken, head } = row;
-    let state = record.state;
-    Row {
-        id: record.id,
-        status: state.status,
-        split: state.split,
-        origin: record.origin,
-        category: state.category,
-        assignee: state.assignee,
-        author,
-        flags,
-        taken,
-        head,
-    }
-}
-
-fn version(version: prompts::Version) -> Version {
-    let prompts::Version { name, text, draft, used } = version;
-    Version { name, text, draft, used }
-}
-
-fn recording(rehearsed: Rehearsed) -> Recording {
-    let question = match rehearsed.question {
-        answer::Question::Record(id) => Question::Record(id),
-        answer::Question::Typed(text) => Question::Typed(text),
-    };
-    Recording { question, systems: rehearsed.systems, events: rehearsed.events }
-}
-
-fn rehearsed(recording: Recording) -> Rehearsed {
-    let question = match recording.question {
-        Question::Record(id) => answer::Question::Record(id),
-        Question::Typed(text) => answer::Question::Typed(text),
-    };
-    Rehearsed { question, systems: recording.systems, events: recording.events }
-}
-
-fn judgement(judged: Judged) -> Judgement {
-    let [left, right] = judged.systems;
-    let [left_answer, right_answer] = judged.answers;
-    Judgement {
-        record: judged.record,
-        question: judged.question,
-        left,
-        right,
-        left_answer,
-        right_answer,
-        pick: judged.pick.word().to_owned(),
-        blind: true,
-        seconds: Some(judged.seconds),
-        ..Judgement::default()
-    }
-}
-
-/// A state of a record's history as a line.
-fn line(revision: &records::Revision) -> Line {
-    let at = jiff::Timestamp::from_millisecond(revision.at).unwrap_or_default();
-    let at = at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string();
-    let back = if revision.reverted { " (taken back)" } else { "" };
-    let note = if revision.note.is_empty() { String::new() } else { format!(" “{}”", revision.note) };
-    let now = match &revision.state {
-        Some(state) => format!("{}: {}", state.status, crate::text::escape(state.content.answer().unwrap_or_default())),
-        None => "taken away".into(),
-    };
-    Line { head: at, text: format!("{} {}{back}{note} → {now}", revision.author, revision.cause) }
 }
 
 /// Opens the project for the thread anew: the context is not shared between threads.

@@ -31,22 +31,39 @@ pub struct Moments {
     pub updates: u64,
 }
 
-/// What one update of one stretch needs besides its numbers.
-#[derive(Clone, Copy)]
-struct Update {
-    beta1: f32,
-    beta2: f32,
-    eps: f32,
-    keep: f32,
-    rate: f32,
-    root: f32,
-    scale: f32,
+/// The constants of one update, which are the same for all numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Terms {
+    pub beta1: f32,
+    pub beta2: f32,
+    pub eps: f32,
+    /// `1 - rate * weight_decay`
+    pub keep: f32,
+    /// The learning rate over `1 - beta1^updates`.
+    pub rate: f32,
+    /// `1 / sqrt(1 - beta2^updates)`
+    pub root: f32,
+}
+
+impl AdamW {
+    /// The terms of update number `updates`, counted from 1, at a learning rate of `rate`.
+    #[must_use]
+    pub fn terms(self, rate: f64, updates: u64) -> Terms {
+        Terms {
+            beta1: self.beta1 as f32,
+            beta2: self.beta2 as f32,
+            eps: self.eps as f32,
+            keep: (1.0 - rate * self.weight_decay) as f32,
+            rate: (rate / (1.0 - self.beta1.powf(updates as f64))) as f32,
+            root: (1.0 / (1.0 - self.beta2.powf(updates as f64)).sqrt()) as f32,
+        }
+    }
 }
 
 multiversion! {
-    fn update<S>(u: Update, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
+    fn update<S>(u: Terms, scale: f32, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
         for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-            let g = g * u.scale;
+            let g = g * scale;
             *m = S::fma(g - *m, 1.0 - u.beta1, *m);
             *v = S::fma(g * g, 1.0 - u.beta2, *v * u.beta2);
             let denominator = v.sqrt() * u.root + u.eps;
@@ -71,24 +88,15 @@ impl Moments {
     /// is left out where not `decay`.
     #[allow(clippy::too_many_arguments)] // the formula's own terms
     pub fn apply(&mut self, adam: AdamW, rate: f64, scale: f64, offset: usize, decay: bool, p: &mut [f32], g: &[f32]) {
-        let correction1 = 1.0 - adam.beta1.powf(self.updates as f64);
-        let correction2 = 1.0 - adam.beta2.powf(self.updates as f64);
-        let u = Update {
-            beta1: adam.beta1 as f32,
-            beta2: adam.beta2 as f32,
-            eps: adam.eps as f32,
-            keep: (1.0 - rate * if decay { adam.weight_decay } else { 0.0 }) as f32,
-            rate: (rate / correction1) as f32,
-            root: (1.0 / correction2.sqrt()) as f32,
-            scale: scale as f32,
-        };
+        let weight_decay = if decay { adam.weight_decay } else { 0.0 };
+        let terms = AdamW { weight_decay, ..adam }.terms(rate, self.updates);
         let m = &mut self.first[offset..offset + p.len()];
         let v = &mut self.second[offset..offset + p.len()];
         p.par_chunks_mut(CHUNK)
             .zip(g.par_chunks(CHUNK))
             .zip(m.par_chunks_mut(CHUNK))
             .zip(v.par_chunks_mut(CHUNK))
-            .for_each(|(((p, g), m), v)| update(u, p, g, m, v));
+            .for_each(|(((p, g), m), v)| update(terms, scale as f32, p, g, m, v));
     }
 }
 

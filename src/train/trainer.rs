@@ -12,6 +12,7 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use crate::job::{Command, Control, Hold, JobError, Keep, Outcome, Phase, Progress, Writer};
 use crate::model::decoder::Decoder;
+use crate::model::device::infer::OnDevice;
 use crate::model::device::{Device, DeviceError, Kind};
 use crate::model::lora::Adapter;
 use crate::model::ops::pages;
@@ -67,7 +68,7 @@ pub struct Data {
 }
 
 /// Draws answers at an evaluation, from whatever fixed records it knows.
-pub type Sampler<'a> = dyn FnMut(&Decoder, Option<&Adapter>) -> Vec<(String, String)> + Send + 'a;
+pub type Sampler<'a> = dyn FnMut(&Decoder, Option<&Adapter>, Option<&OnDevice>) -> Vec<(String, String)> + Send + 'a;
 
 /// A run in progress.
 pub struct Trainer<'a> {
@@ -215,8 +216,8 @@ impl<'a> Trainer<'a> {
         let steps = self.plan.steps;
         let rate = self.plan.settings.rate(steps);
         if self.state.step == 0 && !self.data.valid.is_empty() {
-            let loss = self.evaluate()?;
-            self.report(None, Some(loss), watch)?;
+            let loss = self.evaluate(Rows::Valid)?;
+            self.report(None, loss, watch)?;
             self.sample(sampler, watch)?;
         }
         let (mut outcome, mut reason) = (Outcome::Finished, format!("all {steps} steps are done"));
@@ -224,10 +225,16 @@ impl<'a> Trainer<'a> {
             loop {
                 match self.control.command() {
                     Command::Go => break,
-                    Command::Checkpoint => self.checkpoint(None)?,
+                    Command::Checkpoint => {
+                        if !self.checkpoint(None)? {
+                            return self.diverged("loss", self.state.step);
+                        }
+                    }
                     Command::Stop => {
                         self.hold.still_there()?;
-                        self.checkpoint(None)?;
+                        if !self.checkpoint(None)? {
+                            return self.diverged("loss", self.state.step);
+                        }
                         let reason = format!("stopped at step {} of {steps}, with a checkpoint", self.state.step);
                         return self.finish(Outcome::Stopped, reason);
                     }
@@ -244,23 +251,20 @@ impl<'a> Trainer<'a> {
                 watch(Event::Note(&note));
             }
             if !loss.is_finite() || !gradient_norm.is_finite() {
-                let last = self.hold.job().latest_checkpoint()?.map_or("there is no checkpoint yet".to_owned(), |c| {
-                    format!("the checkpoint of step {} is the last good one", c.step)
-                });
-                let what = if loss.is_finite() { "gradient" } else { "loss" };
-                let reason = format!("the {what} of step {step} is not a number; {last}; try a lower learning rate");
-                self.writer.log(&reason)?;
-                return self.finish(Outcome::Failed, reason);
+                return self.diverged(if loss.is_finite() { "gradient" } else { "loss" }, step);
             }
             self.state.step = step;
             self.state.seconds += started.elapsed().as_secs_f64();
             self.last_loss = loss;
             let due = step.is_multiple_of(self.plan.evaluate_every) || step == steps;
-            let valid = if due && !self.data.valid.is_empty() { Some(self.evaluate()?) } else { None };
+            let valid = if due && !self.data.valid.is_empty() { self.evaluate(Rows::Valid)? } else { None };
             self.report(Some((loss, learning_rate, gradient_norm)), valid, watch)?;
             if due {
+                // Before the samples: what no longer gives a number has nothing to say.
+                if !self.checkpoint(valid)? {
+                    return self.diverged(if valid.is_some() { "validation loss" } else { "loss" }, step);
+                }
                 self.sample(sampler, watch)?;
-                self.checkpoint(valid)?;
                 let patience = self.plan.settings.patience;
                 if patience > 0 && self.state.stale >= patience && step < steps {
                     let (best, at) = self.state.best.unwrap_or((f64::NAN, step));
@@ -351,20 +355,33 @@ impl<'a> Trainer<'a> {
         Ok((loss, gradient_norm))
     }
 
-    /// Mean loss over the validation rows' supervised tokens.
-    fn evaluate(&mut self) -> Result<f64, TrainError> {
+    /// Ends a run whose `what` at `step` is no number.
+    fn diverged(&mut self, what: &str, step: u64) -> Result<Summary, TrainError> {
+        let last = self.hold.job().latest_checkpoint()?.map_or("there is no checkpoint yet".to_owned(), |c| {
+            format!("the checkpoint of step {} is the last good one", c.step)
+        });
+        let reason = format!("the {what} of step {step} is not a number; {last}; try a lower learning rate");
+        self.finish(Outcome::Failed, reason)
+    }
+
+    /// Mean loss over the rows' supervised tokens in nats; none where none is supervised.
+    fn evaluate(&mut self, rows: Rows) -> Result<Option<f64>, TrainError> {
+        let rows = match rows {
+            Rows::Valid => &self.data.valid[..],
+            Rows::FirstTrained => self.data.train.get(..1).unwrap_or_default(),
+        };
+        let pass_tokens = self.plan.settings.pass_tokens;
         if let Some(device) = &mut self.device {
-            let rows: Vec<&Row> = self.data.valid.iter().collect();
+            let rows: Vec<&Row> = rows.iter().collect();
             let weight: f64 = rows.iter().map(|row| row.weight()).sum();
-            let sum = device.evaluate(&rows, self.plan.settings.pass_tokens)?;
-            return Ok(if weight > 0.0 { sum / weight } else { f64::NAN });
+            return Ok(if weight > 0.0 { Some(device.evaluate(&rows, pass_tokens)? / weight) } else { None });
         }
         let adapter = match &self.trained {
             Trained::Adapter(adapter) => Some(adapter),
             Trained::Full(_) => None,
         };
-        let rows = &self.data.valid;
-        Ok(mean_loss(&mut self.engine, &self.decoder, adapter, rows, self.plan.settings.pass_tokens).0)
+        let (mean, weight) = mean_loss(&mut self.engine, &self.decoder, adapter, rows, pass_tokens);
+        Ok((weight > 0.0).then_some(mean))
     }
 
     fn report(
@@ -422,7 +439,8 @@ impl<'a> Trainer<'a> {
             Trained::Adapter(adapter) => Some(adapter),
             Trained::Full(_) => None,
         };
-        for (id, answer) in sampler(&self.decoder, adapter) {
+        let on = self.device.as_ref().map(|device| OnDevice::new(device.inference()));
+        for (id, answer) in sampler(&self.decoder, adapter, on.as_ref()) {
             let sample = Sample { step: self.state.step, id, answer };
             self.writer.sample(&sample)?;
             watch(Event::Sample(&sample));
@@ -430,8 +448,16 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Writes a checkpoint of the state as it is; with a validation loss, keeps count of the best.
-    fn checkpoint(&mut self, valid_loss: Option<f64>) -> Result<(), TrainError> {
+    /// Writes a checkpoint of the state as it is; with a validation loss, keeps count of the best. Writes nothing and returns false
+    /// where the model gives no number any more: an update may blow it up whose own loss and gradient were still numbers.
+    fn checkpoint(&mut self, valid_loss: Option<f64>) -> Result<bool, TrainError> {
+        let shown = match valid_loss {
+            Some(loss) => Some(loss),
+            None => self.evaluate(Rows::FirstTrained)?,
+        };
+        if shown.is_some_and(|loss| !loss.is_finite()) {
+            return Ok(false);
+        }
         self.fetch()?;
         let step = self.state.step;
         let better = valid_loss.is_some_and(|loss| self.state.best.is_none_or(|(best, _)| loss < best));
@@ -457,7 +483,7 @@ impl<'a> Trainer<'a> {
             hold.mark_best(step)?;
         }
         hold.prune(Keep::default())?;
-        Ok(())
+        Ok(true)
     }
 
     fn finish(&mut self, outcome: Outcome, reason: String) -> Result<Summary, TrainError> {
@@ -482,7 +508,17 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// The rows of step `step`, counted from 1: the epoch's own order, cut into batches.
+/// Rows to take a loss over.
+#[derive(Clone, Copy)]
+enum Rows {
+    /// Those that are set aside.
+    Valid,
+    /// The first of those that are trained on: enough to see whether the model still gives numbers.
+    FirstTrained,
+}
+
+/// The rows of step `step`, counted from 1: the epoch's own order, cut into batches. Rows of one length are not put together: they are
+/// packed behind one another, so there is no padding to be saved, and a step's mixture is not given away for it.
 #[must_use]
 pub fn chosen(step: u64, rows: usize, batch: usize, seed: u64) -> Vec<usize> {
     let each = rows.div_ceil(batch) as u64;

@@ -1,6 +1,7 @@
 //! Answers of a loaded model: one prompt or many records.
 
 use crate::model::decoder::Decoder;
+use crate::model::device::infer::OnDevice;
 use crate::model::generate::{Answer, Event, GenerateError, Generator, Request, Spent, Stop};
 use crate::model::lora::Adapter;
 use crate::model::sample::Sampling;
@@ -48,13 +49,28 @@ pub struct Answered<'a> {
     pub spent: Option<Spent>,
 }
 
+/// Requests that a device answers together: its products take more rows before they take longer.
+const ON_DEVICE: usize = 64;
+
 /// A model that answers.
 pub struct Answering<'a> {
     pub opened: &'a Opened,
     pub decoder: &'a Decoder,
+    /// The decoder on the device that answers; none for the processor.
+    pub on: Option<&'a OnDevice>,
 }
 
-impl Answering<'_> {
+impl<'a> Answering<'a> {
+    /// What generates.
+    #[must_use]
+    pub fn generator(&self) -> Generator<'a> {
+        let tokenizer = self.opened.renderer.tokenizer();
+        match self.on {
+            Some(on) => Generator::on(on.borrow_mut(), tokenizer).with_batch(ON_DEVICE),
+            None => Generator::new(self.decoder, tokenizer),
+        }
+    }
+
     /// Answers one record, with `adapter` or the base alone, telling `see` each piece of text; it stops when `see`
     /// returns false.
     ///
@@ -70,7 +86,8 @@ impl Answering<'_> {
         let prompt = self.opened.renderer.render(record, Mode::Generate)?;
         let ends = self.opened.ends();
         let request = Self::request(&prompt.tokens, &ends, adapter, limits);
-        let mut answers = Generator::new(self.decoder, self.opened.renderer.tokenizer())
+        let mut answers = self
+            .generator()
             .run(&[request], &mut |event| if let Event::Text { text, .. } = event { see(text) } else { true })?;
         Ok(answers.remove(0))
     }
@@ -161,7 +178,7 @@ impl Answering<'_> {
     ) -> Result<Vec<Answer>, AnswerError> {
         let ends = self.opened.ends();
         let requests: Vec<_> = asked.iter().map(|(_, p)| Self::request(&p.tokens, &ends, adapter, limits)).collect();
-        let mut generator = Generator::new(self.decoder, self.opened.renderer.tokenizer());
+        let mut generator = self.generator();
         let answers = generator.run(&requests, &mut |event| match event {
             Event::Done { request, answer, spent } => {
                 let prompt_tokens = asked.get(request).map_or(0, |(_, p)| p.tokens.len());

@@ -1,12 +1,15 @@
-//! The device that a training uses, and whether a plan fits it.
+//! The device that trains and answers, and whether a plan fits it.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::decoder::Decoder;
 use crate::model::description::Description;
 use crate::model::device::choose::{Found, Wish, choose};
+use crate::model::device::infer::{Inference, OnDevice};
 use crate::model::device::{Device, DeviceError};
 use crate::train::device::Estimate;
 use crate::train::settings::{Method, Settings, SettingsError};
@@ -49,6 +52,21 @@ pub fn find(settings: &Settings) -> Result<Found, DeviceError> {
         )),
         (Method::Full, _) => choose(Wish::Cpu, None),
         (Method::Lora, wish) => choose(wish, kernels().as_deref()),
+    }
+}
+
+/// The decoder on the device that answers: that which trains. None for the processor; so, too, where a model does not fit on a device
+/// that nobody demanded.
+///
+/// # Errors
+/// When a GPU is demanded and there is none to use or it has no room, or it fails.
+pub fn answering(settings: &Settings, decoder: &Decoder) -> Result<Option<OnDevice>, DeviceError> {
+    let Some(device) = choose(settings.device, kernels().as_deref())?.device else { return Ok(None) };
+    let kind = settings.precision.kind(device.as_ref());
+    match Inference::new(device, kind, decoder) {
+        Ok(inference) => Ok(Some(RefCell::new(inference))),
+        Err(DeviceError::OutOfMemory { .. }) if settings.device == Wish::Auto => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

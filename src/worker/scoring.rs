@@ -1,5 +1,5 @@
-//! A model on test records: its answers, and how likely it finds the right ones. What is found is told record by record, so
-//! that it can be kept while the rest goes on.
+//! How likely a model finds the right answers of test records. What is found is told record by record, so that it can be kept while
+//! the rest goes on.
 
 use crate::model::decoder::Decoder;
 use crate::model::lora::Adapter;
@@ -7,7 +7,7 @@ use crate::prompt::{Kind, Mode, Record};
 use crate::train::batch::{Packed, Row, micro_batches};
 use crate::train::step::Engine;
 
-use super::answers::{AnswerError, Answered, Answering, Limits};
+use super::answers::AnswerError;
 use super::model::Opened;
 
 /// Tokens of one pass over right answers.
@@ -26,23 +26,6 @@ pub struct Found {
 
 /// Who is told records' places with what was found of them, and says whether to go on.
 pub type Listener<'l> = dyn FnMut(&[(usize, Found)]) -> bool + 'l;
-
-/// Answers `records`, telling `see` each answer as soon as it is there; it
-/// stops when `see` returns false. Records that ask nothing (raw texts) are an error; a question longer than the model's context has
-/// an empty answer that stopped at [`Stop::Context`](crate::model::generate::Stop::Context).
-///
-/// # Errors
-/// When a record cannot be rendered or read.
-pub fn answers(
-    opened: &Opened,
-    decoder: &Decoder,
-    adapter: Option<&Adapter>,
-    records: &[Record],
-    limits: &Limits,
-    see: &mut dyn FnMut(Answered<'_>) -> bool,
-) -> Result<(), AnswerError> {
-    Answering { opened, decoder }.each_that_fits(records, adapter, limits, see)
-}
 
 /// Finds how likely the right answers of `records` are, telling `see` those that a pass has found, each with its record's place;
 /// it stops when `see` returns false. A text longer than `window` tokens is read in windows of that length. Told with no tokens

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::job::{Control, Job, JobError, Kind as JobKind, Outcome};
 use crate::model::decoder::Decoder;
+use crate::model::device::infer::OnDevice;
 use crate::model::weights::{Source, TensorError};
 use crate::prompt::preflight::{self, preflight};
 use crate::prompt::{Kind, Mode, Preflight, Prompt, Record, RenderError, Rendered};
@@ -199,7 +200,7 @@ pub fn check(
     Ok(Checked { plan, facts, train, valid })
 }
 
-/// Records that fit, what was found of all, and which were left out with their lengths.
+/// Records that fit, what was found of them, and which were left out with their lengths.
 type Fitting = (Vec<Record>, Preflight, Vec<(String, usize)>);
 
 /// Leaves out or refuses what does not fit, and refuses what would teach nothing.
@@ -237,18 +238,19 @@ fn fit(records: Vec<Record>, found: Preflight, window: usize, too_long: TooLong)
             list(items)
         )));
     }
-    let kept = records
-        .into_iter()
+    let fits: Vec<bool> = records
+        .iter()
         .zip(&found.lengths)
-        .filter(|(record, length)| {
+        .map(|(record, length)| {
             matches!(record.kind, Kind::Text { .. }) || length.is_some_and(|length| length <= window)
         })
-        .map(|(record, _)| record)
-        .collect::<Vec<_>>();
+        .collect();
+    let kept: Vec<Record> =
+        records.into_iter().zip(&fits).filter(|(_, fits)| **fits).map(|(record, _)| record).collect();
     if kept.is_empty() {
         return Err(TrainingError::Refused(format!("no record fits the window of {window} tokens")));
     }
-    Ok((kept, found, long))
+    Ok((kept, found.of_kept(&fits), long))
 }
 
 /// Rows that records give: one each, a text one for each window.
@@ -381,8 +383,8 @@ pub fn run(
             let kind = plan.settings.precision.kind(device.as_ref());
             trainer = trainer.on(device, kind)?;
         }
-        let mut sampler = |decoder: &Decoder, adapter: Option<&super::Adapter>| {
-            let answering = Answering { opened: &opened, decoder };
+        let mut sampler = |decoder: &Decoder, adapter: Option<&super::Adapter>, on: Option<&OnDevice>| {
+            let answering = Answering { opened: &opened, decoder, on };
             let limits = Limits { max_tokens: 96, ..Limits::default() };
             let answers = answering.many(&samples, adapter, &limits, &mut |_| true);
             let answers = answers.unwrap_or_default();

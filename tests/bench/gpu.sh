@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures togi's training on this machine's GPU, beside transformers and PEFT, in one call of under ten minutes.
+# Measures togi's training and answering on this machine's GPU, beside transformers and PEFT, in one call of under ten minutes.
 #
 #   tests/bench/gpu.sh TOGI [OUT]
 #

@@ -68,6 +68,11 @@ impl Desk {
 
 /// A Llama of two layers over single bytes, as a Hugging Face folder.
 pub fn model(dir: &Path) {
+    model_of_seed(dir, 7);
+}
+
+/// The same with weights drawn from another seed.
+pub fn model_of_seed(dir: &Path, seed: u64) {
     fs::create_dir_all(dir).unwrap();
     let mut letters: Vec<char> = ByteLevel::alphabet().into_iter().collect();
     letters.sort_unstable();
@@ -102,5 +107,5 @@ pub fn model(dir: &Path) {
     });
     fs::write(dir.join("config.json"), config.to_string()).unwrap();
     let description = families::from_config(config.as_object().unwrap()).unwrap();
-    write_model(dir, &Decoder::random(&description, 7).unwrap()).unwrap();
+    write_model(dir, &Decoder::random(&description, seed).unwrap()).unwrap();
 }

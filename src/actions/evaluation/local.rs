@@ -2,17 +2,18 @@
 
 use std::time::Instant;
 
-use super::super::context::ActionError;
+use super::super::context::{ActionError, Context};
 use super::super::generate::word;
 use super::bases::Bases;
 use super::examples::Pool;
 use super::system::System;
 use super::{Measured, Progress, Stage, Turn, missing};
 use crate::model::decoder::Decoder;
+use crate::model::device::infer::OnDevice;
 use crate::model::generate::Stop;
 use crate::prompt::{Mode, Prompt, Record};
 use crate::store::{Generation, RowLikelihood, Store, Work};
-use crate::worker::answers::Limits;
+use crate::worker::answers::{Answering, Limits};
 use crate::worker::model::{Opened, read_adapter};
 use crate::worker::scoring;
 
@@ -26,12 +27,13 @@ const WINDOW: usize = 1024;
 /// # Errors
 /// When a model cannot be read or is another one than a run was trained on, or `see` stops it.
 pub(super) fn answer(
+    context: &Context,
     store: &mut Store,
     measured: &Measured,
     bases: &mut Bases,
     see: &mut dyn FnMut(Progress<'_>) -> bool,
 ) -> Result<(), ActionError> {
-    let mut loaded: Option<(String, Decoder)> = None;
+    let mut loaded: Option<(String, Decoder, Option<OnDevice>)> = None;
     let test = measured.test.id;
     let local = |system: &System| system.base.as_ref().map(|base| (base.path.clone(), base.identity.clone()));
     // Systems of one base stand together, so that no model is loaded twice.
@@ -57,18 +59,21 @@ pub(super) fn answer(
                 opened.source.identity()
             )));
         }
-        let decoder = match loaded.take() {
-            Some((of, decoder)) if of == identity => decoder,
+        let (decoder, on) = match loaded.take() {
+            Some((of, decoder, on)) if of == identity => (decoder, on),
             // The old weights go before the new ones come.
             other => {
                 drop(other);
-                opened.load()?
+                let decoder = opened.load()?;
+                let on = context.on_device(&decoder)?;
+                (decoder, on)
             }
         };
         let adapter = system.folder.as_deref().map(|folder| read_adapter(folder, &decoder)).transpose()?;
         let rows = measured.records.len();
         let mut turn = Turn { system: &system.name, stage: Stage::Answers, before: rows - asked.len(), rows, see };
-        let work = Task { opened: &opened, decoder: &decoder, adapter: adapter.as_ref(), system, of: (test, *id) };
+        let answering = Answering { opened: &opened, decoder: &decoder, on: on.as_ref() };
+        let work = Task { answering, adapter: adapter.as_ref(), system, of: (test, *id) };
         if !asked.is_empty() {
             work.answers(store, &asked, &mut turn)?;
         }
@@ -76,7 +81,7 @@ pub(super) fn answer(
             turn = Turn { stage: Stage::Likelihood, before: rows - unknown.len(), ..turn };
             work.likelihoods(store, &unknown, &mut turn)?;
         }
-        loaded = Some((identity, decoder));
+        loaded = Some((identity, decoder, on));
         bases.keep(opened);
     }
     Ok(())
@@ -84,8 +89,7 @@ pub(super) fn answer(
 
 /// One system at work.
 struct Task<'a> {
-    opened: &'a Opened,
-    decoder: &'a Decoder,
+    answering: Answering<'a>,
     adapter: Option<&'a crate::worker::Adapter>,
     system: &'a System,
     /// The test set and the system in the database.
@@ -115,7 +119,7 @@ impl Task<'_> {
             Ok::<(), ActionError>(())
         };
         if !stopped {
-            scoring::answers(self.opened, self.decoder, self.adapter, &records, &limits, &mut |told| {
+            self.answering.each_that_fits(&records, self.adapter, &limits, &mut |told| {
                 let answer = told.answer;
                 let (Some((place, _)), false) = (asked.get(told.place), answer.stop == Stop::Cancelled) else {
                     return false;
@@ -157,24 +161,31 @@ impl Task<'_> {
         turn: &mut Turn<'_>,
     ) -> Result<(), ActionError> {
         let records: Vec<Record> = unknown.iter().map(|(_, record)| (*record).clone()).collect();
-        let window = WINDOW.min(self.opened.source.description().context);
+        let window = WINDOW.min(self.answering.opened.source.description().context);
         let (mut failed, mut stopped, mut done) = (None, false, 0);
-        scoring::likelihoods(self.opened, self.decoder, self.adapter, &records, window, &mut |found| {
-            let rows: Vec<RowLikelihood> = found
-                .iter()
-                .filter_map(|(at, found)| {
-                    let (place, _) = *unknown.get(*at)?;
-                    Some(RowLikelihood { place, nats: found.nats, tokens: found.tokens, bytes: found.bytes })
-                })
-                .collect();
-            if let Err(error) = store.keep_likelihoods(self.of.0, self.of.1, &rows) {
-                failed = Some(error);
-                return false;
-            }
-            done += rows.len();
-            stopped = !turn.done(done);
-            !stopped
-        })?;
+        scoring::likelihoods(
+            self.answering.opened,
+            self.answering.decoder,
+            self.adapter,
+            &records,
+            window,
+            &mut |found| {
+                let rows: Vec<RowLikelihood> = found
+                    .iter()
+                    .filter_map(|(at, found)| {
+                        let (place, _) = *unknown.get(*at)?;
+                        Some(RowLikelihood { place, nats: found.nats, tokens: found.tokens, bytes: found.bytes })
+                    })
+                    .collect();
+                if let Err(error) = store.keep_likelihoods(self.of.0, self.of.1, &rows) {
+                    failed = Some(error);
+                    return false;
+                }
+                done += rows.len();
+                stopped = !turn.done(done);
+                !stopped
+            },
+        )?;
         if let Some(error) = failed {
             return Err(error.into());
         }

@@ -262,7 +262,7 @@ fn ask(
     (measured, bases): (&mut Measured, &mut Bases),
     see: &mut dyn FnMut(Progress<'_>) -> bool,
 ) -> Result<(), ActionError> {
-    local::answer(store, measured, bases, see)?;
+    local::answer(context, store, measured, bases, see)?;
     for (system, id) in &measured.systems {
         if system.endpoint.is_some() {
             let asked: Vec<(usize, &Record)> = missing(store, measured, *id)?;

@@ -9,11 +9,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::super::adapters::Choice;
+use super::super::adapters::{Choice, Chosen, identity};
 use super::super::context::{ActionError, Context, read_template, records};
 use super::bases::Bases;
 use super::examples::{Pool, asks};
-use crate::model::peft;
 use crate::model::weights::SMALL_FILES;
 use crate::prompt::Prompt;
 use crate::worker::{BaseModel, Sampling};
@@ -257,18 +256,16 @@ pub fn resolve(
     let (mut run, mut checkpoint, mut adapter, mut folder) = (None, None, None, None);
     let mut usual = spec.usual_name();
     if spec.endpoint.is_none() {
-        if let Some(found) = spec.choice.folder(context)? {
+        let Chosen { folder: found, trained } = spec.choice.find(context)?;
+        if let Some(found) = found {
             let found = found.canonicalize().unwrap_or(found);
-            adapter = Some(fingerprint(&found)?);
-            if let Some(name) = &spec.choice.run {
-                let job = context.run(name.split_once('@').map_or(name, |(name, _)| name))?;
-                let plan: crate::worker::Plan = job.plan()?;
-                // What a run has learned, it has learned under its own prompt and on its own base.
-                prompt = plan.prompt;
-                base = Some(plan.base);
+            adapter = Some(identity(&found)?);
+            if let (Some(trained), Some(name)) = (trained, &spec.choice.run) {
+                prompt = trained.plan.prompt;
+                base = Some(trained.plan.base);
                 // `latest` is another run tomorrow.
-                usual = usual.replacen(name.as_str(), &named(&job.name(), name), 1);
-                run = Some(job.name());
+                usual = usual.replacen(name.as_str(), &named(&trained.run, name), 1);
+                run = Some(trained.run);
                 checkpoint = found.file_name().map(|name| name.to_string_lossy().into_owned());
             }
             folder = Some(found);
@@ -349,17 +346,6 @@ pub fn small_files(folder: &Path) -> Option<String> {
 fn template(context: &Context, name: &str) -> Result<String, ActionError> {
     let version = context.project.prompts_dir().join(format!("{name}.jinja"));
     read_template(if version.is_file() { &version } else { Path::new(name) })
-}
-
-/// A hash of the adapter's two files, by which it is known without a model at hand.
-fn fingerprint(folder: &Path) -> Result<String, ActionError> {
-    let mut hasher = blake3::Hasher::new();
-    for name in [peft::CONFIG, peft::WEIGHTS] {
-        let path = folder.join(name);
-        let bytes = std::fs::read(&path);
-        hasher.update(&bytes.map_err(|cause| ActionError::File { action: "read the adapter", path, cause })?);
-    }
-    Ok(hasher.finalize().to_hex().to_string())
 }
 
 #[cfg(test)]

@@ -20,21 +20,10 @@ use crate::text;
 /// What a ladder is of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Plan {
-    /// What the training records are called.
-    data: String,
-    /// What the test set is called.
-    test: String,
-    /// Its hash.
+    /// What was asked for. Its files may be others by now: what they held is frozen.
+    request: Request,
+    /// The test set's hash.
     hash: String,
-    sizes: Vec<usize>,
-    models: Vec<String>,
-    set: Vec<String>,
-    seed: u64,
-    rows: Option<usize>,
-    max_tokens: usize,
-    metric: String,
-    target: Option<f64>,
-    only: Option<usize>,
     /// Its cells, those that another ladder has trained included.
     cells: Vec<Planned>,
 }
@@ -47,26 +36,6 @@ struct Planned {
     model: String,
     rows: usize,
     key: String,
-}
-
-impl Plan {
-    /// The request it was made of.
-    fn request(&self) -> Request {
-        Request {
-            data: self.data.clone().into(),
-            test: self.test.clone().into(),
-            sizes: self.sizes.iter().map(|rows| Size::Rows(*rows)).collect(),
-            models: self.models.clone(),
-            set: self.set.clone(),
-            seed: self.seed,
-            rows: self.rows,
-            max_tokens: self.max_tokens,
-            metric: self.metric.clone(),
-            target: self.target,
-            only: self.only,
-            ..Request::default()
-        }
-    }
 }
 
 /// A ladder, as `togi ladder --jobs --json` prints it.
@@ -147,25 +116,16 @@ pub(super) fn busy(dir: &std::path::Path) -> ActionError {
 pub fn start(context: &Context, request: &Request, tell: &mut dyn FnMut(Download)) -> Result<Begun, ActionError> {
     let rows = Rows::read(request)?;
     let models = request.models.iter().map(|model| fixed(model)).collect::<Result<Vec<_>, _>>()?;
-    let request = Request { models, ..request.clone() };
+    // All of what there is now, however much that will be by then.
+    let sizes = request.sizes.iter().map(|size| Size::Rows(size.of(rows.pool.len()))).collect();
+    let request = Request { sizes, models, ..request.clone() };
     let prepared = Prepared::of(context, &request, &rows, tell)?;
     let test = super::records(&request.test)?;
     let mut store = context.store()?;
     let set = evaluation::freeze(&mut store, &request.test.display().to_string(), &test)?;
     let numbered = prepared.wanted.iter().zip(1..).filter(|(_, cell)| request.only.is_none_or(|only| only == *cell));
     let plan = Plan {
-        data: request.data.display().to_string(),
-        test: request.test.display().to_string(),
         hash: set.hash,
-        sizes: request.sizes.iter().map(|size| size.of(rows.pool.len())).collect(),
-        models: request.models.clone(),
-        set: request.set.clone(),
-        seed: request.seed,
-        rows: request.rows,
-        max_tokens: request.max_tokens,
-        metric: request.metric.clone(),
-        target: request.target,
-        only: request.only,
         cells: numbered
             .map(|(wanted, cell)| Planned {
                 cell,
@@ -174,12 +134,13 @@ pub fn start(context: &Context, request: &Request, tell: &mut dyn FnMut(Download
                 key: wanted.key.clone(),
             })
             .collect(),
+        request: request.clone(),
     };
     let dir = context.project.ladders_dir();
     let live = |job: &Job| matches!(job.state(), Ok(State::Running(_)));
     for job in Job::list(&dir)?.into_iter().flatten().filter(live) {
         let Ok(other) = job.plan::<Plan>() else { continue };
-        if (&other.cells, &other.hash, other.rows) == (&plan.cells, &plan.hash, plan.rows) {
+        if (&other.cells, &other.hash, other.request.rows) == (&plan.cells, &plan.hash, plan.request.rows) {
             let name = job.name();
             return Err(ActionError::Refused(format!(
                 "ladder {name} climbs these cells already: wait for it, or stop it with togi ladder --stop {name}"
@@ -244,46 +205,44 @@ fn climb(job: &Job, plan: &Plan, control: &Control, hold: &Hold) -> Result<Strin
     let Some(turn) = Turn::wait(&dir, job, control)? else {
         return Err(ActionError::Refused("stopped before its turn came; the same command queues it again".into()));
     };
-    let request = plan.request();
-    let set =
-        context.store()?.tests()?.into_iter().find(|set| set.hash == plan.hash).ok_or_else(|| {
-            ActionError::Refused(format!("{} is no frozen test set of this project any more", plan.test))
-        })?;
+    let request = &plan.request;
+    let set = context.store()?.tests()?.into_iter().find(|set| set.hash == plan.hash).ok_or_else(|| {
+        ActionError::Refused(format!("{} is no frozen test set of this project any more", request.test.display()))
+    })?;
     let rows = Rows {
         pool: job.inputs::<Record>("train")?,
         valid: job.inputs::<Record>("valid")?,
-        test: Test::Frozen { id: set.id, name: plan.test.clone() },
+        test: Test::Frozen { id: set.id, name: request.test.display().to_string() },
     };
-    let prepared = Prepared::of(&context, &request, &rows, &mut |_: Download| ())?;
+    let prepared = Prepared::of(&context, request, &rows, &mut |_: Download| ())?;
     let same = |planned: &Planned| {
         prepared.wanted.get(planned.cell.saturating_sub(1)).is_some_and(|cell| cell.key == planned.key)
     };
     if !plan.cells.iter().all(same) {
         return Err(changed());
     }
-    let climbed =
-        prepared.climb(&context, &request, &rows, control, &mut |_: Download| (), &mut |seen| match seen {
-            Seen::Trains { model, rows, run, steps } => {
-                log(
-                    hold,
-                    &format!(
-                        "run {run}: {} on {rows} rows, {steps} steps",
-                        if model.is_empty() { "the project's model" } else { model }
-                    ),
-                );
-            }
-            Seen::Training(_) => {}
-            Seen::Tests(p) => control.publish(job::Progress {
-                phase: Phase::Running,
-                step: p.done as u64,
-                steps: p.rows as u64,
-                doing: Some(match p.stage {
-                    Stage::Answers => format!("answers of {}", p.system),
-                    Stage::Likelihood => format!("likelihood under {}", p.system),
-                }),
-                ..job::Progress::default()
+    let climbed = prepared.climb(&context, request, &rows, control, &mut |_: Download| (), &mut |seen| match seen {
+        Seen::Trains { model, rows, run, steps } => {
+            log(
+                hold,
+                &format!(
+                    "run {run}: {} on {rows} rows, {steps} steps",
+                    if model.is_empty() { "the project's model" } else { model }
+                ),
+            );
+        }
+        Seen::Training(_) => {}
+        Seen::Tests(p) => control.publish(job::Progress {
+            phase: Phase::Running,
+            step: p.done as u64,
+            steps: p.rows as u64,
+            doing: Some(match p.stage {
+                Stage::Answers => format!("answers of {}", p.system),
+                Stage::Likelihood => format!("likelihood under {}", p.system),
             }),
-        })?;
+            ..job::Progress::default()
+        }),
+    })?;
     drop(turn);
     let cells = plan.cells.len();
     let verdict = climbed.verdict().map(|said| format!("; {said}")).unwrap_or_default();
@@ -332,9 +291,9 @@ fn tell(context: &Context, job: &Job, known: &[cells::Line], holder: Option<&str
     let mut one = Ladder {
         ladder: job.name(),
         state: state.word().to_owned(),
-        data: plan.data,
-        test: plan.test,
-        metric: plan.metric,
+        data: plan.request.data.display().to_string(),
+        test: plan.request.test.display().to_string(),
+        metric: plan.request.metric,
         cells: stands,
         created: job.header().created.to_string(),
         ..Ladder::default()

@@ -12,7 +12,7 @@ mod model;
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::adapters::Choice;
 use super::context::{ActionError, Context, Download, records};
@@ -29,7 +29,8 @@ use model::Model;
 pub use cells::Wanted;
 
 /// A size of the training set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Size {
     /// So many rows.
     Rows(usize),
@@ -52,11 +53,12 @@ impl std::str::FromStr for Size {
 }
 
 /// What is to be climbed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Request {
     /// The training records.
     pub data: PathBuf,
     /// Records to validate on, the same for every cell; without them a share of each cell's rows is held out.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub valid: Option<PathBuf>,
     /// The test records.
     pub test: PathBuf,
@@ -79,6 +81,7 @@ pub struct Request {
     /// Only this cell: its number in the list, from 1.
     pub only: Option<usize>,
     /// Only say what there is and what is missing.
+    #[serde(skip)]
     pub plan: bool,
 }
 

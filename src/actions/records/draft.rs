@@ -45,11 +45,12 @@ pub fn draft(
     if wanted.is_empty() {
         return Ok(outcome);
     }
-    let folder = choice.folder(context)?;
-    let (opened, ..) = context.open(tell)?;
+    let chosen = choice.find(context)?;
+    let opened = chosen.open(context, tell)?;
     let decoder = opened.load()?;
-    let adapter = folder.as_deref().map(|folder| read_adapter(folder, &decoder)).transpose()?;
-    let answering = Answering { opened: &opened, decoder: &decoder };
+    let adapter = chosen.folder.as_deref().map(|folder| read_adapter(folder, &decoder)).transpose()?;
+    let on = context.on_device(&decoder)?;
+    let answering = Answering { opened: &opened, decoder: &decoder, on: on.as_ref() };
     let context_length = decoder.description.context;
     let note = choice.run.as_ref().map_or_else(|| "by the base model".to_owned(), |run| format!("by run {run}"));
     let (mut done, all) = (0, wanted.len());

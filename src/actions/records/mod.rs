@@ -20,8 +20,8 @@ use crate::data::diversity::Space;
 use crate::data::view::Role;
 
 pub use crate::store::{
-    Act, Cause, Change, Claimed, Conflict, Content, Counts, Done, Flag, Origin, QUERY_KEYS, Query, Record, Revision,
-    Split, State, Status, Store, StoreError, Undone,
+    Act, Cause, Change, Claimed, Conflict, Content, Counts, Done, Flag, Keeper, Origin, QUERY_KEYS, Query, Record,
+    Revision, Split, State, Status, Store, StoreError, Undone,
 };
 
 /// The account that acts.

@@ -5,7 +5,8 @@
 //! of the kernels as C++. So the whole path is compared with the processor's own engine on machines without a GPU.
 //!
 //! All work of a device runs in one order, that in which it was asked for; only [`Device::read`] and [`Device::wait`] wait.
-//! [`ops`] has a function for each kernel, which checks shapes before anything is launched. Knows nothing of models or steps.
+//! [`ops`] has a function for each kernel, which checks shapes before anything is launched; [`pool`] lends memory again, [`weights`]
+//! and [`linear`] are a decoder's, and [`infer`] answers with it. Knows nothing of training steps.
 
 use std::fmt;
 
@@ -16,9 +17,16 @@ mod columns;
 pub mod cuda;
 #[cfg(test)]
 pub(crate) mod emulated;
+#[cfg(test)]
+pub(crate) mod fixtures;
+pub mod infer;
+pub mod linear;
 pub mod ops;
+pub mod pool;
+pub mod tables;
 #[cfg(test)]
 mod tests;
+pub mod weights;
 
 /// The first byte of a stretch of a device's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

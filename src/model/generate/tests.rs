@@ -3,7 +3,7 @@ use super::super::infer::tests::{adapter, decoder};
 use super::*;
 
 /// A vocabulary of 67 letters and pairs of letters, one text a token.
-fn tokenizer() -> Tokenizer {
+pub(in crate::model) fn tokenizer() -> Tokenizer {
     let vocab: Vec<String> = (0..67u8)
         .map(|i| {
             let text =

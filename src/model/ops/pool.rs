@@ -25,7 +25,7 @@ impl Pool {
             self.free.swap_remove(i)
         } else {
             let room = class(len);
-            self.shed(room);
+            drop(excess(&mut self.free, Vec::capacity, (self.lent, self.most), room));
             pages::zeros(room)
         };
         self.lent += buffer.capacity();
@@ -36,17 +36,6 @@ impl Pool {
             buffer.truncate(len);
         }
         buffer
-    }
-
-    /// Gives free buffers back to the system, the largest first, until `more` floats fit under what was ever needed.
-    fn shed(&mut self, more: usize) {
-        let most = self.most.max(self.lent + more);
-        let mut held = self.lent + more + self.free.iter().map(Vec::capacity).sum::<usize>();
-        while held > most
-            && let Some(largest) = (0..self.free.len()).max_by_key(|&i| self.free[i].capacity())
-        {
-            held -= self.free.swap_remove(largest).capacity();
-        }
     }
 
     /// A buffer of `len` zeros.
@@ -64,6 +53,32 @@ impl Pool {
             self.free.push(buffer);
         }
     }
+}
+
+/// Of what was ever needed at once, a share of one in so many may lie free besides: with none at all, buffers of two sizes would
+/// take turns in pushing each other out at every step.
+const SPARE: usize = 16;
+
+/// Takes out of `free` what is to be given back, the largest first, so that `more` fits under what was ever needed and a little:
+/// what is lent now, and the most that ever was, in the unit of `size`.
+pub(crate) fn excess<T>(
+    free: &mut Vec<T>,
+    size: impl Fn(&T) -> usize,
+    (lent, most): (usize, usize),
+    more: usize,
+) -> Vec<T> {
+    let most = most.max(lent + more);
+    let most = most + most / SPARE;
+    let mut held = lent + more + free.iter().map(&size).sum::<usize>();
+    let mut given = Vec::new();
+    while held > most
+        && let Some(largest) = (0..free.len()).max_by_key(|&i| size(&free[i]))
+    {
+        let buffer = free.swap_remove(largest);
+        held -= size(&buffer);
+        given.push(buffer);
+    }
+    given
 }
 
 /// The size that is asked of the system for `len` floats: eight sizes to a doubling, so that packs of nearly one length use the

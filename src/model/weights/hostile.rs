@@ -4,14 +4,18 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::gguf::Header;
 use super::{Source, TensorSource};
+use crate::model::decoder::Decoder;
 use crate::model::description::Slot;
 use crate::model::families;
+use crate::model::lora::{Adapter, LoraConfig};
+use crate::model::peft;
 
 /// A GGUF file, written piece by piece.
 #[derive(Clone, Default)]
@@ -214,6 +218,36 @@ fn use_folder(files: &[(&str, Vec<u8>)]) -> Result<(), String> {
     use_all(folder.path())
 }
 
+/// An adapter of rank 2 on the tiny folder's model, as its two files, and the model.
+fn tiny_adapter() -> (&'static Decoder, Vec<(&'static str, Vec<u8>)>) {
+    static MADE: OnceLock<(Decoder, Vec<u8>, Vec<u8>)> = OnceLock::new();
+    let (decoder, config, weights) = MADE.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in tiny_folder() {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        let decoder = {
+            let source = Source::open(folder.path()).unwrap();
+            Decoder::load(&source, source.description()).unwrap()
+        };
+        let targets = families::linears(&decoder.description);
+        let config = LoraConfig { rank: 2, alpha: 4.0, dropout: 0.0, targets, rslora: false };
+        let adapter = Adapter::new(&decoder, &config, 0);
+        peft::write(&adapter, &decoder, &peft::Base::default(), folder.path()).unwrap();
+        let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+        (decoder, read(peft::CONFIG), read(peft::WEIGHTS))
+    });
+    (decoder, vec![(peft::CONFIG, config.clone()), (peft::WEIGHTS, weights.clone())])
+}
+
+fn use_adapter(decoder: &Decoder, files: &[(&str, Vec<u8>)]) -> Result<Adapter, String> {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    peft::read(folder.path(), decoder).map_err(|error| error.to_string())
+}
+
 /// A change to a file: bytes replaced by others, or the end cut off, or a stretch doubled.
 #[derive(Clone, Debug)]
 enum Damage {
@@ -309,10 +343,38 @@ proptest! {
     }
 
     #[test]
+    fn hostile_adapter_is_read_or_refused(which in 0usize..2, damages in prop::collection::vec(damage(), 1..4)) {
+        let (decoder, mut files) = tiny_adapter();
+        apply(&mut files[which].1, &damages, 4096);
+        let _ = use_adapter(decoder, &files);
+    }
+
+    #[test]
+    fn hostile_text_in_an_adapters_json_is_read_or_refused(at in any::<usize>(), digits in "[0-9eE.\\-\"\\[\\]{}a,:]{1,12}") {
+        let (decoder, mut files) = tiny_adapter();
+        let at = at % files[0].1.len();
+        let end = (at + digits.len()).min(files[0].1.len());
+        files[0].1.splice(at..end, digits.bytes());
+        let _ = use_adapter(decoder, &files);
+    }
+
+    #[test]
     fn hostile_noise_is_refused(noise in prop::collection::vec(any::<u8>(), 0..256)) {
         let mut bytes = b"GGUF\x03\0\0\0".to_vec();
         bytes.extend(noise);
         prop_assert!(Header::parse(&bytes).is_ok_and(|header| header.is_empty()) || use_bytes(&bytes).is_err());
+    }
+}
+
+#[test]
+fn hostile_ranks_of_an_adapter_ask_for_no_memory() {
+    let (decoder, files) = tiny_adapter();
+    assert_eq!(use_adapter(decoder, &files).unwrap().config.rank, 2);
+    for rank in ["1", "3", "1000000", "1000000000000", "18446744073709551615"] {
+        let config = String::from_utf8(files[0].1.clone()).unwrap().replace("\"r\": 2", &format!("\"r\": {rank}"));
+        assert!(config.contains(rank));
+        let error = use_adapter(decoder, &[(files[0].0, config.into_bytes()), files[1].clone()]).unwrap_err();
+        assert!(error.contains("rank of") && error.contains(rank), "{rank}: {error}");
     }
 }
 

@@ -9,9 +9,9 @@ use crate::model::ops::attention::Shape;
 use crate::model::ops::dropout::Dropout;
 use crate::model::ops::norm::Heads;
 
-use super::linear::{self, Adapted};
-use super::pool::{Buffer, Pool};
-use super::weights::{Layer, Weights};
+use crate::model::device::linear::{self, Adapted};
+use crate::model::device::pool::{Buffer, Pool};
+use crate::model::device::weights::{Layer, NormWeights, Weights};
 
 /// What all blocks of a pass share.
 pub struct Pass<'a> {
@@ -325,11 +325,7 @@ impl Pass<'_> {
     }
 
     /// The gradient before a norm on a branch's output, given that after it; `None` where there is no such norm.
-    fn through_norm(
-        &self,
-        norm: Option<(&super::weights::NormWeights, &Buffer)>,
-        dy: Span,
-    ) -> Result<Option<Buffer>, DeviceError> {
+    fn through_norm(&self, norm: Option<(&NormWeights, &Buffer)>, dy: Span) -> Result<Option<Buffer>, DeviceError> {
         let Some((weights, raw)) = norm else { return Ok(None) };
         let dx = self.pool.zeros(dy.len, self.kind)?;
         self.norm_backward(weights.spans(), raw.span, dy, dx.span)?;

@@ -5,7 +5,7 @@ use crate::model::device::{Kind, ops};
 use crate::model::lora::LoraConfig;
 
 use super::HELD;
-use super::pool::class;
+use crate::model::device::pool::class;
 
 /// A driver's context, its compiled kernels and the workspace of the products, in bytes. Reasoned (an H200's context takes about
 /// half a GiB, the workspace 32 MiB), not measured.

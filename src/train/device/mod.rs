@@ -12,24 +12,22 @@ use std::time::Instant;
 
 use crate::model::decoder::Decoder;
 use crate::model::description::Description;
-use crate::model::device::ops::{self, AdamUpdate, RotarySpans, Tiling};
-use crate::model::device::{Device, DeviceError, Kind, Span};
+use crate::model::device::infer::Inference;
+use crate::model::device::ops::{self, AdamUpdate, Tiling};
+use crate::model::device::pool::{Buffer, Pool};
+use crate::model::device::tables::Tables;
+use crate::model::device::weights::{Weights, floats, read, write};
+use crate::model::device::{Device, DeviceError, Kind, Span, linear};
 use crate::model::lora::Adapter;
-use crate::model::ops::rotary::Table;
 
 use super::batch::{Packed, Row, micro_batches};
-use super::optimizer::{AdamW, Moments};
+use super::optimizer::{AdamW, Moments, Terms};
 use super::step;
 
 use block::{Pass, Saved};
-use pool::{Buffer, Pool};
-use weights::{Weights, floats, read, write};
 
 mod block;
-mod linear;
 mod memory;
-mod pool;
-mod weights;
 
 #[cfg(test)]
 mod tests;
@@ -75,28 +73,6 @@ pub struct Stepped {
     pub asked_s: f64,
 }
 
-struct TableBuffers {
-    cos: Buffer,
-    sin: Buffer,
-    half: usize,
-}
-
-impl TableBuffers {
-    fn upload(pool: &Pool, table: &Table) -> Result<Self, DeviceError> {
-        Ok(Self { cos: floats(pool, table.cos())?, sin: floats(pool, table.sin())?, half: table.half() })
-    }
-
-    fn spans(&self) -> RotarySpans {
-        RotarySpans { cos: self.cos.span, sin: self.sin.span, half: self.half }
-    }
-}
-
-struct Tables {
-    length: usize,
-    global: TableBuffers,
-    local: Option<TableBuffers>,
-}
-
 /// The adapter and its optimizer on the device.
 struct Trained {
     /// All f32, flat as [`Adapter::values`].
@@ -118,7 +94,7 @@ pub struct Engine {
     pool: Pool,
     kind: Kind,
     description: Description,
-    weights: Weights,
+    weights: Arc<Weights>,
     /// The adapter's layout; its numbers are as they were when last asked for.
     adapter: Adapter,
     trained: Trained,
@@ -141,7 +117,7 @@ impl Engine {
         moments: &Moments,
     ) -> Result<Self, DeviceError> {
         let pool = Pool::new(Arc::clone(&device));
-        let weights = Weights::upload(&pool, kind, decoder)?;
+        let weights = Arc::new(Weights::upload(&pool, kind, decoder)?);
         let count = adapter.values.len();
         let trained = Trained {
             values: floats(&pool, &adapter.values)?,
@@ -159,6 +135,13 @@ impl Engine {
         let (description, adapter) = (decoder.description.clone(), adapter.clone());
         let (tables, most_tokens, notes) = (None, usize::MAX, Vec::new());
         Ok(Self { device, pool, kind, description, weights, adapter, trained, tables, most_tokens, notes })
+    }
+
+    /// Inference over the same weights and memory.
+    #[must_use]
+    pub fn inference(&self) -> Inference {
+        let (device, weights) = (Arc::clone(&self.device), Arc::clone(&self.weights));
+        Inference::over(device, self.pool.clone(), self.kind, &self.description, weights)
     }
 
     /// What a person should know, since this was last asked.
@@ -255,7 +238,8 @@ impl Engine {
         let (loss, squares) = (sums.span.part(0, 1), sums.span.part(1, 1));
         let device = self.device.as_ref();
         ops::squared_norm(device, gradient.span, partial.span, squares)?;
-        let terms = adam(update, *updates + 1);
+        let Terms { beta1, beta2, eps, keep, rate, root } = update.adam.terms(update.rate, *updates + 1);
+        let terms = AdamUpdate { beta1, beta2, eps, keep, rate, root, clip: update.clip as f32 };
         let working = working.as_ref().map(|working| working.span);
         let (p, g, m, v) = (values.span, gradient.span, first.span, second.span);
         ops::adamw(device, terms, squares, loss, p, g, m, v, working)?;
@@ -267,18 +251,6 @@ impl Engine {
         Ok(Stepped { loss, norm: squares.sqrt(), asked_s })
     }
 
-    fn tables(&mut self, length: usize) -> Result<(), DeviceError> {
-        if self.tables.as_ref().is_some_and(|t| t.length >= length) {
-            return Ok(());
-        }
-        let length = length.next_power_of_two();
-        let upload = |rotary| TableBuffers::upload(&self.pool, &Table::new(rotary, length));
-        let d = &self.description;
-        let (global, local) = (upload(&d.rotary)?, d.local_rotary.as_ref().map(upload).transpose()?);
-        self.tables = Some(Tables { length, global, local });
-        Ok(())
-    }
-
     /// Asks for a pass over a pack: the losses' weighted sum is added to the first of the sums and, in training, the gradient to
     /// the adapter's.
     fn pass(&mut self, packed: &Packed, train: Option<step::Options>) -> Result<(), DeviceError> {
@@ -286,8 +258,8 @@ impl Engine {
         if count == 0 {
             return Ok(());
         }
-        self.tables(packed.length())?;
-        let Some(tables) = &self.tables else { return Ok(()) };
+        let tables = Tables::covering(self.tables.take(), &self.pool, &self.description, packed.length())?;
+        let tables = self.tables.insert(tables);
         let (device, kind, pool, d) = (self.device.as_ref(), self.kind, &self.pool, &self.description);
         let step::Options { dropout, recompute, scale } =
             train.unwrap_or(step::Options { scale: 1.0, ..step::Options::default() });
@@ -305,8 +277,8 @@ impl Engine {
             positions: sent.positions,
             tiling: &tiling,
             words: sent.tiling,
-            table: tables.global.spans(),
-            local_table: tables.local.as_ref().map(TableBuffers::spans),
+            table: tables.global(),
+            local_table: tables.local(),
             keep: sent.predicting,
             dropout,
         };
@@ -400,21 +372,5 @@ impl Sent {
         }
         let [tokens, positions, predicting, targets, weights, scaled, tiling] = spans;
         Ok(Self { tokens, positions, predicting, targets, weights, scaled, tiling, _words: buffer })
-    }
-}
-
-/// AdamW's terms at update number `updates`, as [`Moments::apply`] has them.
-fn adam(update: Update, updates: u64) -> AdamUpdate {
-    let Update { adam, rate, clip } = update;
-    let correction1 = 1.0 - adam.beta1.powf(updates as f64);
-    let correction2 = 1.0 - adam.beta2.powf(updates as f64);
-    AdamUpdate {
-        beta1: adam.beta1 as f32,
-        beta2: adam.beta2 as f32,
-        eps: adam.eps as f32,
-        keep: (1.0 - rate * adam.weight_decay) as f32,
-        rate: (rate / correction1) as f32,
-        root: (1.0 / correction2.sqrt()) as f32,
-        clip: clip as f32,
     }
 }

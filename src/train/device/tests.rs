@@ -3,98 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::*;
 use crate::job::{Control, Job, Kind as JobKind, Outcome};
 use crate::model::decoder::Decoder;
-use crate::model::device::choose::{Wish, choose};
 use crate::model::device::emulated::Machine;
-use crate::model::families;
-use crate::model::lora::LoraConfig;
+use crate::model::device::fixtures::{adapter, all_families, decoder, device};
+use crate::model::device::infer::OnDevice;
+use crate::model::infer::{Infer, Inference, Turn, Want};
 use crate::prompt::Prompt;
 use crate::train::optimizer::{clip_factor, norm};
 use crate::train::plan::{BaseModel, Plan};
 use crate::train::settings::Settings;
 use crate::train::step::Sink;
 use crate::train::trainer::{Data, Event, Trainer};
-
-/// A decoder of a family with small random weights, biases and norms included.
-fn decoder(change: Value) -> Decoder {
-    let base = json!({
-        "architectures": ["LlamaForCausalLM"], "hidden_act": "silu", "hidden_size": 48, "intermediate_size": 80,
-        "max_position_embeddings": 256, "num_attention_heads": 4, "num_hidden_layers": 3, "num_key_value_heads": 2,
-        "rms_norm_eps": 1e-5, "rope_theta": 10_000.0, "tie_word_embeddings": true, "vocab_size": 131, "head_dim": 16
-    });
-    let (Value::Object(mut config), Value::Object(change)) = (base, change) else { panic!("no objects") };
-    config.extend(change);
-    let config: Map<String, Value> = config.into_iter().filter(|(_, value)| !value.is_null()).collect();
-    let mut decoder = Decoder::random(&families::from_config(&config).unwrap(), 3).unwrap();
-    let mut salt = 0u32;
-    decoder.visit_mut(&mut |name, values| {
-        for value in values {
-            salt = salt.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
-            let noise = (salt >> 8) as f32 / 8_388_608.0 - 1.0;
-            // Norms and biases start at one and zero; matrices are made large enough to matter at this size.
-            *value += noise * if name.ends_with("weight") || name == "embedding" { 0.15 } else { 0.3 };
-        }
-    });
-    decoder
-}
-
-fn all_families() -> Vec<(&'static str, Decoder)> {
-    vec![
-        ("llama", decoder(json!({}))),
-        (
-            "llama with biases, untied",
-            decoder(json!({
-                "attention_bias": true, "mlp_bias": true, "tie_word_embeddings": false, "num_key_value_heads": 1,
-                "rope_scaling": {"factor": 8.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
-                    "original_max_position_embeddings": 64, "rope_type": "llama3"}
-            })),
-        ),
-        ("mistral", decoder(json!({"architectures": ["MistralForCausalLM"], "sliding_window": 9}))),
-        ("qwen2", decoder(json!({"architectures": ["Qwen2ForCausalLM"], "num_key_value_heads": 4}))),
-        ("qwen3", decoder(json!({"architectures": ["Qwen3ForCausalLM"], "head_dim": 24}))),
-        (
-            "gemma3",
-            decoder(json!({
-                "architectures": ["Gemma3ForCausalLM"], "hidden_act": null, "hidden_activation": "gelu_pytorch_tanh",
-                "query_pre_attn_scalar": 16, "sliding_window": 11, "rope_local_base_freq": 1_000.0,
-                "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]
-            })),
-        ),
-        (
-            "gpt-neox",
-            decoder(json!({
-                "architectures": ["GPTNeoXForCausalLM"], "hidden_act": "gelu", "layer_norm_eps": 1e-5, "rotary_pct": 0.25,
-                "rotary_emb_base": 10_000, "use_parallel_residual": true, "tie_word_embeddings": false, "head_dim": null,
-                "num_attention_heads": 3, "num_key_value_heads": null, "rms_norm_eps": null, "rope_theta": null
-            })),
-        ),
-        (
-            "gpt-neox in turn",
-            decoder(json!({
-                "architectures": ["GPTNeoXForCausalLM"], "hidden_act": "gelu_new", "layer_norm_eps": 1e-5, "rotary_pct": 1.0,
-                "rotary_emb_base": 10_000, "use_parallel_residual": false, "tie_word_embeddings": false, "head_dim": null,
-                "num_attention_heads": 3, "num_key_value_heads": null, "rms_norm_eps": null, "rope_theta": null
-            })),
-        ),
-    ]
-}
-
-/// An adapter of random numbers, `B` included, so that every gradient is there.
-fn adapter(decoder: &Decoder) -> Adapter {
-    let targets = families::linears(&decoder.description);
-    let config = LoraConfig { rank: 5, alpha: 10.0, dropout: 0.1, targets, rslora: false };
-    let mut adapter = Adapter::new(decoder, &config, 7);
-    let mut salt = 1u32;
-    for value in &mut adapter.values {
-        salt = salt.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
-        *value += ((salt >> 8) as f32 / 8_388_608.0 - 1.0) * 0.1;
-    }
-    adapter
-}
 
 /// Rows that begin alike, of several lengths, their answers supervised.
 fn rows(count: usize, longest: usize) -> Vec<Row> {
@@ -114,14 +37,6 @@ const UPDATE: Update =
 
 fn emulated(limit: Option<usize>) -> Option<Arc<Machine>> {
     Machine::new(limit).map(Arc::new)
-}
-
-/// The emulated device; where `TOGI_TEST_GPU` is set, the GPU of this machine (`tests/bench/gpu.sh`).
-fn device() -> Option<Arc<dyn Device>> {
-    if std::env::var_os("TOGI_TEST_GPU").is_some() {
-        return choose(Wish::Cuda, None).unwrap().device;
-    }
-    emulated(None).map(|machine| machine as Arc<dyn Device>)
 }
 
 /// A step of the processor's engine with the same options; the gradient, the losses' sum.
@@ -158,7 +73,7 @@ fn every_family_has_the_processors_loss_and_gradient() {
     let rows = rows(6, 50);
     let rows: Vec<&Row> = rows.iter().collect();
     for (name, decoder) in all_families() {
-        let adapter = adapter(&decoder);
+        let adapter = adapter(&decoder, 7);
         let moments = Moments::new(adapter.values.len());
         for (share_prefix, recompute, dropout) in [
             (true, false, None),
@@ -184,7 +99,7 @@ fn a_few_steps_end_where_the_processors_end_and_come_back_with_their_moments() {
     let Some(machine) = device() else { return };
     let rows = rows(8, 60);
     let decoder = decoder(json!({}));
-    let (mut ours, mut theirs) = (adapter(&decoder), adapter(&decoder));
+    let (mut ours, mut theirs) = (adapter(&decoder, 7), adapter(&decoder, 7));
     let mut moments = Moments::new(ours.values.len());
     let mut fetched = moments.clone();
     let mut engine = Engine::new(machine, Kind::F32, &decoder, &ours, &moments).unwrap();
@@ -216,7 +131,7 @@ fn a_pass_that_does_not_fit_is_begun_again_in_halves_with_the_same_gradient() {
     let rows = rows(12, 60);
     let rows: Vec<&Row> = rows.iter().collect();
     let decoder = decoder(json!({}));
-    let adapter = adapter(&decoder);
+    let adapter = adapter(&decoder, 7);
     let moments = Moments::new(adapter.values.len());
     let options = Options { pass_tokens: 600, ..OPTIONS };
     let mut engine = Engine::new(roomy.clone(), Kind::F32, &decoder, &adapter, &moments).unwrap();
@@ -247,7 +162,7 @@ fn in_bf16_a_run_learns_what_it_learns_in_f32() {
     let rows = rows(6, 40);
     let rows: Vec<&Row> = rows.iter().collect();
     let decoder = decoder(json!({"architectures": ["Qwen3ForCausalLM"]}));
-    let adapter = adapter(&decoder);
+    let adapter = adapter(&decoder, 7);
     let moments = Moments::new(adapter.values.len());
     let losses = |kind| -> Vec<f64> {
         let mut engine = Engine::new(machine.clone(), kind, &decoder, &adapter, &moments).unwrap();
@@ -266,7 +181,7 @@ fn a_loss_that_is_no_number_changes_nothing_and_a_run_repeats_itself_bit_for_bit
     let rows = rows(4, 40);
     let good: Vec<&Row> = rows.iter().collect();
     let decoder = decoder(json!({}));
-    let adapter = adapter(&decoder);
+    let adapter = adapter(&decoder, 7);
     let moments = Moments::new(adapter.values.len());
     let mut wild = rows[0].clone();
     wild.weights[17] = f32::INFINITY;
@@ -305,7 +220,7 @@ fn the_estimate_is_what_is_used() {
     ] {
         let Some(machine) = emulated(None) else { return };
         let decoder = decoder(change.clone());
-        let adapter = adapter(&decoder);
+        let adapter = adapter(&decoder, 7);
         let moments = Moments::new(adapter.values.len());
         let rows = rows(14, 64);
         let rows: Vec<&Row> = rows.iter().collect();
@@ -338,6 +253,17 @@ fn a_run_on_a_device_that_is_stopped_and_resumed_ends_in_the_same_bytes() {
     };
     let base = BaseModel { path: "none".into(), name: "none".into(), revision: None, identity: "none".into() };
     let plan = Plan { base, settings, steps: 6, evaluate_every: 2, threads: 1, prompt: Prompt::default() };
+    // Samples on the way are the device's, by the adapter as it is at that moment.
+    let mut asked = |decoder: &Decoder, adapter: Option<&Adapter>, on: Option<&OnDevice>| {
+        let mut last = |engine: &mut dyn Infer| {
+            let mut cache = engine.cache(4).unwrap();
+            engine.forward(&mut [Turn { tokens: &[3, 1, 4], cache: &mut cache, adapter }], Want::Last).unwrap()
+        };
+        let expected = last(&mut Inference::new(decoder));
+        let off = apart(&last(&mut on.unwrap().borrow_mut()), &expected);
+        assert!(off < 1e-4, "off by {off}");
+        vec![("asked".to_owned(), format!("{:?}", expected.first()))]
+    };
     let folder = tempfile::tempdir().unwrap();
     let mut ends = Vec::new();
     for stop_at in [None, Some(3)] {
@@ -356,7 +282,7 @@ fn a_run_on_a_device_that_is_stopped_and_resumed_ends_in_the_same_bytes() {
                     control.stop_flag().store(true, Ordering::SeqCst);
                 }
             };
-            let summary = trainer.run(&mut |_, _| Vec::new(), &mut watch).unwrap();
+            let summary = trainer.run(&mut asked, &mut watch).unwrap();
             (summary.outcome, trainer.adapter().unwrap().values.clone())
         };
         let (mut outcome, mut values) = run(false, stop_at);
@@ -365,6 +291,8 @@ fn a_run_on_a_device_that_is_stopped_and_resumed_ends_in_the_same_bytes() {
             (outcome, values) = run(true, None);
         }
         assert_eq!(outcome, Outcome::Finished);
+        let samples = std::fs::read_to_string(job.dir().join("samples.jsonl")).unwrap();
+        assert_eq!(samples.lines().count(), 4, "before the first step and every second one: {samples}");
         ends.push((losses, values));
     }
     assert_eq!(ends[0].0.len(), 6);

@@ -14,7 +14,7 @@ use crate::model::device::{Address, Argument, Device, DeviceError, Kind, Span};
 use crate::model::ops::attention::{Segment, Shape};
 
 /// Rows of a tile, of queries and of keys.
-const TILE: usize = 64;
+pub const TILE: usize = 64;
 /// Tiles of queries that one block takes for a tile of keys, at least, before several share the work.
 const SHARE: usize = 8;
 /// Shares in all that keep a large device busy; a larger share is taken rather than many more.
@@ -74,8 +74,27 @@ impl Tiling {
             let (first, len) = segment.prefix.map_or((0, 0), |p| (segments[p].start, segments[p].len));
             places[segment.start..segment.start + segment.len].fill([segment.start, first, len]);
         }
+        Self::of(&places)
+    }
+
+    /// The tiling of rows that are read on: `stretches` of rows each continue a text, by the text's first row, their own first row
+    /// and their number. They see their text from its beginning to themselves; the other ones of the `rows` rows see nothing.
+    ///
+    /// # Panics
+    /// When a stretch lies beyond the rows: a mistake of the caller.
+    #[must_use]
+    pub fn reading_on(rows: usize, stretches: &[[usize; 3]]) -> Self {
+        let mut places: Vec<Place> = (0..rows).map(|row| [row + 1, 0, 0]).collect();
+        for &[text, first, len] in stretches {
+            places[first..first + len].fill([text, 0, 0]);
+        }
+        Self::of(&places)
+    }
+
+    fn of(places: &[Place]) -> Self {
+        let rows = places.len();
         let tiles = rows.div_ceil(TILE);
-        let seen: Vec<BTreeMap<usize, Pair>> = (0..tiles).map(|tile| keys_of(&places, tile)).collect();
+        let seen: Vec<BTreeMap<usize, Pair>> = (0..tiles).map(|tile| keys_of(places, tile)).collect();
         let mut tiling = Self { rows, words: places.iter().flatten().map(|&x| x as u32).collect(), ..Self::default() };
         tiling.parts[0] = tiling.words.len();
         let starts = seen.iter().scan(0, |next, pairs| Some(std::mem::replace(next, *next + pairs.len() as u32)));
@@ -233,9 +252,8 @@ pub fn attention(
 ) -> Done {
     let call = Call::new(device, kind, "attention")?;
     check(&call, shape, tiling, words, [qkv, out, lse])?;
-    let mut arguments = vec![pointer(qkv), pointer(out), pointer(lse), pointer(words)];
-    arguments.extend([tiling.part(words, 0), tiling.part(words, 1)]);
-    arguments.extend(sizes(&call, shape, tiling)?);
+    let own = [pointer(qkv), pointer(out), pointer(lse), pointer(words), tiling.part(words, 0), tiling.part(words, 1)];
+    let arguments = [&own[..], &sizes(&call, shape, tiling)?].concat();
     let kernels = Kernels::of(&call, shape.head_dim, &[qkv, out])?;
     kernels.launch(&call, "", [tiling.tiles(), shape.heads, 1], &arguments)
 }
@@ -276,16 +294,11 @@ pub fn attention_backward(
     let delta = [pointer(out), pointer(d_out), pointer(scratch), heads_in_all, sizes[3]];
     call.launch("attention_delta", [deltas.div_ceil(WARPS), 1, 1], &delta)?;
     let shared = [pointer(qkv), pointer(d_out), pointer(lse), pointer(scratch), pointer(gradient), pointer(words)];
-    let mut queries = shared.to_vec();
-    queries.extend([tiling.part(words, 0), tiling.part(words, 1)]);
-    queries.extend(&sizes);
+    let queries = [&shared[..], &[tiling.part(words, 0), tiling.part(words, 1)], &sizes].concat();
     kernels.launch(&call, "_queries", [tiling.tiles(), shape.heads, 1], &queries)?;
     let partial = Argument::Pointer(Address(scratch.at.0 + 4 * deltas as u64));
-    let mut keys = shared.to_vec();
-    keys.extend([partial, tiling.part(words, 2), tiling.part(words, 3)]);
-    keys.extend(&sizes);
+    let keys = [&shared[..], &[partial, tiling.part(words, 2), tiling.part(words, 3)], &sizes].concat();
     kernels.launch(&call, "_keys", [tiling.items, shape.kv_heads, 1], &keys)?;
-    let mut sums = vec![partial, pointer(gradient), tiling.part(words, 4)];
-    sums.extend(&sizes);
+    let sums = [&[partial, pointer(gradient), tiling.part(words, 4)][..], &sizes].concat();
     call.launch("attention_sum", [tiling.splits, shape.kv_heads, 1], &sums)
 }

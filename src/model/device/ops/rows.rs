@@ -247,6 +247,15 @@ pub fn scatter(device: &dyn Device, kind: Kind, x: Span, width: usize, rows: Spa
     move_rows(&call, "scatter", (x, y), width, rows, (x, y))
 }
 
+/// `y[rows[i]] = x[i]`, the other rows of `y` staying as they are; no row is named twice.
+///
+/// # Errors
+/// When a span does not fit, or the device refuses.
+pub fn put(device: &dyn Device, kind: Kind, x: Span, width: usize, rows: Span, y: Span) -> Done {
+    let call = Call::new(device, kind, "put")?;
+    move_rows(&call, "scatter", (x, y), width, rows, (x, y))
+}
+
 /// Launches a kernel that copies rows of `x` to `y`: `few` has as many rows as are named, which are rows of `all`.
 fn move_rows(
     call: &Call<'_>,

@@ -52,13 +52,10 @@ struct Job {
     room: *mut f32,
 }
 
-/// `c = alpha * a b + beta * c`, shapes checked by the caller. With `beta` 0, what `c` held is not read.
-#[allow(clippy::needless_pass_by_value)] // an exclusive view is used up
-pub(super) fn product(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: MatMut<'_>) {
-    // Slivers are rounded up to whole vectors.
-    let room = DEEP.min(a.cols) * (BROAD + WIDEST).min(c.cols + WIDEST);
-    scratch::with(room, |packed| {
-        run(Job {
+impl Job {
+    /// `c = alpha * a b + beta * c`, blocks being packed into `room`.
+    fn of(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: &mut MatMut<'_>, room: &mut [f32]) -> Self {
+        Self {
             rows: c.rows,
             cols: c.cols,
             depth: a.cols,
@@ -72,9 +69,16 @@ pub(super) fn product(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: MatMut<'
             b_col: b.col_stride,
             c: c.start,
             c_row: c.row_stride,
-            room: packed.as_mut_ptr(),
-        });
-    });
+            room: room.as_mut_ptr(),
+        }
+    }
+}
+
+/// `c = alpha * a b + beta * c`, shapes checked by the caller. With `beta` 0, what `c` held is not read.
+pub(super) fn product(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, mut c: MatMut<'_>) {
+    // Slivers are rounded up to whole vectors.
+    let room = DEEP.min(a.cols) * (BROAD + WIDEST).min(c.cols + WIDEST);
+    scratch::with(room, |packed| run(Job::of(alpha, a, b, beta, &mut c, packed)));
 }
 
 multiversion! {
@@ -339,22 +343,7 @@ mod tests {
     /// The product at a level, whatever the machine's own is; its instructions must be there.
     fn at<S: Simd>(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: &mut MatMut<'_>) {
         let mut room = vec![f32::NAN; DEEP * (BROAD + WIDEST)];
-        blocks::<S>(Job {
-            rows: c.rows,
-            cols: c.cols,
-            depth: a.cols,
-            alpha,
-            beta,
-            a: a.start,
-            a_row: a.row_stride,
-            a_next: a.col_stride,
-            b: b.start,
-            b_next: b.row_stride,
-            b_col: b.col_stride,
-            c: c.start,
-            c_row: c.row_stride,
-            room: room.as_mut_ptr(),
-        });
+        blocks::<S>(Job::of(alpha, a, b, beta, c, &mut room));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A decoder's frozen weights and an adapter's numbers on a device.
 
+use super::ops::NormSpans;
+use super::{DeviceError, Kind, Span};
 use crate::model::decoder::{Block, Decoder, Fused, Product};
-use crate::model::device::ops::NormSpans;
-use crate::model::device::{DeviceError, Kind, Span};
 use crate::model::matrix::Matrix;
 use crate::model::ops::norm;
 
@@ -25,6 +25,8 @@ pub struct NormWeights {
 }
 
 impl NormWeights {
+    /// Where they lie.
+    #[must_use]
     pub fn spans(&self) -> NormSpans {
         NormSpans { scale: self.scale.span, bias: self.bias.as_ref().map(|bias| bias.span) }
     }
@@ -43,6 +45,8 @@ pub struct Layer {
 }
 
 impl Layer {
+    /// One of its products.
+    #[must_use]
     pub fn product(&self, product: Product) -> &Linear {
         &self.products[product as usize]
     }
@@ -74,6 +78,7 @@ impl Weights {
     }
 
     /// The head's weight, `[vocab, hidden]`.
+    #[must_use]
     pub fn head(&self) -> Span {
         self.head.as_ref().unwrap_or(&self.embedding).span
     }
@@ -112,7 +117,10 @@ fn matrix(pool: &Pool, kind: Kind, matrix: &Matrix) -> Result<Buffer, DeviceErro
 }
 
 /// f32 numbers that stay.
-pub(super) fn floats(pool: &Pool, values: &[f32]) -> Result<Buffer, DeviceError> {
+///
+/// # Errors
+/// When the device has no room for them.
+pub fn floats(pool: &Pool, values: &[f32]) -> Result<Buffer, DeviceError> {
     put(pool, Kind::F32, values)
 }
 
@@ -126,7 +134,10 @@ fn put(pool: &Pool, kind: Kind, values: &[f32]) -> Result<Buffer, DeviceError> {
 const STRETCH: usize = 1 << 20;
 
 /// Copies numbers to a span of f32 or bf16 of the same length.
-pub(super) fn write(pool: &Pool, to: Span, values: &[f32]) -> Result<(), DeviceError> {
+///
+/// # Errors
+/// When the device fails.
+pub fn write(pool: &Pool, to: Span, values: &[f32]) -> Result<(), DeviceError> {
     let mut bytes = Vec::with_capacity(STRETCH.min(values.len()) * to.kind.bytes());
     for (i, stretch) in values.chunks(STRETCH).enumerate() {
         bytes.clear();
@@ -142,7 +153,10 @@ pub(super) fn write(pool: &Pool, to: Span, values: &[f32]) -> Result<(), DeviceE
 }
 
 /// Copies f32 numbers from the device.
-pub(super) fn read(pool: &Pool, from: Span, values: &mut [f32]) -> Result<(), DeviceError> {
+///
+/// # Errors
+/// When the device fails.
+pub fn read(pool: &Pool, from: Span, values: &mut [f32]) -> Result<(), DeviceError> {
     let mut bytes = vec![0; STRETCH.min(values.len()) * 4];
     for (i, stretch) in values.chunks_mut(STRETCH).enumerate() {
         let bytes = &mut bytes[..stretch.len() * 4];

@@ -6,7 +6,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::model::device::{Address, Device, DeviceError, Kind, Span};
+use super::{Address, Device, DeviceError, Kind, Span};
+use crate::model::ops::pool::excess;
 
 /// Lends buffers of one device's memory. A clone lends from the same memory.
 #[derive(Clone)]
@@ -31,21 +32,6 @@ impl Held {
     fn lend(&mut self, stretch: Stretch) {
         self.lent += stretch.bytes;
         self.most = self.most.max(self.lent);
-    }
-
-    /// What is to be given back, the largest first, so that `more` bytes fit under what was ever lent.
-    fn shed(&mut self, more: usize) -> Vec<Stretch> {
-        let most = self.most.max(self.lent + more);
-        let mut held = self.lent + more + self.free.iter().map(|s| s.bytes).sum::<usize>();
-        let mut given = Vec::new();
-        while held > most
-            && let Some(largest) = (0..self.free.len()).max_by_key(|&i| self.free[i].bytes)
-        {
-            let stretch = self.free.swap_remove(largest);
-            held -= stretch.bytes;
-            given.push(stretch);
-        }
-        given
     }
 }
 
@@ -146,7 +132,8 @@ impl Pool {
                 held.lend(stretch);
                 return Ok(lent(stretch));
             }
-            held.shed(size)
+            let Held { free, lent, most } = &mut *held;
+            excess(free, |stretch| stretch.bytes, (*lent, *most), size)
         };
         self.shared.release(shed);
         let asked = self.device().allocate(size);
@@ -170,7 +157,7 @@ impl Pool {
 }
 
 /// The size that is asked of the device for `bytes` bytes: sixteen sizes to a doubling.
-pub(super) fn class(bytes: usize) -> usize {
+pub(crate) fn class(bytes: usize) -> usize {
     let step = (bytes.next_power_of_two() / 32).max(512);
     bytes.div_ceil(step) * step
 }

@@ -1,6 +1,6 @@
-//! Linear layers that share an input, with their adapters, on a device: what [`linear`](crate::train::linear) is on the processor.
+//! Linear layers that share an input, with their adapters, on a device, forward and backward.
 
-use crate::model::device::{Device, DeviceError, Gemm, Operand, Span, ops};
+use super::{Device, DeviceError, Gemm, Operand, Span, ops};
 use crate::model::lora::AdaptedProduct;
 use crate::model::ops::dropout::Dropout;
 
@@ -48,6 +48,9 @@ fn gemm(
 }
 
 /// `y = x w^T`: `[rows, outputs]` from `[rows, inputs]`.
+///
+/// # Errors
+/// When the device fails.
 pub fn through(
     device: &dyn Device,
     w: Span,
@@ -59,6 +62,9 @@ pub fn through(
 }
 
 /// `dx = dy w`: `[rows, inputs]` from `[rows, outputs]`.
+///
+/// # Errors
+/// When the device fails.
 pub fn back(
     device: &dyn Device,
     w: Span,
@@ -69,8 +75,20 @@ pub fn back(
     gemm(device, [rows, inputs, outputs], 1.0, plain(dy, outputs), plain(w, inputs), 0.0, dx, inputs)
 }
 
-/// `y`, `[rows, outputs]`, from `x`, `[rows, inputs]`. Returns `x A^T`, `[rows, ranks]`, which the backward needs; `None`
-/// without an adapter.
+/// `y`, `[rows, outputs]`, from `x`, `[rows, inputs]`, by the frozen weights alone.
+///
+/// # Errors
+/// When the device fails.
+pub fn frozen(device: &dyn Device, linear: &Linear, rows: usize, x: Span, y: Span) -> Result<(), DeviceError> {
+    through(device, linear.weight.span, [rows, linear.inputs, linear.outputs], x, y)?;
+    linear.bias.as_ref().map_or(Ok(()), |bias| ops::add_bias(device, x.kind, bias.span, y))
+}
+
+/// The same with an adapter, where there is one. Returns `x A^T`, `[rows, ranks]`, which the backward needs; `None` without an
+/// adapter.
+///
+/// # Errors
+/// When the device has no room, or fails.
 pub fn forward(
     pool: &Pool,
     linear: &Linear,
@@ -79,13 +97,25 @@ pub fn forward(
     x: Span,
     y: Span,
 ) -> Result<Option<Buffer>, DeviceError> {
+    frozen(pool.device(), linear, rows, x, y)?;
+    adapted.map(|adapted| adapt(pool, linear, adapted, rows, x, y)).transpose()
+}
+
+/// Adds to `y`, `[rows, outputs]`, what an adapter makes of `x`, `[rows, inputs]`. Returns `x A^T`, `[rows, ranks]`.
+///
+/// # Errors
+/// When the device has no room, or fails.
+pub fn adapt(
+    pool: &Pool,
+    linear: &Linear,
+    adapted: Adapted<'_>,
+    rows: usize,
+    x: Span,
+    y: Span,
+) -> Result<Buffer, DeviceError> {
     let (device, kind) = (pool.device(), x.kind);
     let (inputs, outputs) = (linear.inputs, linear.outputs);
-    through(device, linear.weight.span, [rows, inputs, outputs], x, y)?;
-    if let Some(bias) = &linear.bias {
-        ops::add_bias(device, kind, bias.span, y)?;
-    }
-    let Some(Adapted { product, values, scale, dropout }) = adapted else { return Ok(None) };
+    let Adapted { product, values, scale, dropout } = adapted;
     let (rank, ranks) = (product.rank, product.ranks());
     let u = pool.take(rows * ranks, kind)?;
     let a = values.part(product.a, ranks * inputs);
@@ -102,11 +132,14 @@ pub fn forward(
         let u = plain(columns(u.span, i * rank), ranks);
         gemm(device, [rows, n, rank], scale, u, b, 1.0, columns(y, member.outputs.start), outputs)?;
     }
-    Ok(Some(u))
+    Ok(u)
 }
 
 /// Adds the gradients of `A` and `B` to `gradient` (f32, flat as the adapter), and writes that of `x` to `dx` where asked. `u`
 /// is what [`forward`] returned.
+///
+/// # Errors
+/// When the device has no room, or fails.
 #[allow(clippy::too_many_arguments)] // one product's whole backward; a struct of the eight would be made for one call
 pub fn backward(
     pool: &Pool,

@@ -1,0 +1,195 @@
+//! The levels of x86: AVX2 and AVX-512.
+
+#![allow(unsafe_code)] // Instructions that only some processors have, and vector loads by pointer.
+#![allow(clippy::inline_always)] // A body not inlined into its wrapper would be compiled without the wrapper's instructions.
+
+use super::Simd;
+use std::arch::x86_64::{
+    __m128, __m256, __m256i, __m512, __m512i, __mmask16, _mm_add_ps, _mm_loadu_si128, _mm_movehl_ps, _mm_movelh_ps,
+    _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps, _mm256_add_ps, _mm256_and_si256, _mm256_castps256_ps128,
+    _mm256_castsi256_ps, _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_extractf128_ps,
+    _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_slli_epi32, _mm256_sllv_epi32, _mm256_srai_epi32, _mm256_srlv_epi32, _mm256_storeu_ps, _mm512_add_ps,
+    _mm512_castps512_ps256, _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps,
+    _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_maskz_loadu_ps, _mm512_mul_ps,
+    _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_ps, _mm512_slli_epi32, _mm512_sllv_epi32,
+    _mm512_srai_epi32, _mm512_srlv_epi32, _mm512_storeu_ps,
+};
+
+/// The level of AVX2 with FMA.
+#[derive(Clone, Copy)]
+pub struct Avx2;
+/// The level of AVX-512.
+#[derive(Clone, Copy)]
+pub struct Avx512;
+
+/// The sums of four vectors of four: a transposition and three additions, `(0 + 2) + (1 + 3)` for each.
+#[inline(always)]
+fn sums4(v: [__m128; 4]) -> [f32; 4] {
+    // SAFETY: SSE is part of every x86-64; the store goes to a local array of four.
+    unsafe {
+        let ab_lo = _mm_unpacklo_ps(v[0], v[1]); // a0 b0 a1 b1
+        let ab_hi = _mm_unpackhi_ps(v[0], v[1]); // a2 b2 a3 b3
+        let cd_lo = _mm_unpacklo_ps(v[2], v[3]);
+        let cd_hi = _mm_unpackhi_ps(v[2], v[3]);
+        let ab = _mm_add_ps(ab_lo, ab_hi); // a0+a2 b0+b2 a1+a3 b1+b3
+        let cd = _mm_add_ps(cd_lo, cd_hi);
+        let sum = _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab));
+        let mut out = [0.0; 4];
+        _mm_storeu_ps(out.as_mut_ptr(), sum);
+        out
+    }
+}
+
+#[inline(always)]
+fn halve8(v: __m256) -> __m128 {
+    // SAFETY: reached only where AVX2 was found.
+    unsafe { _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v)) }
+}
+
+#[inline(always)]
+fn halve16(v: __m512) -> __m256 {
+    // SAFETY: reached only where AVX-512 was found.
+    unsafe { _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)) }
+}
+
+// SAFETY (both impls): an implementor's operations run only inside wrappers entered after `level()` named it.
+impl Simd for Avx2 {
+    type V = __m256;
+    type I = __m256i;
+    const LANES: usize = 8;
+    const FUSED: bool = true;
+
+    #[inline(always)]
+    fn splat(x: f32) -> __m256 {
+        unsafe { _mm256_set1_ps(x) }
+    }
+    #[inline(always)]
+    fn add(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_add_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul_add(a: __m256, b: __m256, c: __m256) -> __m256 {
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn sums(v: [__m256; 4]) -> [f32; 4] {
+        sums4([halve8(v[0]), halve8(v[1]), halve8(v[2]), halve8(v[3])])
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> __m256 {
+        unsafe { _mm256_loadu_ps(p) }
+    }
+    #[inline(always)]
+    unsafe fn load_part(p: *const f32, count: usize) -> __m256 {
+        let mut part = [0.0; 8];
+        unsafe {
+            std::ptr::copy_nonoverlapping(p, part.as_mut_ptr(), count.min(8));
+            _mm256_loadu_ps(part.as_ptr())
+        }
+    }
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, v: __m256) {
+        unsafe { _mm256_storeu_ps(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn load_words(p: *const u32) -> __m256i {
+        unsafe { _mm256_loadu_si256(p.cast()) }
+    }
+    #[inline(always)]
+    fn nibble<const SHIFT: u32>(words: __m256i) -> __m256 {
+        unsafe {
+            let right = _mm256_srlv_epi32(words, _mm256_set1_epi32(SHIFT as i32));
+            _mm256_cvtepi32_ps(_mm256_and_si256(right, _mm256_set1_epi32(15)))
+        }
+    }
+    #[inline(always)]
+    fn byte<const LEFT: u32>(words: __m256i) -> __m256 {
+        unsafe {
+            let left = _mm256_sllv_epi32(words, _mm256_set1_epi32(LEFT as i32));
+            _mm256_cvtepi32_ps(_mm256_srai_epi32::<24>(left))
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(p: *const u16) -> __m256 {
+        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(p.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(p: *const u16) -> __m256 {
+        unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast())))) }
+    }
+}
+
+impl Simd for Avx512 {
+    type V = __m512;
+    type I = __m512i;
+    const LANES: usize = 16;
+    const FUSED: bool = true;
+
+    #[inline(always)]
+    fn splat(x: f32) -> __m512 {
+        unsafe { _mm512_set1_ps(x) }
+    }
+    #[inline(always)]
+    fn add(a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_add_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul(a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul_add(a: __m512, b: __m512, c: __m512) -> __m512 {
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn sums(v: [__m512; 4]) -> [f32; 4] {
+        // Written out: a closure would be compiled without the level's instructions.
+        sums4([halve8(halve16(v[0])), halve8(halve16(v[1])), halve8(halve16(v[2])), halve8(halve16(v[3]))])
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> __m512 {
+        unsafe { _mm512_loadu_ps(p) }
+    }
+    #[inline(always)]
+    unsafe fn load_part(p: *const f32, count: usize) -> __m512 {
+        let mask: __mmask16 = (1u16 << count.min(15)) - 1;
+        unsafe { _mm512_maskz_loadu_ps(mask, p) }
+    }
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, v: __m512) {
+        unsafe { _mm512_storeu_ps(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn load_words(p: *const u32) -> __m512i {
+        unsafe { _mm512_loadu_si512(p.cast()) }
+    }
+    #[inline(always)]
+    fn nibble<const SHIFT: u32>(words: __m512i) -> __m512 {
+        // A permutation looks at the lowest four bits of each index alone: mask and conversion in one.
+        unsafe {
+            let table =
+                _mm512_setr_ps(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0);
+            _mm512_permutexvar_ps(_mm512_srlv_epi32(words, _mm512_set1_epi32(SHIFT as i32)), table)
+        }
+    }
+    #[inline(always)]
+    fn byte<const LEFT: u32>(words: __m512i) -> __m512 {
+        unsafe {
+            let left = _mm512_sllv_epi32(words, _mm512_set1_epi32(LEFT as i32));
+            _mm512_cvtepi32_ps(_mm512_srai_epi32::<24>(left))
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(p: *const u16) -> __m512 {
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(p.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(p: *const u16) -> __m512 {
+        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast())))) }
+    }
+}
