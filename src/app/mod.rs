@@ -22,7 +22,7 @@ use crossterm::event::KeyEvent;
 
 use crate::keymap::{self, Command, Key, Keymap, Meaning, Scope};
 
-pub use crate::store::{Conflict, Content, Flag, Origin, Record, Split, State, Status};
+pub use crate::store::{Conflict, Content, Flag, Origin, Record, Source, Split, State, Status};
 
 pub use act::{Act, Acted};
 pub use compare::Compare;

@@ -3,7 +3,7 @@
 
 mod forms;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::process::Child;
 use std::sync::Arc;
@@ -72,6 +72,8 @@ pub struct Worker {
     tell: Tell,
     /// Revisions that this session wrote over revisions: an editor that has not yet heard of its last save names the one before.
     newer: HashMap<i64, i64>,
+    /// Those of them over which only marks were put: an editor that was opened meanwhile has the marks from before.
+    marked: HashSet<i64>,
     pulse: i64,
     newest: i64,
     told: Tally,
@@ -84,7 +86,17 @@ impl Worker {
         let pulse = store.pulse().unwrap_or_default();
         let newest = store.newest().unwrap_or_default();
         let keeper = Keeper::of(&store).ok();
-        Self { context, store, keeper, tell, newer: HashMap::new(), pulse, newest, told: Tally::default() }
+        Self {
+            context,
+            store,
+            keeper,
+            tell,
+            newer: HashMap::new(),
+            marked: HashSet::new(),
+            pulse,
+            newest,
+            told: Tally::default(),
+        }
     }
 
     fn run(mut self, queue: &Receiver<Ask>) {
@@ -184,10 +196,8 @@ impl Worker {
                 let (would, refused) = self.preview(&act, &records)?;
                 self.say(Msg::Preview { act, records, would, refused });
             }
-            Ask::Save { record, mut base, after, seconds, then_accept } => {
-                while let Some(newer) = self.newer.get(&base) {
-                    base = *newer;
-                }
+            Ask::Save { record, base, mut after, seconds, then_accept } => {
+                let base = self.newest_of(record, base, &mut after)?;
                 self.save(record, base, *after, seconds, then_accept)?;
             }
             Ask::Undo { redo } => self.undo(redo)?,
@@ -286,8 +296,30 @@ impl Worker {
         Ok(())
     }
 
+    /// The revision that this session has made of one since, with the marks that it put on the record meanwhile in `after`.
+    fn newest_of(&self, record: i64, mut base: i64, after: &mut State) -> Result<i64, ActionError> {
+        let mut marked = false;
+        while let Some(newer) = self.newer.get(&base) {
+            marked |= self.marked.contains(&base);
+            base = *newer;
+        }
+        if marked {
+            let head = self.store.get(record)?.state;
+            (after.category, after.split, after.assignee) = (head.category, head.split, head.assignee);
+        }
+        Ok(base)
+    }
+
     fn act(&mut self, act: &Act, ids: &[i64], seconds: Option<f64>) -> Result<(), ActionError> {
+        let before = match (act, ids) {
+            (Act::Category(_) | Act::Split(_) | Act::Assign(_), [only]) => Some(self.store.get(*only)?.revision),
+            _ => None,
+        };
         let outcome = act_on(&mut self.store, act, ids, seconds)?;
+        if let (Some(before), Some((_, revision))) = (before, outcome.done.changed.first()) {
+            self.newer.insert(before, *revision);
+            self.marked.insert(before);
+        }
         self.say(Msg::Acted(Acted {
             words: format!("{}: {} records", act.words(), outcome.done.changed.len()),
             changed: outcome.done.changed.iter().map(|(id, _)| *id).collect(),

@@ -16,6 +16,8 @@ use crate::keymap::Command;
 use crate::text;
 use crate::theme::{Role, Theme};
 
+/// Columns from which on the answers stand beside each other.
+const BESIDE: u16 = 72;
 /// Columns that what is told of an answer takes at most; on fewer it has two lines.
 const FACTS: u16 = 68;
 
@@ -41,7 +43,8 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let golden = gold.as_deref().map(|gold| paint::wrapped(gold, &[], cells)).unwrap_or_default();
     paint::line(frame, area, 0, &heading);
     let height = area.height.saturating_sub(1);
-    let above = (asked.len() as u16).min(height / 2);
+    // One above the other, the answers need more of the height than beside each other.
+    let above = (asked.len() as u16).min(if area.width < BESIDE { height / 3 } else { height / 2 });
     let skip = usize::from(compare.scroll).min(asked.len().saturating_sub(usize::from(above)));
     let top = Rect { y: area.y + 1, height: above, ..area };
     paint::lines(frame, top, &asked, skip);
@@ -127,7 +130,7 @@ fn sides(frame: &mut Frame<'_>, area: Rect, app: &App, gold: Option<&str>, theme
     }
     let blind = matches!(compare.mode, Mode::Blind(_));
     let half = area.width.saturating_sub(3) / 2;
-    let columns = if area.width >= 72 {
+    let columns = if area.width >= BESIDE {
         [Rect { width: half, ..area }, Rect { x: area.x + half + 3, width: area.width - half - 3, ..area }]
     } else {
         let height = area.height / 2;
@@ -142,7 +145,7 @@ fn sides(frame: &mut Frame<'_>, area: Rect, app: &App, gold: Option<&str>, theme
         let title = if blind { ["A", "B"][side].to_owned() } else { title(side, &system, answer) };
         paint::line(frame, column, 0, &paint::rule(&title, cells, theme.style(role), theme));
         let mut top = 1;
-        if !blind {
+        if !blind && column.height > 3 {
             let (words, role) = facts(side, answer);
             let mut told = paint::wrapped(&words, &[(0..words.len(), theme.style(role))], cells);
             if told.len() > above {

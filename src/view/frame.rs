@@ -49,8 +49,14 @@ fn news(app: &App, room: usize, wide: bool, theme: &Theme) -> Vec<Span<'static>>
         pressing.push(saving);
     }
     if let Some(share) = app.train.share() {
-        let words = if wide { "training " } else { "" };
-        pressing.push(Span::styled(format!(" {} {words}{share} % ", theme.sign("▶", ">")), theme.style(Role::Good)));
+        let waits = app.train.runs.iter().find(|run| run.is_live()).is_some_and(|run| run.word() == "paused");
+        let (sign, words, role) = if waits {
+            (theme.sign("‖", "="), "paused ", Role::Warn)
+        } else {
+            (theme.sign("▶", ">"), "training ", Role::Good)
+        };
+        let words = if wide { words } else { "" };
+        pressing.push(Span::styled(format!(" {sign} {words}{share} % "), theme.style(role)));
     }
     if let Some(share) = app.evaluate.share() {
         let words = if wide { "measuring " } else { "" };

@@ -1,7 +1,8 @@
 //! Draws the workbench: an [`App`] and a size give the same cells every time.
 //!
 //! One file a region. Widths are counted by [`crate::text`] only, and everything that a record, a model or a person wrote goes
-//! through [`crate::text::display`] before it is drawn.
+//! through [`crate::text::display`] before it is drawn. What can be clicked on is noted as it is drawn ([`Places`]), so a click meets
+//! what a person sees.
 
 mod compare;
 mod data;

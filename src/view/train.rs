@@ -100,9 +100,11 @@ fn letter(run: &Run, train: &Train, theme: &Theme) -> Option<Look> {
 fn list(frame: &mut Frame<'_>, area: Rect, train: &Train, theme: &Theme, places: &mut Places) {
     let cells = usize::from(area.width);
     let live = train.runs.iter().filter(|run| run.is_live()).count();
+    let paused = train.runs.iter().filter(|run| run.is_live() && run.word() == "paused").count();
     let running = match (live, train.busy) {
         (_, Some(busy)) => format!("{busy} … "),
         (0, None) => String::new(),
+        (live, None) if live == paused => format!("{live} paused  "),
         (live, None) => format!("{live} running  "),
     };
     let head = paint::spread(

@@ -69,7 +69,7 @@ fn whether_a_text_is_saved_is_never_cut_off() {
     open.record.state.category = Some("とても長い名前の分類".into());
     open.record.state.tags = ["urgent".to_owned(), "second-reading".to_owned()].into_iter().collect();
     let file = "/somewhere/deep/in/a/tree/of/folders/minutes.jsonl".to_owned();
-    open.record.source = Some(crate::store::Source { file, line: 712, id: Some("m-712".into()) });
+    open.record.source = Some(crate::app::Source { file, line: 712, id: Some("m-712".into()) });
     app.update(Msg::Opened(Box::new(open)), NOW);
     for size in [(60, 16), SIZES[0], SIZES[1]] {
         let text = shown(&app, size);

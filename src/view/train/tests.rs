@@ -141,14 +141,20 @@ fn the_pane_as_it_was_seen_to_be_right() {
 #[test]
 fn every_heading_tells_how_far_a_live_run_is() {
     let mut app = app(false);
-    for pane in Pane::ALL {
-        app.pane = pane;
-        for (size, words) in [((60, 16), "▶ 75 %"), ((80, 24), "▶ 75 %"), ((120, 36), "▶ training 75 %")] {
-            let shown = screen(&drawn(&app, size, &theme(Colours::All, false)));
-            let heading = shown.lines().next().unwrap_or_default().to_owned();
-            assert!(heading.contains(words), "{pane:?} {size:?}: {heading}");
+    let sizes = [(60, 16), (80, 24), (120, 36)];
+    let told = |app: &mut App, words: [&str; 3]| {
+        for pane in Pane::ALL {
+            app.pane = pane;
+            for (size, words) in sizes.into_iter().zip(words) {
+                let shown = screen(&drawn(app, size, &theme(Colours::All, false)));
+                let heading = shown.lines().next().unwrap_or_default().to_owned();
+                assert!(heading.contains(words), "{pane:?} {size:?}: {heading}");
+            }
         }
-    }
+    };
+    told(&mut app, ["‖ 75 %", "‖ 75 %", "‖ paused 75 %"]);
+    take(&mut app, Msg::Runs(vec![run("2026-11-22-a2", "running", 90)]));
+    told(&mut app, ["▶ 75 %", "▶ 75 %", "▶ training 75 %"]);
     take(&mut app, Msg::Runs(vec![run("2026-11-22-a1", "finished", 120)]));
     assert!(!screen(&drawn(&app, (80, 24), &theme(Colours::All, false))).contains('▶'));
 }
