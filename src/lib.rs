@@ -20,6 +20,7 @@
 //!   numbers, and the report made of them.
 //! - [`endpoint`]: a client for OpenAI-compatible endpoints: many prompts to answers, seconds, tokens and money.
 //! - [`mod@bench`]: the machine's limits, counted work, measured rates.
+//! - [`companion`]: what the workbench and the processes that hold a tokenizer or weights for it say to each other.
 //! - [`keymap`], [`theme`]: the table of commands and keys; what things look like.
 //! - [`app`]: the workbench's state: a message and the time go in, effects come out. No clock, no file, nothing drawn.
 //! - [`view`]: the state as a frame; one file a region.
@@ -62,6 +63,7 @@ pub mod actions;
 pub mod app;
 pub mod bench;
 pub mod cli;
+pub mod companion;
 pub mod config;
 pub mod data;
 pub mod endpoint;

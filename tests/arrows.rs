@@ -36,11 +36,25 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("worker", &["train", "model", "prompt", "job", "evaluate"]),
     (
         "actions",
-        &["project", "store", "data", "prompt", "model", "job", "worker", "evaluate", "endpoint", "handoff", "bench"],
+        &[
+            "project",
+            "store",
+            "data",
+            "prompt",
+            "model",
+            "job",
+            "worker",
+            "evaluate",
+            "endpoint",
+            "handoff",
+            "bench",
+            "companion",
+        ],
     ),
-    ("app", &["keymap", "store", "prompt", "job", "evaluate", "data::lint"]),
+    ("companion", &["store", "prompt"]),
+    ("app", &["keymap", "store", "prompt", "job", "evaluate", "data::lint", "companion"]),
     ("view", &["app", "keymap", "theme"]),
-    ("terminal", &["app", "view", "keymap", "theme", "actions"]),
+    ("terminal", &["app", "view", "keymap", "theme", "actions", "companion"]),
     ("cli", &["actions", "terminal"]),
 ];
 

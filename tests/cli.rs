@@ -4,14 +4,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command as Process, Stdio};
+use std::process::{Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 mod common;
 
-use common::desk::Desk;
+use common::desk::{Desk, begun_run, endless, endless_command, interrupt, interrupted};
 
 #[test]
 fn every_verb_helps_with_an_example() {
@@ -60,6 +60,10 @@ fn every_verb_helps_with_an_example() {
         let help = String::from_utf8(out.get_output().stdout.clone()).unwrap();
         assert!(help.contains(&format!("Example:\n  togi {verb}")), "{help}");
     }
+    assert!(general.contains("Exit codes: 0 done, 1 failed, 2 wrongly"), "{general}");
+    let out = desk.togi(&["demo", "--help"]).output().unwrap();
+    let help = String::from_utf8(out.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("On a terminal the workbench opens") && help.contains("[default: togi-demo"), "{help}");
     desk.togi(&["export", "peft", "--help"]).assert().code(0).stdout(predicates::str::contains("Example:"));
     desk.togi(&["trian"]).assert().code(2).stderr(predicates::str::contains("'train'"));
     desk.togi(&["render"]).assert().code(2);
@@ -68,15 +72,12 @@ fn every_verb_helps_with_an_example() {
 #[test]
 fn what_is_wrong_is_said_in_one_message() {
     let desk = Desk::with_project();
-    let cases: [(&[&str], &[&str]); 9] = [
-        (&["train", "--data", "train.jsonl", "--set", "train.rnk=3"], &["train.rnk", "did you mean train.rank?"]),
-        (&["train", "--data", "train.jsonl", "--set", "rank=0"], &["train.rank = 0", "between 1 and 4096"]),
+    let cases: [(&[&str], &[&str]); 6] = [
         (&["train", "--data", "nowhere.jsonl"], &["nowhere.jsonl"]),
         (&["train", "--resume", "a9"], &["there is no run \"a9\""]),
         (&["generate", "x", "--run", "a9"], &["there is no run \"a9\""]),
         (&["generate", "x", "--adapter", "model"], &["adapter_config.json"]),
         (&["generate", "x", "--model", "./nothing"], &["nothing"]),
-        (&["compare", "x"], &["--run RUN"]),
         (&["render", "--data", "train.jsonl", "--row", "9"], &["rows 1 to 8", "no row 9"]),
     ];
     for (arguments, parts) in cases {
@@ -159,6 +160,39 @@ fn the_demo_turns_a_model_that_cannot_list_into_one_that_can() {
     let again: Value = serde_json::from_slice(&desk.togi(&eval).output().unwrap().stdout).unwrap();
     assert_eq!(again["exact_tuned"], found["exact_tuned"]);
     assert_eq!(again["exact_base"], found["exact_base"]);
+}
+
+#[test]
+fn a_demo_that_is_stopped_says_what_is_kept_and_how_to_go_on() {
+    use rustix::process::Signal;
+    let desk = Desk::new();
+    let mut child = endless(&desk, &["demo", "kept", "--headless"]);
+    let run = begun_run(&desk.path("kept/runs"), &mut child);
+    let (code, stderr) = interrupt(child, &run.join("metrics.jsonl"), 3, Signal::INT);
+    assert_eq!(code, Some(130), "{stderr}");
+    let how = "togi --project kept train --resume latest";
+    assert!(stderr.contains(how) && stderr.contains("of 200"), "{stderr}");
+    let listed = desk.togi(&["--project", "kept", "runs", "--json"]).output().unwrap();
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed["state"], "stopped", "what it names can go on");
+    let again = desk.togi(&["demo", "kept", "--headless"]).output().unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8(again.stderr).unwrap().contains(how), "the demo begun once more says it, too");
+
+    // Of a folder that goes with the demo nothing could go on.
+    let scratch = desk.path("scratch");
+    fs::create_dir(&scratch).unwrap();
+    let mut command = endless_command(&desk, &["demo", "--headless"]);
+    let child = command.env("TMPDIR", &scratch).spawn().unwrap();
+    let begun = Instant::now();
+    while fs::read_dir(&scratch).unwrap().next().is_none() {
+        assert!(begun.elapsed() < Duration::from_mins(1), "no demo");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let (code, stderr) = interrupted(child, Signal::INT);
+    assert_eq!(code, Some(130), "{stderr}");
+    assert!(stderr.contains("nothing is kept") && !stderr.contains("checkpoint"), "{stderr}");
+    assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0, "and nothing stays behind");
 }
 
 #[test]
@@ -292,28 +326,6 @@ fn a_run_answers_by_the_prompt_and_on_the_base_it_was_trained_with() {
     assert!(stderr.contains("another model") && stderr.contains(&run), "{stderr}");
 }
 
-/// A training that would never end.
-fn endless(desk: &Desk, arguments: &[&str]) -> Child {
-    let mut command = Process::new(assert_cmd::cargo::cargo_bin("togi"));
-    command.current_dir(desk.path("")).env("TOGI_CONFIG", desk.path("config.toml")).args(arguments);
-    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-/// Waits until the log has `lines` lines, interrupts the process, and returns its exit code and standard error.
-fn interrupt(mut child: Child, metrics: &Path, lines: usize, signal: rustix::process::Signal) -> (Option<i32>, String) {
-    let started = Instant::now();
-    let count = || fs::read_to_string(metrics).unwrap_or_default().lines().count();
-    while count() < lines {
-        assert!(started.elapsed() < Duration::from_secs(30), "no steps");
-        assert_eq!(child.try_wait().unwrap(), None, "it ended by itself");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-    rustix::process::kill_process(pid, signal).unwrap();
-    let out = child.wait_with_output().unwrap();
-    (out.status.code(), String::from_utf8(out.stderr).unwrap())
-}
-
 #[test]
 fn ctrl_c_keeps_a_checkpoint_and_the_run_goes_on_from_there() {
     use rustix::process::Signal;
@@ -321,14 +333,7 @@ fn ctrl_c_keeps_a_checkpoint_and_the_run_goes_on_from_there() {
     let settings = ["steps=1000000", "epochs=0", "batch=2", "valid=0", "patience=0", "evaluations=1"];
     let set: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
     let mut child = endless(&desk, &[&["--project", "p", "train", "--data", "train.jsonl"], &set[..]].concat());
-    let run = loop {
-        let runs = fs::read_dir(desk.path("p/runs")).unwrap().map(|entry| entry.unwrap().path());
-        if let Some(run) = runs.into_iter().find(|run| run.join("metrics.jsonl").exists()) {
-            break run;
-        }
-        assert_eq!(child.try_wait().unwrap(), None, "it ended by itself");
-        std::thread::sleep(Duration::from_millis(5));
-    };
+    let run = begun_run(&desk.path("p/runs"), &mut child);
     let metrics = run.join("metrics.jsonl");
     let (code, stderr) = interrupt(child, &metrics, 3, Signal::INT);
     let name = run.file_name().unwrap().to_str().unwrap();
@@ -506,6 +511,34 @@ fn an_update_that_ruins_the_model_is_never_kept_as_a_checkpoint() {
         let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
         assert!(metrics.contains("\"step\":1"), "{metrics}");
     }
+}
+
+#[test]
+fn a_run_whose_validation_loss_rises_ends_by_itself_and_keeps_its_best() {
+    let desk = Desk::with_project();
+    // What is learned makes these answers less likely with every step.
+    let rows: String = (0..3)
+        .map(|i| json!({ "instruction": format!("say {i}"), "output": "ZZZZZZZZZZZZ" }).to_string() + "\n")
+        .collect();
+    fs::write(desk.path("other.jsonl"), rows).unwrap();
+    let settings = ["steps=60", "epochs=0", "batch=8", "evaluations=1", "learning_rate=0.05", "samples=0"];
+    let set: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let train = |patience: &str| {
+        let files = ["train", "--data", "train.jsonl", "--valid", "other.jsonl", "--json", "--set", patience];
+        desk.json(&[&files[..], &set[..]].concat())
+    };
+    let ended = train("patience=2");
+    let (steps, best) = (ended["steps"].as_u64().unwrap(), ended["best"][1].as_u64().unwrap());
+    assert!(steps < 60 && steps == best + 2, "{ended}");
+    assert_eq!(ended["outcome"], "finished");
+    assert!(ended["reason"].as_str().unwrap().contains("has not fallen for 2 evaluations"), "{ended}");
+    let run = newest_run(&desk);
+    let losses: Vec<f64> = course(&run).iter().filter_map(|step| step[4].as_f64()).collect();
+    let least = ended["best"][0].as_f64().unwrap();
+    assert!(losses.iter().rev().take(2).all(|loss| *loss >= least), "{losses:?}");
+    assert!(fs::read_link(run.join("best")).unwrap().ends_with(format!("step-{best:06}")));
+    // Without patience it goes on, however much the loss rises.
+    assert_eq!(train("patience=0")["steps"].as_u64(), Some(60));
 }
 
 #[test]

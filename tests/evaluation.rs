@@ -230,7 +230,8 @@ fn the_ladder_trains_each_cell_once_and_names_the_smallest_that_will_do() {
     for (wrong, why) in
         [(["--cell", "9"], "no cell 9"), (["--target", "40"], "no share"), (["--metric", "taste"], "no metric")]
     {
-        let (_, told) = desk.run(&[&ladder[..], &few, &wrong].concat(), 1);
+        let code = if wrong[0] == "--target" { 2 } else { 1 };
+        let (_, told) = desk.run(&[&ladder[..], &few, &wrong].concat(), code);
         assert!(told.contains(why), "{told}");
     }
     // Other settings are other cells.
@@ -323,13 +324,13 @@ fn an_endpoint_answers_the_same_test_and_what_it_costs_is_told() {
     assert_eq!((line("people.rate_per_hour")[1], *line("people.rate_per_hour").last().unwrap()), ("30", "togi.toml"));
     assert_eq!((line("people.t_reply_s")[1], *line("people.t_reply_s").last().unwrap()), ("90", "--set"));
     fs::write(&settings, &capped).unwrap();
-    let (_, told) = desk.run(&["cost", "--set", "people.rate=1"], 1);
+    let (_, told) = desk.run(&["cost", "--set", "people.rate=1"], 2);
     assert!(told.contains("--set: people") && told.contains("rate"), "{told}");
     let (told, _) = desk.run(&["cost", "--set", "per_hour=0.8"], 0);
     assert!(told.lines().any(|line| line.starts_with("per_hour") && line.ends_with("--set")), "{told}");
-    let (_, told) = desk.run(&["cost", "--set", "per_hour"], 1);
+    let (_, told) = desk.run(&["cost", "--set", "per_hour"], 2);
     assert!(told.contains("--set per_hour has no value") && told.contains("per_hour=0.8"), "{told}");
-    let (_, told) = desk.run(&["cost", "--set", "per_houre=1"], 1);
+    let (_, told) = desk.run(&["cost", "--set", "per_houre=1"], 2);
     assert!(told.contains("per_houre"), "{told}");
     let (_, told) = desk.run(&["eval", "--data", "test.jsonl", "--system", "endpoint=small"], 1);
     assert!(told.contains("[endpoints.small]") && told.contains("there is big"), "{told}");

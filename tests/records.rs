@@ -269,9 +269,9 @@ fn what_cannot_be_done_is_refused_with_the_record_and_the_reason() {
     let (_, told) = desk.run(&["accept", "1", "99"], 1);
     assert!(told.contains("no record 99"), "{told}");
     assert_eq!(desk.count("status:gold"), 1, "an act is done whole or not at all");
-    let (_, told) = desk.run(&["records", "statsu:gold"], 1);
+    let (_, told) = desk.run(&["records", "statsu:gold"], 2);
     assert!(told.contains("did you mean status"), "{told}");
-    let (_, told) = desk.run(&["lint", "--check", "leek"], 1);
+    let (_, told) = desk.run(&["lint", "--check", "leek"], 2);
     assert!(told.contains("did you mean leak"), "{told}");
     let (_, told) = desk.run(&["train"], 1);
     assert!(told.contains("no model") || told.contains("gold"), "{told}");
@@ -311,7 +311,7 @@ fn lint_prints_a_finding_a_line_and_records_can_be_asked_for_by_it() {
     assert_eq!(desk.record(1)["draft"], "Tokyo");
     desk.run(&["undo"], 0);
     assert_eq!(desk.record(1)["draft"], "Tokyo<|im_end|>");
-    let (_, told) = desk.run(&["lint", "--fix", "leak"], 1);
+    let (_, told) = desk.run(&["lint", "--fix", "leak"], 2);
     assert!(told.contains("takes a person"), "{told}");
 
     let done = &desk.json(&["dedupe", "--json"])[0];
@@ -472,7 +472,7 @@ fn a_query_turned_round_finds_the_rest_and_an_empty_one_is_explained() {
     assert_eq!(desk.run(&["records", "--count", "--", "-flag:any"], 0).0.trim(), (3 - flagged).to_string());
     assert_eq!(desk.run(&["records", "--count", "--of-category", "返品、交換"], 0).0.trim(), "1");
     for empty in [&["records", "tag:,"][..], &["records", "--status", ""]] {
-        let (_, told) = desk.run(empty, 1);
+        let (_, told) = desk.run(empty, 2);
         assert!(told.contains("it can be"), "{told}");
     }
 }

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::job::{self, Job, Request, State};
 use crate::model::peft;
 use crate::model::weights::Source;
+use crate::project::{ProjectError, durable};
 use crate::prompt::Prompt;
 use crate::worker::Plan;
-use crate::worker::model::Opened;
+use crate::worker::model::{ModelError, Opened};
 
 use super::context::{ActionError, Context, Download};
 
@@ -198,7 +199,7 @@ fn checkpoint(job: &Job, step: Option<&str>) -> Result<PathBuf, ActionError> {
         Some("last" | NOW) => Ok(job.latest_checkpoint()?.ok_or_else(none)?.dir),
         Some(step) => {
             let step: u64 = step.parse().map_err(|_| {
-                ActionError::Refused(format!(
+                ActionError::Asked(format!(
                     "{step:?} is no step; write RUN@120, RUN@last, RUN@now, or RUN for the best"
                 ))
             })?;
@@ -211,28 +212,25 @@ fn checkpoint(job: &Job, step: Option<&str>) -> Result<PathBuf, ActionError> {
     }
 }
 
-/// Writes the chosen adapter's two PEFT files into the folder `out`, which must not hold an adapter yet.
+/// Writes the chosen adapter's two PEFT files into the folder `out`, which must not hold an adapter yet, with the permissions of
+/// new files.
 ///
 /// # Errors
-/// When `out` holds one already, or a file cannot be copied.
+/// When `out` holds one already, or what is chosen is none; nothing is made then. When a file cannot be written.
 pub fn export_peft(context: &Context, choice: &Choice, out: &Path) -> Result<PathBuf, ActionError> {
     let from = choice
         .folder(context)?
-        .ok_or_else(|| ActionError::Refused("name what to export: --run RUN (or --adapter DIR)".into()))?;
-    let file = |action, path: &Path| {
-        let path = path.to_owned();
-        move |cause| ActionError::File { action, path, cause }
-    };
+        .ok_or_else(|| ActionError::Asked("name what to export: --run RUN (or --adapter DIR)".into()))?;
     for name in [peft::CONFIG, peft::WEIGHTS] {
         if out.join(name).exists() {
             let why = format!("{} holds an adapter already; choose another folder", out.display());
             return Err(ActionError::Refused(why));
         }
     }
-    std::fs::create_dir_all(out).map_err(file("create", out))?;
-    for name in [peft::CONFIG, peft::WEIGHTS] {
-        let path = from.join(name);
-        std::fs::copy(&path, out.join(name)).map_err(file("copy", &path))?;
+    let files = peft::files(&from).map_err(ModelError::from)?;
+    durable::create_dir_all(out).map_err(ProjectError::from)?;
+    for (name, bytes) in files {
+        durable::write(&out.join(name), &bytes).map_err(ProjectError::from)?;
     }
     Ok(from)
 }

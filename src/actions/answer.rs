@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::adapters::{self, Choice, Chosen};
 use super::context::{ActionError, Context};
 use super::generate::{Limits, record_of, word};
+pub use crate::companion::Question;
 use crate::data::view::rendered;
 use crate::model::decoder::Decoder;
 use crate::model::device::infer::OnDevice;
@@ -19,16 +20,6 @@ use crate::store::Store;
 use crate::worker::Adapter;
 use crate::worker::answers::{AnswerError, Answering};
 use crate::worker::model::{Opened, Stamp, read_adapter};
-
-/// What is asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Question {
-    /// The input of one of the project's records.
-    Record(i64),
-    /// What a person typed, as `togi generate` takes it.
-    Typed(String),
-}
 
 impl Question {
     /// The record to be rendered, without its answer.

@@ -34,8 +34,9 @@ pub fn run(
         let why = format!(
             "a batch of {batch} rows of {length} tokens trains nothing: give a row or more of two tokens or more"
         );
-        return Err(ActionError::Refused(why));
+        return Err(ActionError::Asked(why));
     }
+    check_runs(runs)?;
     let (opened, ..) = context.open(tell)?;
     let decoder = opened.load()?;
     let config = Settings::default().lora(&decoder.description)?;
@@ -66,6 +67,14 @@ pub struct DeviceRequest {
     pub compare: bool,
 }
 
+/// Refuses to measure without a run that counts.
+fn check_runs(runs: usize) -> Result<(), ActionError> {
+    if runs == 0 {
+        return Err(ActionError::Asked("--runs 0 measures nothing: give 1 or more".into()));
+    }
+    Ok(())
+}
+
 /// Measures a training step on the GPU, with the project's model (`context` finds it) or a shape of random weights.
 ///
 /// # Errors
@@ -78,14 +87,17 @@ pub fn on_device(
     let refused = |why: String| Err(ActionError::Refused(why));
     let [shortest, longest] = request.lengths;
     if request.rows == 0 || shortest < 2 || shortest > longest {
-        return refused(format!("{} rows of {shortest} to {longest} tokens train nothing", request.rows));
+        let why = format!("{} rows of {shortest} to {longest} tokens train nothing", request.rows);
+        return Err(ActionError::Asked(why));
     }
+    check_runs(request.runs)?;
     let failed = |error: crate::model::device::DeviceError| ActionError::Refused(error.to_string());
     let found = choose(Wish::Cuda, kernels().as_deref()).map_err(failed)?;
     let Some(device) = found.device else { return refused(found.words) };
     let (name, decoder) = if let Some(name) = &request.shape {
         let Some(description) = shapes::description(name) else {
-            return refused(format!("there is no shape {name:?}; there are {}", shapes::SHAPES.join(", ")));
+            let why = format!("there is no shape {name:?}; there are {}", shapes::SHAPES.join(", "));
+            return Err(ActionError::Asked(why));
         };
         let decoder = shapes::decoder(&description).map_err(|e| ActionError::Refused(e.to_string()))?;
         (format!("{name}, random weights"), decoder)

@@ -55,6 +55,9 @@ pub enum ActionError {
     File { action: &'static str, path: PathBuf, cause: std::io::Error },
     #[error("{0}")]
     Refused(String),
+    /// An option, or its value, that cannot be, whatever the files and records hold.
+    #[error("{0}")]
+    Asked(String),
 }
 
 impl ActionError {
@@ -62,6 +65,12 @@ impl ActionError {
     #[must_use]
     pub fn is_no_project(&self) -> bool {
         matches!(self, Self::Project(ProjectError::NotFound(_)))
+    }
+
+    /// Whether the command line itself is wrong, as one with an unknown option would be.
+    #[must_use]
+    pub fn is_wrongly_asked(&self) -> bool {
+        matches!(self, Self::Asked(_) | Self::Store(StoreError::Query(_)))
     }
 }
 
@@ -207,8 +216,10 @@ impl Context {
             };
             table.insert(key.to_owned(), value);
         }
-        check_keys(&table)?;
-        Ok(Settings::from_table(&table)?)
+        checked(&table).map_err(|error| match checked(self.project.train()) {
+            Ok(_) => ActionError::Asked(error.to_string()),
+            Err(_) => error,
+        })
     }
 
     /// A decoder on the device that answers, as the project's `train.device` says; none for the processor.
@@ -236,9 +247,15 @@ impl Context {
 pub fn assigned(assignment: &str, example: &str) -> Result<(String, toml::Value), ActionError> {
     let (key, value) = assignment
         .split_once('=')
-        .ok_or_else(|| ActionError::Refused(format!("--set {assignment} has no value; write it as --set {example}")))?;
+        .ok_or_else(|| ActionError::Asked(format!("--set {assignment} has no value; write it as --set {example}")))?;
     let parsed = toml::from_str::<toml::Table>(&format!("v = {value}")).ok().and_then(|mut table| table.remove("v"));
     Ok((key.trim().to_owned(), parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()))))
+}
+
+/// The settings in a table.
+fn checked(table: &toml::Table) -> Result<Settings, ActionError> {
+    check_keys(table)?;
+    Ok(Settings::from_table(table)?)
 }
 
 /// Refuses a training setting that there is none of, with the one that may have been meant.
@@ -277,13 +294,22 @@ pub fn read_template(path: &Path) -> Result<String, ActionError> {
 /// # Errors
 /// When the file cannot be read; with line and reason where lines are no records.
 pub fn records(path: &Path) -> Result<Vec<Record>, ActionError> {
-    let Rows { records, errors } = read(path)?;
+    Ok(numbered(path)?.0)
+}
+
+/// Reads records as [`records`] does, with the line of each.
+///
+/// # Errors
+/// As [`records`].
+pub fn numbered(path: &Path) -> Result<(Vec<Record>, Vec<usize>), ActionError> {
+    let Rows { records, lines, errors } = read(path)?;
     if errors.is_empty() {
-        return Ok(records);
+        return Ok((records, lines));
     }
     let shown: Vec<String> = errors.iter().take(5).map(|e| format!("  {}: {e}", path.display())).collect();
     let more = errors.len().saturating_sub(5);
     let rest = if more > 0 { format!("\n  … and {more} more") } else { String::new() };
-    let why = format!("{} lines of {} are no records:\n{}{rest}", errors.len(), path.display(), shown.join("\n"));
+    let what = if errors.len() == 1 { "line of it is no record" } else { "lines of it are no records" };
+    let why = format!("{}: {} {what}:\n{}{rest}", path.display(), errors.len(), shown.join("\n"));
     Err(ActionError::Refused(why))
 }

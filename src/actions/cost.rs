@@ -238,9 +238,8 @@ pub fn page(context: &mut Context, asked: &Asked) -> Result<Page, ActionError> {
             from_set.push(key);
         }
     }
-    let assumed: Assumptions = table
-        .try_into()
-        .map_err(|error: toml::de::Error| ActionError::Refused(format!("--set: {}", error.message())))?;
+    let assumed: Assumptions =
+        table.try_into().map_err(|error: toml::de::Error| ActionError::Asked(format!("--set: {}", error.message())))?;
     let costs = assumed.costs().map_err(|refusal| wrong(context, &refusal.to_string()))?;
     let written = context.project.cost();
     let from = |name: &str| {
@@ -289,7 +288,7 @@ fn spoken(
     let mut spoken: Times = table.clone().try_into().map_err(|error: toml::de::Error| {
         let why = format!("people: {}", error.message());
         if written.clone().try_into::<Times>().is_ok() {
-            ActionError::Refused(format!("--set: {why}"))
+            ActionError::Asked(format!("--set: {why}"))
         } else {
             wrong(context, &why)
         }

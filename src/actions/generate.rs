@@ -117,7 +117,7 @@ pub fn compare(
     see: &mut dyn FnMut(bool, &str) -> bool,
 ) -> Result<Compared, ActionError> {
     if *choice == Choice::default() {
-        return Err(ActionError::Refused("name the tuned model: --run RUN (or --adapter DIR)".into()));
+        return Err(ActionError::Asked("name the tuned model: --run RUN (or --adapter DIR)".into()));
     }
     let cell =
         |choice: Choice| Cell { question: Question::Typed(prompt.to_owned()), choice, template: None, stream: 0 };

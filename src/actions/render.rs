@@ -45,6 +45,9 @@ pub fn render(
     match *source {
         Source::Row(data, row) => {
             let all = records(data)?;
+            if all.is_empty() {
+                return Err(ActionError::Refused(format!("{} has no record", data.display())));
+            }
             let record = row.checked_sub(1).and_then(|i| all.get(i)).ok_or_else(|| {
                 ActionError::Refused(format!("{} has rows 1 to {}; there is no row {row}", data.display(), all.len()))
             })?;

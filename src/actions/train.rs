@@ -1,6 +1,6 @@
 //! Training: freeze a run, carry it out here or resume it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use crate::model::weights::hub;
 use crate::project::{ModelRef, durable};
 use crate::prompt::Record;
 use crate::store::{Query, Status, Store, StoreError};
-use crate::worker::training::{self, Checked, Prepared};
+use crate::worker::training::{self, Checked, Named, Prepared};
 use crate::worker::{EXPLAINED, Settings};
 
-use super::context::{ActionError, Context, records};
+use super::context::{ActionError, Context, numbered};
 
 pub use crate::job::{Control, Job, Outcome};
 pub use crate::worker::training::Facts;
@@ -62,22 +62,60 @@ pub fn check(
 
 fn look(context: &mut Context, request: &Request, tell: &mut dyn FnMut(hub::Progress)) -> Result<Checked, ActionError> {
     let settings = context.settings(&request.set)?;
+    let mut notes = Vec::new();
     let (train, mut valid) = match (&request.rows, &request.data) {
-        (Some(rows), _) => rows.clone(),
-        (None, Some(data)) => (records(data)?, Vec::new()),
-        (None, None) => gold(&context.store()?)?,
+        (Some((train, valid)), _) => (train.clone().into(), valid.clone().into()),
+        (None, Some(data)) => (of_file(data, "train", &mut notes)?, Named::default()),
+        (None, None) => {
+            let (train, valid) = gold(&context.store()?)?;
+            (train.into(), valid.into())
+        }
     };
     if let Some(path) = &request.valid {
-        valid = records(path)?;
+        valid = of_file(path, "validate", &mut notes)?;
     }
     let (opened, base, prompt) = context.open(tell)?;
     let threads = context.config.threads;
     let identity = base.identity.clone();
     let mut checked = training::check(&opened, base, prompt, settings, train, valid, threads)?;
+    checked.facts.notes = notes;
     let measured = saved::file().map(|file| saved::load(&file)).unwrap_or_default();
     checked.facts.seconds = saved::find(&measured, &saved::machine_name(), &identity)
         .map(|saved| saved.measured.seconds(checked.facts.flops));
     Ok(checked)
+}
+
+/// The records of a file to train or to validate on, with where each is; notes ids that several have.
+fn of_file(path: &Path, to: &str, notes: &mut Vec<String>) -> Result<Named, ActionError> {
+    let (records, lines) = numbered(path)?;
+    if records.is_empty() {
+        return Err(ActionError::Refused(format!("{} has no record to {to} on", path.display())));
+    }
+    let mut found: HashMap<&str, Vec<String>> = HashMap::new();
+    for (record, line) in records.iter().zip(&lines) {
+        found.entry(&record.id).or_default().push(line.to_string());
+    }
+    let shared: Vec<&Record> =
+        records.iter().filter(|record| found.get(&*record.id).is_some_and(|l| l.len() > 1)).collect();
+    if let Some(first) = shared.first() {
+        let lines = found.get(&*first.id).map(|lines| lines.join(", ")).unwrap_or_default();
+        notes.push(format!(
+            "{}: {} records share an id with another, such as {:?} in lines {lines}; all are used, but samples and reports name \
+             records by id",
+            path.display(),
+            shared.len(),
+            first.id
+        ));
+    }
+    let place = |(id, lines): (&str, Vec<String>)| {
+        let word = if lines.len() == 1 { "line" } else { "lines" };
+        let place = format!("{}, {word} {}", path.display(), lines.join(", "));
+        // The name of a row that has none is made of its line.
+        let own = lines.first().is_none_or(|line| id != format!("row-{line}"));
+        (id.to_owned(), if own { format!("{id} ({place})") } else { place })
+    };
+    let places = found.into_iter().map(place).collect();
+    Ok(Named { records, places })
 }
 
 /// The project's gold records to train and to validate on. Each is named `RECORD@REVISION`, so that the run's own inputs say for

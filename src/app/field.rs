@@ -1,5 +1,8 @@
 //! A text that is being written: `ratatui-textarea`'s editor, with what Japanese needs.
 
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui_textarea::{CursorMove, Input, Key, TextArea, WrapMode};
 use unicode_normalization::UnicodeNormalization;
@@ -9,13 +12,15 @@ use unicode_normalization::UnicodeNormalization;
 pub struct Field {
     area: TextArea<'static>,
     one_line: bool,
+    /// Hashes of texts without what was replaced and without what replaced it: the editor's undo stops at them, and nobody saw them.
+    between: BTreeSet<u64>,
 }
 
 impl Field {
     /// A text of several lines, the cursor at its end.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        let mut field = Self { area: blank(text.split('\n').map(str::to_owned).collect()), one_line: false };
+        let mut field = Self::of(text.split('\n').map(str::to_owned).collect(), false);
         field.area.set_wrap_mode(WrapMode::WordOrGlyph);
         field.go_to_end();
         field
@@ -24,9 +29,13 @@ impl Field {
     /// A text of one line; line breaks in it become blanks.
     #[must_use]
     pub fn line(text: &str) -> Self {
-        let mut field = Self { area: blank(vec![text.replace(['\n', '\r'], " ")]), one_line: true };
+        let mut field = Self::of(vec![text.replace(['\n', '\r'], " ")], true);
         field.go_to_end();
         field
+    }
+
+    fn of(lines: Vec<String>, one_line: bool) -> Self {
+        Self { area: blank(lines), one_line, between: BTreeSet::new() }
     }
 
     /// What is written.
@@ -53,10 +62,25 @@ impl Field {
         let text = if self.one_line { text.replace('\n', " ") } else { text };
         // Inserting over a selection needs a text; deleting it does not.
         if text.is_empty() {
-            self.area.cut()
-        } else {
-            self.area.insert_str(text)
-        };
+            self.area.cut();
+            return;
+        }
+        if self.area.selection_range().is_some_and(|(start, end)| start != end) {
+            self.area.delete_char();
+            self.between.insert(hash(&self.text()));
+        }
+        self.area.insert_str(text);
+    }
+
+    /// Takes back what was written last, or writes it again; whether the text is another one now.
+    pub fn again(&mut self, redo: bool) -> bool {
+        let changed = self.step(redo);
+        while changed && self.between.contains(&hash(&self.text())) && self.step(redo) {}
+        changed
+    }
+
+    fn step(&mut self, redo: bool) -> bool {
+        if redo { self.area.redo() } else { self.area.undo() }
     }
 
     /// Takes a key that is no command; whether the text is another one now.
@@ -74,7 +98,11 @@ impl Field {
             }
             return !self.one_line;
         }
-        self.area.input(input(event))
+        match event.code {
+            KeyCode::Char('u') if event.modifiers == KeyModifiers::CONTROL => self.again(false),
+            KeyCode::Char('r') if event.modifiers == KeyModifiers::CONTROL => self.again(true),
+            _ => self.area.input(input(event)),
+        }
     }
 
     /// Where the cursor stands: row and column in characters.
@@ -100,6 +128,12 @@ impl Field {
         self.area.move_cursor(CursorMove::Bottom);
         self.area.move_cursor(CursorMove::End);
     }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// An editor that draws nothing but its text: the terminal's own cursor shows where one writes.
@@ -150,6 +184,25 @@ mod tests {
         assert_eq!(field.text(), "研ぎ", "one undo takes all of it");
         press(&mut field, KeyCode::Char('r'), KeyModifiers::CONTROL);
         assert_eq!(field.text(), "研ぎ澄ます");
+    }
+
+    #[test]
+    fn what_takes_the_place_of_another_text_is_one_step() {
+        let mut field = Field::new("研ぎ\n澄ます");
+        field.set("x");
+        field.insert("y");
+        for (redo, text) in [(false, "x"), (false, "研ぎ\n澄ます"), (true, "x"), (true, "xy")] {
+            assert!(field.again(redo));
+            assert_eq!(field.text(), text);
+        }
+        assert!(!field.again(true));
+        press(&mut field, KeyCode::Char('u'), KeyModifiers::CONTROL);
+        press(&mut field, KeyCode::Char('u'), KeyModifiers::CONTROL);
+        assert_eq!(field.text(), "研ぎ\n澄ます", "by its keys too");
+        assert!(!field.again(false));
+        field.set("");
+        assert!(field.again(false));
+        assert_eq!(field.text(), "研ぎ\n澄ます");
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::time::Duration;
 use frizbee::{Config, Matcher};
 
 use super::compare::Score;
+use super::data::counted;
 use super::field::Field;
+use super::wish::System;
 use super::{Act, App, Ask, Effect, Pane};
 use crate::keymap::{Command, Scope};
 use crate::store::{Conflict, Split};
@@ -64,10 +66,10 @@ pub struct Asked {
 pub enum Choice {
     /// A split for records.
     Split(Vec<i64>),
-    /// Who drafts.
-    Drafter,
-    /// Who answers on a side.
-    Side(usize),
+    /// Who drafts; those there are.
+    Drafter(Vec<System>),
+    /// Who answers on a side; those there are.
+    Side(usize, Vec<System>),
     /// The version of the template that is shown; their names.
     Version(Vec<String>),
     /// A version tried beside it; their names.
@@ -154,6 +156,16 @@ impl Overlay {
             Self::Ask(asked) => Some(&mut asked.field),
             _ => None,
         }
+    }
+
+    /// Who can answer is known anew: a list of them has them all, the mark stays on its system.
+    pub(super) fn systems(&mut self, known: &[System]) {
+        let Self::Pick { choice, items, at, .. } = self else { return };
+        let (Choice::Drafter(systems) | Choice::Side(_, systems)) = choice else { return };
+        let marked = systems.get(*at).and_then(|marked| known.iter().position(|system| system == marked));
+        *at = marked.unwrap_or(*at).min(known.len().saturating_sub(1));
+        *items = known.iter().map(System::label).collect();
+        *systems = known.to_vec();
     }
 
     /// Moves the mark of a list.
@@ -277,7 +289,7 @@ impl App {
             (C::ConflictMine | C::ConflictTheirs | C::ConflictEdit, Overlay::Conflict(conflict)) => {
                 let conflict = conflict.clone();
                 self.overlay = None;
-                self.settle(command, *conflict, now, effects);
+                self.settle(command, &conflict, now, effects);
             }
             _ => {}
         }
@@ -312,7 +324,7 @@ impl App {
                     Purpose::Category(records) => self.do_to(Act::Category(line), records, now, effects),
                     Purpose::Assign(records) => self.do_to(Act::Assign(line), records, now, effects),
                     Purpose::Prompt => self.typed(line, now, effects),
-                    Purpose::Name => self.named(line, effects),
+                    Purpose::Name => self.named(&line, now, effects),
                     Purpose::Evaluate => self.start_evaluation(&line, now, effects),
                     Purpose::Train(what) => self.train_line(what, &line, now, effects),
                 }
@@ -331,15 +343,19 @@ impl App {
                     self.beside_chosen(name);
                 }
             }
-            Overlay::Pick { choice: Choice::Drafter, at, .. } => {
-                let system = self.compare.systems.get(at).cloned().unwrap_or_default();
+            Overlay::Pick { choice: Choice::Drafter(systems), at, .. } => {
+                let system = systems.get(at).cloned().unwrap_or_default();
                 let records = std::mem::take(&mut self.data.drafting);
-                self.note(format!("{} drafts {} records in the background", system.name(), records.len()), now);
+                self.note(format!("{} drafts {} in the background", system.name(), counted(records.len())), now);
                 self.data.selected.clear();
                 effects.push(Effect::Store(Ask::Drafts { records, system }));
             }
             Overlay::Pick { choice: Choice::Variable, at, .. } => self.variable_chosen(at, now),
-            Overlay::Pick { choice: Choice::Side(side), at, .. } => self.side_chosen(side, at, now, effects),
+            Overlay::Pick { choice: Choice::Side(side, systems), at, .. } => {
+                if let Some(system) = systems.get(at).cloned() {
+                    self.side_chosen(side, system, now, effects);
+                }
+            }
             Overlay::Pick { choice: Choice::Evaluate(choice), at, .. } => {
                 self.evaluate_chosen(&choice, at, now, effects);
             }
@@ -361,8 +377,8 @@ impl App {
     }
 
     /// Ends a conflict as the person says.
-    fn settle(&mut self, command: Command, conflict: Conflict, now: Duration, effects: &mut Vec<Effect>) {
-        let Some(ours) = conflict.ours else { return };
+    fn settle(&mut self, command: Command, conflict: &Conflict, now: Duration, effects: &mut Vec<Effect>) {
+        let Some(ours) = conflict.ours.clone() else { return };
         match command {
             Command::ConflictMine => {
                 self.data.saving += 1;
@@ -376,8 +392,17 @@ impl App {
                 self.note("yours stands; theirs is in the history", now);
             }
             Command::ConflictEdit => {
-                self.data.reopen_with(conflict.record, &ours, effects);
-                self.note("theirs is on the screen, yours in the editor: save what shall stand", now);
+                // The person may have gone on to another record, or to another pane.
+                self.show(Pane::Data, effects);
+                if self.data.current() != Some(conflict.record) {
+                    self.go_to(conflict.record, now, effects);
+                }
+                if self.data.reopen_with(conflict, effects) {
+                    self.note("theirs is on the screen, yours in the editor: save what shall stand", now);
+                } else {
+                    let id = conflict.record;
+                    self.note(format!("{id} cannot be edited from here; yours is kept: togi show {id} tells"), now);
+                }
             }
             _ => {
                 effects.push(Effect::Store(Ask::Open(conflict.record)));

@@ -36,6 +36,7 @@ pub struct Compare {
 
 impl Compare {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
+        let limits = self.how.limits()?;
         let prompt = prompt(self.prompt.as_deref())?;
         let mut context = place.context(&self.base)?;
         let spinner = progress::spinner("reading the model");
@@ -45,7 +46,7 @@ impl Compare {
             &mut context,
             &self.tuned.choice(),
             &prompt,
-            &self.how.limits(),
+            &limits,
             &mut progress::download(&spinner),
             &mut |tuned, piece| {
                 if let Some(columns) = &mut columns {

@@ -1,7 +1,7 @@
-//! `togi demo`: the whole loop on the embedded model, with nothing to download.
+//! `togi demo`: the workbench, or the whole loop, on the embedded model, with nothing to download.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -10,25 +10,30 @@ use color_eyre::eyre::Result;
 use super::output::{self, say};
 use super::{STOPPED, progress, train};
 use crate::actions::demo::make::{self, Length};
-use crate::actions::demo::run::{Demonstrated, Seen, run};
+use crate::actions::demo::run::{Demonstrated, Left, Seen, left, run};
 use crate::actions::demo::{DESK, desk};
 use crate::actions::train::{Control, Event};
 use crate::config::Config;
 use crate::{terminal, text};
 
-/// Watch a small embedded model learn a task: before, the loss, after
+/// Open the workbench on a demo's project, or watch a small embedded model learn its task
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  togi demo
-  togi demo my-demo               # keeps the project: togi compare … --project my-demo --run latest
-  togi demo --headless --json | jq .exact_tuned
-  togi demo --make made           # trains the embedded base model again, from a random start (an hour or so)")]
+  togi demo                       # the workbench on ./togi-demo: drafts to correct, and a model to tune on them
+  togi demo --headless            # the whole loop without a screen: before, the loss, after
+  togi demo --headless my-demo    # the same, and keeps the project: togi compare … --project my-demo --run latest
+  togi demo --json | jq .exact_tuned
+  togi demo --make made           # trains the embedded base model again, from a random start (an hour or so)
+
+On a terminal the workbench opens, and trains when it is asked to: 3, n, s, s. With --headless or --json, or where there is
+no terminal, the demo trains and measures by itself. Ctrl-C then leaves a checkpoint in DIR and says how to go on.")]
 pub struct Demo {
-    /// Where the demo's project is kept [default: a temporary folder that goes with the demo]
+    /// Where the demo's project is kept [default: togi-demo in the current folder for the workbench; without a screen a temporary
+    /// folder that goes with the demo]
     #[arg(value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Never open a screen
+    /// Open no screen: tune the model and print what was measured
     #[arg(long)]
     headless: bool,
     /// Train the embedded base model again into DIR, with the numbers it was made with
@@ -50,7 +55,9 @@ impl Demo {
         }
         let control = Control::new();
         let bar = progress::bar(0, "");
-        train::stop_on_signal(control.stop_flag(), bar.clone())?;
+        let kept = self.dir.is_some() || self.make.is_some();
+        let words = if kept { train::STOPPING } else { "stopping; once more ends at once" };
+        train::stop_on_signal_saying(control.stop_flag(), bar.clone(), words)?;
         if let Some(dir) = &self.make {
             return Self::make(dir, &control, &bar);
         }
@@ -77,7 +84,10 @@ impl Demo {
         bar.finish_and_clear();
         let found = match result {
             Err(_) if control.is_stopping() => {
-                say!("stopped");
+                match &self.dir {
+                    Some(dir) => say!("{}", how_to_go_on(dir)),
+                    None => say!("stopped; nothing is kept: togi demo --headless DIR keeps the demo's project"),
+                }
                 return Ok(ExitCode::from(STOPPED));
             }
             result => result?,
@@ -94,12 +104,12 @@ impl Demo {
                 dir.display()
             );
         } else {
-            say!("togi demo DIR keeps the project; togi init makes one for your own data");
+            say!("togi demo --headless DIR keeps the project; togi init makes one for your own data");
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    fn make(dir: &std::path::Path, control: &Control, bar: &indicatif::ProgressBar) -> Result<ExitCode> {
+    fn make(dir: &Path, control: &Control, bar: &indicatif::ProgressBar) -> Result<ExitCode> {
         let threads = Config::load()?.threads;
         let made = make::make(dir, Length::default(), threads, control, &mut |event| {
             if let Event::Metrics(m) = event {
@@ -122,6 +132,26 @@ impl Demo {
                 Ok(ExitCode::SUCCESS)
             }
         }
+    }
+}
+
+/// What a stopped demo has left in `dir`, and how to go on with it.
+fn how_to_go_on(dir: &Path) -> String {
+    let found = left(dir);
+    let dir = dir.display();
+    match found {
+        Left::Resumable(step, steps) => format!(
+            "stopped after step {step} of {steps}, with a checkpoint; to go on: togi --project {dir} train --resume latest"
+        ),
+        Left::Tuned => format!(
+            "stopped while the tuned model was measured; it is kept: togi --project {dir} eval --run latest --data \
+             {dir}/data/test.jsonl"
+        ),
+        Left::Untuned => format!(
+            "stopped before the training; to train the demo's project: togi --project {dir} train --data \
+             {dir}/data/train.jsonl --valid {dir}/data/valid.jsonl"
+        ),
+        Left::Nothing => "stopped before anything was written".to_owned(),
     }
 }
 

@@ -10,6 +10,7 @@ use color_eyre::eyre::{Result, bail, eyre};
 use super::Place;
 use super::output::say;
 use super::records::{open, told};
+use crate::actions::ActionError;
 use crate::actions::records::{self, Record, State, Status, Store, editor};
 
 /// Edit a record
@@ -118,7 +119,8 @@ impl Edit {
         }
         for assignment in &self.set {
             let Some((name, value)) = assignment.split_once('=') else {
-                bail!("--set {assignment} has no value; write it as --set {assignment}=TEXT");
+                let why = format!("--set {assignment} has no value; write it as --set {assignment}=TEXT");
+                return Err(ActionError::Asked(why).into());
             };
             let records::Content::Pair { fields, .. } = &mut after.content else {
                 bail!("record {} is a {} and has no fields", record.id, record.state.content.kind());

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 use color_eyre::eyre::{Context as _, Result};
 
+use super::generate::possible;
 use super::output::{self, say};
 use super::{BaseModel, Place, Tuned, evaluations, progress};
 use crate::actions::evaluation::report::{Cell, Report, lines};
@@ -118,6 +119,7 @@ impl Eval {
             return evaluations::told(&place.context(&self.base)?, self.tests, self.json);
         }
         let sampling = Sampling { temperature: self.temperature, seed: self.seed, ..Sampling::default() };
+        possible(&sampling)?;
         let request = Request {
             data: self.data.clone(),
             test: self.test,

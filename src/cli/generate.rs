@@ -4,10 +4,11 @@ use std::io::{IsTerminal, Read, stdin};
 use std::process::ExitCode;
 
 use clap::Args;
-use color_eyre::eyre::{Context as _, Result, bail};
+use color_eyre::eyre::{Context as _, Result};
 
 use super::output::{self, say};
 use super::{BaseModel, Place, Tuned, progress};
+use crate::actions::ActionError;
 use crate::actions::generate::{self, Limits, Sampling};
 use crate::text;
 
@@ -17,7 +18,10 @@ use crate::text;
 Example:
   togi generate \"Name three rivers.\"
   togi generate \"Name three rivers.\" --run latest --temperature 0.8 --seed 7
-  cat minutes.txt | togi generate - --run a1 --json")]
+  cat minutes.txt | togi generate - --run a1 --json
+
+Where the project has a prompt template of its own, give its fields as a JSON object:
+  togi generate '{\"instruction\": \"To do:\", \"input\": \"Ben will order the chairs.\"}' --run latest")]
 pub struct Generate {
     /// The prompt; - or nothing reads it from standard input
     prompt: Option<String>,
@@ -62,8 +66,12 @@ pub struct How {
 }
 
 impl How {
-    pub fn limits(&self) -> Limits {
-        Limits {
+    /// The limits that are asked for.
+    ///
+    /// # Errors
+    /// When a value means nothing; before the model is read, which may take a while.
+    pub fn limits(&self) -> Result<Limits, ActionError> {
+        let limits = Limits {
             max_tokens: self.max_tokens,
             stops: self.stop.clone(),
             sampling: Sampling {
@@ -74,8 +82,15 @@ impl How {
                 repetition_penalty: self.repetition_penalty,
                 seed: self.seed,
             },
-        }
+        };
+        possible(&limits.sampling)?;
+        Ok(limits)
     }
+}
+
+/// Refuses ways to choose tokens that mean nothing, by the names of their options.
+pub fn possible(sampling: &Sampling) -> Result<(), ActionError> {
+    sampling.check().map_err(|error| ActionError::Asked(format!("--{}", error.to_string().replace('_', "-"))))
 }
 
 /// The prompt that was given, or what standard input holds, without the line break at its end.
@@ -93,13 +108,15 @@ pub fn prompt(given: Option<&str>) -> Result<String> {
         }
     };
     if prompt.is_empty() {
-        bail!("the prompt is empty; give one as an argument or on standard input");
+        let why = "the prompt is empty; give one as an argument or on standard input";
+        return Err(ActionError::Asked(why.to_owned()).into());
     }
     Ok(prompt)
 }
 
 impl Generate {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
+        let limits = self.how.limits()?;
         let prompt = prompt(self.prompt.as_deref())?;
         let mut context = place.context(&self.base)?;
         let spinner = progress::spinner("reading the model");
@@ -108,7 +125,7 @@ impl Generate {
             &mut context,
             &self.tuned.choice(),
             &prompt,
-            &self.how.limits(),
+            &limits,
             &mut progress::download(&spinner),
             &mut |piece| {
                 spinner.finish_and_clear();

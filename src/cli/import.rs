@@ -11,6 +11,7 @@ use serde_json::json;
 use super::output::{self, say};
 use super::records::open;
 use super::{Place, progress};
+use crate::actions::ActionError;
 use crate::actions::records::import::{self, Format, Preview, Report, Request};
 use crate::actions::records::{Content, Origin, Split, Status};
 use crate::text;
@@ -66,9 +67,8 @@ impl Import {
         let mut map = Vec::new();
         for pair in &self.map {
             let Some((part, column)) = pair.split_once('=') else {
-                color_eyre::eyre::bail!(
-                    "--map {pair} does not say which column; write it as --map prompt=質問,output=回答"
-                );
+                let why = format!("--map {pair} does not say which column; write it as --map prompt=質問,output=回答");
+                return Err(ActionError::Asked(why).into());
             };
             map.push((part.trim().to_owned(), column.trim().to_owned()));
         }

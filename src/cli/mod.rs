@@ -1,8 +1,9 @@
 //! The command line: one file a verb, which parses its options, calls one action and prints what that returns.
 //!
 //! Results go to standard output, as text for a person or, with `--json`, as one JSON object a line; progress and prose
-//! go to standard error, so that a pipe carries results only. Exit codes: 0 done, 1 failed, 2 wrongly asked, 130
-//! stopped by a signal. A reader that closes the pipe ends a verb quietly.
+//! go to standard error, so that a pipe carries results only. Exit codes: 0 done, 1 failed, 2 wrongly asked (an option, a value, a
+//! setting or a query that cannot be, whatever the files hold), 130 stopped by a signal. A reader that closes the pipe ends a verb
+//! quietly.
 
 mod accept;
 mod bench;
@@ -55,6 +56,8 @@ use crate::actions::adapters::Choice;
 use crate::actions::{ActionError, Context};
 use crate::config::Config;
 
+/// Exit code of a verb that was asked what cannot be; the command line's parser has the same.
+const WRONGLY_ASKED: u8 = 2;
 /// Exit code of a verb that a signal stopped.
 const STOPPED: u8 = 130;
 
@@ -76,7 +79,9 @@ Example:
   cd my-desk
   togi import train.jsonl --origin human
   togi train
-  togi compare \"a prompt\" --run latest";
+  togi compare \"a prompt\" --run latest
+
+Exit codes: 0 done, 1 failed, 2 wrongly asked (an option, a value, a setting or a query that cannot be), 130 stopped";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -219,7 +224,11 @@ pub fn main() -> ExitCode {
         Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&error);
-            ExitCode::FAILURE
+            if error.downcast_ref().is_some_and(ActionError::is_wrongly_asked) {
+                ExitCode::from(WRONGLY_ASKED)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use color_eyre::eyre::Result;
 use super::output::{self, say};
 use super::{BaseModel, Place};
 use crate::actions::ActionError;
-use crate::actions::records::{self, Content, Listed, Outcome, QUERY_KEYS, Query, Record, Store};
+use crate::actions::records::{self, Content, Listed, Outcome, QUERY_KEYS, Query, Record, Store, StoreError};
 use crate::text;
 
 /// Records that are listed where no number is given.
@@ -63,13 +63,13 @@ pub struct Asked {
 
 impl Asked {
     /// The query with these marks added.
-    pub fn query(&self, text: &str) -> Result<Query> {
-        let mut query = Query::parse(text)?;
+    pub fn query(&self, text: &str) -> Result<Query, ActionError> {
+        let mut query = Query::parse(text).map_err(StoreError::from)?;
         let marks =
             [("status", &self.status), ("split", &self.split), ("flag", &self.flag), ("category", &self.category)];
         for (key, value) in marks {
             if let Some(value) = value {
-                query = query.and(key, value)?;
+                query = query.and(key, value).map_err(StoreError::from)?;
             }
         }
         Ok(query)
@@ -192,7 +192,7 @@ impl Chosen {
     /// The numbers; `None` where the person only wanted to know how many.
     pub fn records(&self, store: &Store, what: &str) -> Result<Option<Vec<i64>>> {
         let ids = match &self.query {
-            Some(query) => store.ids(&Query::parse(query)?)?,
+            Some(query) => store.ids(&Query::parse(query).map_err(StoreError::from).map_err(ActionError::from)?)?,
             None => self.ids.clone(),
         };
         if self.dry_run {

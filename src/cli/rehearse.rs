@@ -58,6 +58,7 @@ impl Rehearse {
             all.iter().try_for_each(|one| self.print(one))?;
             return Ok(ExitCode::SUCCESS);
         }
+        let limits = self.how.limits()?;
         let question = match self.record {
             Some(id) => Question::Record(id),
             None => Question::Typed(prompt(self.prompt.as_deref())?),
@@ -67,7 +68,7 @@ impl Rehearse {
             &mut context,
             question,
             &[self.left.clone(), self.right.clone()],
-            &self.how.limits(),
+            &limits,
             &mut progress::download(&spinner),
             &mut |side, _| {
                 spinner.set_message(if side == 0 { "left writes" } else { "right writes" });

@@ -212,7 +212,11 @@ fn tell(facts: &Facts) {
         let shown: Vec<String> =
             facts.dropped.iter().take(5).map(|(id, tokens)| format!("{id} ({tokens} tokens)")).collect();
         let more = if facts.dropped.len() > 5 { ", …" } else { "" };
-        say!("  {} rows are too long and left out: {}{more}", n(facts.dropped.len()), shown.join(", "));
+        let what = if facts.dropped.len() == 1 { "row is" } else { "rows are" };
+        say!("  {} {what} too long and left out: {}{more}", n(facts.dropped.len()), shown.join(", "));
+    }
+    for note in &facts.notes {
+        say!("  note: {note}");
     }
     let free = facts.free_bytes.map(|free| format!("; {} are free", text::bytes(free))).unwrap_or_default();
     let time = facts.seconds.map_or_else(
@@ -247,8 +251,17 @@ fn told(summary: &Summary) -> String {
     )
 }
 
+/// What the first Ctrl-C is answered with.
+pub(super) const STOPPING: &str =
+    "stopping after this step, with a checkpoint; once more ends at once and loses the step";
+
 /// Lets the first Ctrl-C (or SIGTERM) ask for a checkpoint and an end, and the second end the process at once.
 pub(super) fn stop_on_signal(stop: Arc<AtomicBool>, bar: ProgressBar) -> Result<()> {
+    stop_on_signal_saying(stop, bar, STOPPING)
+}
+
+/// As [`stop_on_signal`], answering with `words`.
+pub(super) fn stop_on_signal_saying(stop: Arc<AtomicBool>, bar: ProgressBar, words: &'static str) -> Result<()> {
     for signal in [SIGINT, SIGTERM] {
         // In this order: the first signal finds the flag unset and sets it, the second finds it set.
         signal_hook::flag::register_conditional_shutdown(signal, i32::from(STOPPED), Arc::clone(&stop))?;
@@ -259,7 +272,7 @@ pub(super) fn stop_on_signal(stop: Arc<AtomicBool>, bar: ProgressBar) -> Result<
         while !stop.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(50));
         }
-        bar.suspend(|| say!("stopping after this step, with a checkpoint; once more ends at once and loses the step"));
+        bar.suspend(|| say!("{words}"));
     })?;
     Ok(())
 }

@@ -21,6 +21,7 @@
 mod checkpoint;
 mod control;
 mod create;
+pub mod facts;
 mod hold;
 mod reader;
 mod socket;

@@ -200,7 +200,7 @@ commands! {
     BlindScrollUp "blind.scroll-up" Blind ["K", "ctrl-u"] "scroll question and answers up";
     BlindLeave "blind.leave" Blind ["esc", "B"] "end judging and see the result";
 
-    PresentNext "present.next" Presenter ["space", "j", "right", "down"] "the next question";
+    PresentNext "present.next" Presenter ["space", "j", "right", "down"] "play the rehearsed answers of the first, then the next question";
     PresentBefore "present.before" Presenter ["k", "left", "up"] "the question before";
     PresentAgain "present.live" Presenter ["enter"] "ask the models, and keep the answers for playing back";
     PresentLeave "present.leave" Presenter ["esc", "P"] "end presenting";

@@ -86,24 +86,14 @@ pub enum Event<'a> {
     Step { active: usize, waiting: usize },
 }
 
-/// Why nothing could be generated.
+/// Why nothing could be generated. Whoever asked for several knows what `request` is about; in the message its number would only
+/// puzzle.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum GenerateError {
-    #[error("request {request}: {error}")]
+    #[error("{error}")]
     Infer { request: usize, error: InferError },
-    #[error("request {request}: {error}")]
+    #[error("{error}")]
     Sample { request: usize, error: SampleError },
-}
-
-impl GenerateError {
-    /// What is wrong, without the request's number.
-    #[must_use]
-    pub fn reason(&self) -> String {
-        match self {
-            Self::Infer { error, .. } => error.to_string(),
-            Self::Sample { error, .. } => error.to_string(),
-        }
-    }
 }
 
 /// Generates with one decoder and its tokenizer.

@@ -15,5 +15,6 @@ pub mod matrix;
 pub mod ops;
 pub mod peft;
 pub mod sample;
+pub(crate) mod tensors;
 pub mod tokenizer;
 pub mod weights;

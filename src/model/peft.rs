@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, View};
@@ -14,11 +15,14 @@ use serde::{Deserialize, Serialize};
 use super::decoder::{Decoder, interleaved_rows};
 use super::families;
 use super::lora::{Adapter, LoraConfig};
+use super::tensors;
 
 /// The two files of an adapter.
 pub const CONFIG: &str = "adapter_config.json";
 /// The adapter's tensors.
 pub const WEIGHTS: &str = "adapter_model.safetensors";
+/// The same as PEFT once wrote it, a Python pickle.
+const OLD_WEIGHTS: &str = "adapter_model.bin";
 
 /// Why an adapter could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +30,12 @@ pub enum AdapterError {
     /// A file cannot be read or written.
     #[error("cannot {action} {}: {cause}", path.display())]
     File { action: &'static str, path: PathBuf, cause: String },
+    /// The folder holds something else, or is none.
+    #[error("there is no PEFT adapter in {}: {missing} is missing; name a folder that holds {CONFIG} and {WEIGHTS}{hint}", dir.display())]
+    Absent { dir: PathBuf, missing: &'static str, hint: &'static str },
+    /// A file is not whole.
+    #[error("{} is cut short or damaged ({cause}); copy it again", path.display())]
+    Damaged { path: PathBuf, cause: String },
     /// The configuration asks for something togi does not do.
     #[error("{} is no LoRA adapter that togi reads: {reason}", path.display())]
     Unsupported { path: PathBuf, reason: String },
@@ -121,7 +131,7 @@ pub fn write(adapter: &Adapter, decoder: &Decoder, base: &Base, dir: &Path) -> R
     }
     fs::write(&path, text + "\n").map_err(|e| file("write", &path)(&e))?;
 
-    let tensors = adapter.tensors(d).into_iter().map(|t| {
+    let numbers = adapter.tensors(d).into_iter().map(|t| {
         let values = &adapter.values[t.range.clone()];
         let values = if t.interleaved {
             let mut rows = vec![0f32; values.len()];
@@ -135,8 +145,8 @@ pub fn write(adapter: &Adapter, decoder: &Decoder, base: &Base, dir: &Path) -> R
         (t.name, Numbers { shape: t.shape.to_vec(), values })
     });
     let path = dir.join(WEIGHTS);
-    let metadata = Some([("format".to_owned(), "pt".to_owned())].into());
-    safetensors::serialize_to_file(tensors, metadata, &path).map_err(|e| file("write", &path)(&e))
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+    tensors::write(numbers, metadata, &path).map_err(|e| file("write", &path)(&e))
 }
 
 /// A tensor of `f32` that becomes bytes when it is written, one at a time.
@@ -179,6 +189,56 @@ pub(crate) fn le_bytes(values: &[f32]) -> Vec<u8> {
     bytes
 }
 
+/// Reads one of an adapter's files.
+fn bytes_of(dir: &Path, name: &'static str) -> Result<Vec<u8>, AdapterError> {
+    let path = dir.join(name);
+    fs::read(&path).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            let hint = if name == WEIGHTS && dir.join(OLD_WEIGHTS).exists() {
+                " (adapter_model.bin is PEFT's older form: save the adapter again with safe_serialization=True)"
+            } else {
+                ""
+            };
+            AdapterError::Absent { dir: dir.to_owned(), missing: name, hint }
+        }
+        _ => file("read", &path)(&e),
+    })
+}
+
+fn configuration(path: &Path, bytes: &[u8]) -> Result<Config, AdapterError> {
+    serde_json::from_slice(bytes).map_err(|e| {
+        if e.is_data() {
+            return AdapterError::Unsupported { path: path.to_owned(), reason: e.to_string() };
+        }
+        AdapterError::Damaged { path: path.to_owned(), cause: e.to_string() }
+    })
+}
+
+fn whole<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>, AdapterError> {
+    SafeTensors::deserialize(bytes).map_err(|e| AdapterError::Damaged { path: path.to_owned(), cause: e.to_string() })
+}
+
+/// The two files of the adapter in the folder `dir` by their names, as they are, for a copy of it. Whether the adapter fits a model
+/// is not looked at.
+///
+/// # Errors
+/// When a file is missing or damaged, or holds no LoRA adapter.
+pub fn files(dir: &Path) -> Result<[(&'static str, Vec<u8>); 2], AdapterError> {
+    let (text, bytes) = (bytes_of(dir, CONFIG)?, bytes_of(dir, WEIGHTS)?);
+    let path = dir.join(CONFIG);
+    let config = configuration(&path, &text)?;
+    if config.peft_type != "LORA" {
+        let reason = format!("its peft_type is {:?}", config.peft_type);
+        return Err(AdapterError::Unsupported { path, reason });
+    }
+    let path = dir.join(WEIGHTS);
+    if !whole(&path, &bytes)?.names().iter().any(|name| name.contains(".lora_")) {
+        let reason = "it has no tensor of a LoRA".to_owned();
+        return Err(AdapterError::Unsupported { path, reason });
+    }
+    Ok([(CONFIG, text), (WEIGHTS, bytes)])
+}
+
 /// Reads the adapter in the folder `dir` for the model `decoder`.
 ///
 /// # Errors
@@ -187,8 +247,7 @@ pub(crate) fn le_bytes(values: &[f32]) -> Vec<u8> {
 pub fn read(dir: &Path, decoder: &Decoder) -> Result<Adapter, AdapterError> {
     let d = &decoder.description;
     let path = dir.join(CONFIG);
-    let text = fs::read_to_string(&path).map_err(|e| file("read", &path)(&e))?;
-    let config: Config = serde_json::from_str(&text).map_err(|e| file("read", &path)(&e))?;
+    let config = configuration(&path, &bytes_of(dir, CONFIG)?)?;
     let unsupported = |reason: String| AdapterError::Unsupported { path: path.clone(), reason };
     if config.peft_type != "LORA" {
         return Err(unsupported(format!("its peft_type is {:?}, and only LORA is read", config.peft_type)));
@@ -209,8 +268,8 @@ pub fn read(dir: &Path, decoder: &Decoder) -> Result<Adapter, AdapterError> {
     }
 
     let path = dir.join(WEIGHTS);
-    let bytes = fs::read(&path).map_err(|e| file("read", &path)(&e))?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| file("read", &path)(&e))?;
+    let bytes = bytes_of(dir, WEIGHTS)?;
+    let tensors = whole(&path, &bytes)?;
     let unfit = |reason: String| AdapterError::Unfit { path: path.clone(), reason };
     // The adapted layers are those whose tensors are there; PEFT's target_modules may be a pattern.
     let targets: Vec<_> = families::linears(d)

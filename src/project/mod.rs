@@ -132,8 +132,10 @@ impl Project {
     ///
     /// # Errors
     ///
-    /// Where `dir` holds a `togi.toml` already or cannot be written.
+    /// Where `dir` holds a `togi.toml` already or cannot be written, or nothing lies where the model should. For that nothing
+    /// is made.
     pub fn init(dir: &Path, model: &ModelRef) -> Result<Self, ProjectError> {
+        let model = found(model)?;
         durable::create_dir_all(dir)?;
         let root = fs::canonicalize(dir).map_err(FileError::on("find", dir))?;
         let path = root.join(FILE);
@@ -147,7 +149,7 @@ impl Project {
         for folder in ["prompts", "runs"] {
             durable::create_dir_all(&root.join(folder))?;
         }
-        durable::write(&path, first_settings(&name, &located(model, &root)?).as_bytes())?;
+        durable::write(&path, first_settings(&name, &seen_from(&root, model)).as_bytes())?;
         Self::open(&root)
     }
 
@@ -338,11 +340,18 @@ impl Project {
     }
 }
 
-/// Returns `model` with a path that leads there from `root`.
-fn located(model: &ModelRef, root: &Path) -> Result<ModelRef, FileError> {
+/// Returns `model` with an absolute path, where it is one.
+fn found(model: &ModelRef) -> Result<ModelRef, FileError> {
     let ModelRef::Path(path) = model else { return Ok(model.clone()) };
-    let path = fs::canonicalize(path).map_err(FileError::on("find the model", path))?;
-    Ok(ModelRef::Path(path.strip_prefix(root).map(Path::to_owned).unwrap_or(path)))
+    Ok(ModelRef::Path(fs::canonicalize(path).map_err(FileError::on("find the model", path))?))
+}
+
+/// Returns `model` with a path that leads there from `root`, where it lies within it.
+fn seen_from(root: &Path, model: ModelRef) -> ModelRef {
+    match model {
+        ModelRef::Path(path) => ModelRef::Path(path.strip_prefix(root).map(Path::to_owned).unwrap_or(path)),
+        hub @ ModelRef::Hub { .. } => hub,
+    }
 }
 
 /// The text of a new `togi.toml`.

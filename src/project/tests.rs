@@ -59,8 +59,9 @@ fn a_model_within_the_project_is_named_relative_to_it() {
     assert!(path.is_file());
     let project = Project::init(&dir.path().join("other"), &ModelRef::Path(outside.clone())).unwrap();
     assert_eq!(project.model(), Some(&ModelRef::Path(fs::canonicalize(outside).unwrap())));
-    let message = Project::init(&dir.path().join("third"), &ModelRef::parse("no/such/m.gguf")).unwrap_err().to_string();
-    assert!(message.contains("no/such/m.gguf"), "{message}");
+    let third = dir.path().join("third");
+    let message = Project::init(&third, &ModelRef::parse("no/such/m.gguf")).unwrap_err().to_string();
+    assert!(message.contains("no/such/m.gguf") && !third.exists(), "{message}");
 }
 
 #[test]

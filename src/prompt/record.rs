@@ -12,10 +12,12 @@
 //! role, a part or a key that is not known, is an error that names the keys found: nothing is guessed, nothing dropped.
 //! Knows nothing of templates and tokens, and no other format: CSV, `ShareGPT` and the rest are importers' work.
 
-use std::path::Path;
+mod file;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub use file::{ReadError, RowError, Rows, parse_jsonl, read, read_jsonl};
 
 /// Names an answer may have.
 const ANSWERS: [&str; 4] = ["output", "completion", "answer", "response"];
@@ -379,109 +381,6 @@ fn read_content(value: Option<&Value>, name: &str) -> Result<Option<String>, Rec
             .map(Some),
         Some(other) => Err(field(name, format!("is {}, not a text", kind_of(other)))),
     }
-}
-
-/// A file's records, and the lines that are none.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rows {
-    /// Records in the file's order.
-    pub records: Vec<Record>,
-    /// Lines that could not be read.
-    pub errors: Vec<RowError>,
-}
-
-/// A line that is no record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("line {line}: {reason}")]
-pub struct RowError {
-    /// Line in the file, from 1.
-    pub line: usize,
-    /// Why.
-    pub reason: String,
-}
-
-/// Why a file gives no records at all.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The file cannot be read.
-    #[error("cannot read {path}: {source}")]
-    Io {
-        /// The file.
-        path: String,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// A text file that is not UTF-8.
-    #[error("{path} is not UTF-8 text (first bad byte at {at}): convert it, for example with iconv")]
-    Encoding {
-        /// The file.
-        path: String,
-        /// Offset of the first byte that is not UTF-8.
-        at: usize,
-    },
-    /// Another kind of file.
-    #[error("{path}: data is read from .jsonl (one JSON object a line), .txt and .md files")]
-    Extension {
-        /// The file.
-        path: String,
-    },
-}
-
-/// Reads a file by its ending: `.jsonl` (or `.ndjson`), or one document from a `.txt` or `.md` file.
-///
-/// # Errors
-/// When the file cannot be read or is of another kind. A line that is no record is listed in the result instead.
-pub fn read(path: &Path) -> Result<Rows, ReadError> {
-    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
-    match ending.as_str() {
-        "jsonl" | "ndjson" => read_jsonl(path),
-        "txt" | "md" => read_text(path),
-        _ => Err(ReadError::Extension { path: path.display().to_string() }),
-    }
-}
-
-/// Reads one JSON object a line. A byte-order mark, CRLF and blank lines are no errors.
-///
-/// # Errors
-/// When the file cannot be read.
-pub fn read_jsonl(path: &Path) -> Result<Rows, ReadError> {
-    let bytes = bytes_of(path)?;
-    Ok(parse_jsonl(&bytes))
-}
-
-/// Reads JSONL that is in memory; see [`read_jsonl`].
-#[must_use]
-pub fn parse_jsonl(bytes: &[u8]) -> Rows {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let mut rows = Rows::default();
-    for (i, line) in bytes.split(|&b| b == b'\n').enumerate() {
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        let record = serde_json::from_slice::<Value>(line)
-            .map_err(|e| RecordError::Json(e.to_string()))
-            .and_then(|value| Record::from_json(&value, i + 1));
-        match record {
-            Ok(record) => rows.records.push(record),
-            Err(e) => rows.errors.push(RowError { line: i + 1, reason: e.to_string() }),
-        }
-    }
-    rows
-}
-
-fn read_text(path: &Path) -> Result<Rows, ReadError> {
-    let bytes = bytes_of(path)?;
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
-    let text = std::str::from_utf8(bytes)
-        .map_err(|e| ReadError::Encoding { path: path.display().to_string(), at: e.valid_up_to() })?
-        .replace("\r\n", "\n");
-    let id = path.file_stem().map_or_else(|| "text".to_owned(), |s| s.to_string_lossy().into_owned());
-    let record = Record { id, kind: Kind::Text { text }, references: Vec::new(), category: None };
-    Ok(Rows { records: vec![record], errors: Vec::new() })
-}
-
-fn bytes_of(path: &Path) -> Result<Vec<u8>, ReadError> {
-    std::fs::read(path).map_err(|source| ReadError::Io { path: path.display().to_string(), source })
 }
 
 #[cfg(test)]

@@ -99,7 +99,11 @@ pub enum RenderError {
     #[error(transparent)]
     Template(#[from] TemplateError),
     /// The template prints fields that the record does not have.
-    #[error("the prompt template names {}, which the record does not have; its fields are: {}", missing.join(", "), fields.join(", "))]
+    #[error(
+        "the prompt template names {}, which the record does not have; its fields are: {}. Give it what is missing (a typed prompt: \
+         as a JSON object), or use another template (prompt.template)",
+        missing.join(", "), fields.join(", ")
+    )]
     MissingField {
         /// Names in the template.
         missing: Vec<String>,

@@ -8,14 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
-use crate::actions::adapters::Choice;
-use crate::actions::answer::{self, Told};
-use crate::actions::companion::{self, Ask, Reply, Request, Tell};
 use crate::app::Msg;
-use crate::app::wish::{Cell, Found, Granted, How, Question, System, Wish};
-
-/// Similar records that are asked for.
-const NEAR: usize = 20;
+use crate::companion::{Granted, Reply, Request, Wish};
 
 /// Where answers go.
 pub type Teller = Arc<dyn Fn(Msg) + Send + Sync>;
@@ -42,7 +36,7 @@ impl Companions {
         if matches!(wish, Wish::Stop) && slot.is_none() {
             return;
         }
-        let request = Request { number, ask: ask(wish) };
+        let request = Request { number, wish };
         // One that ended, of boredom or otherwise, is started again.
         let sent = slot.as_ref().is_some_and(|companion| companion.requests.send(request.clone()).is_ok());
         if !sent {
@@ -95,11 +89,11 @@ impl Companion {
         let read = move || {
             let mut answered = 0;
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if let Ok(reply) = serde_json::from_str::<Reply>(&line) {
-                    if !matches!(reply.tell, Tell::Answer { .. }) {
-                        answered = reply.number;
+                if let Ok(Reply { number, granted }) = serde_json::from_str(&line) {
+                    if !granted.is_part() {
+                        answered = number;
                     }
-                    tell(message(reply));
+                    tell(Msg::Granted { number, granted });
                 }
             }
             let number = newest.load(Ordering::SeqCst);
@@ -126,67 +120,4 @@ fn send(mut input: &ChildStdin, request: &Request) -> std::io::Result<()> {
     line.push(b'\n');
     input.write_all(&line)?;
     input.flush()
-}
-
-fn question(question: Question) -> answer::Question {
-    match question {
-        Question::Record(id) => answer::Question::Record(id),
-        Question::Typed(text) => answer::Question::Typed(text),
-    }
-}
-
-fn cell(cell: Cell) -> answer::Cell {
-    let Cell { question: asked, system, template, stream } = cell;
-    let run = match system {
-        System::Base => None,
-        System::Run(run) => Some(run),
-    };
-    answer::Cell { question: question(asked), choice: Choice { run, adapter: None }, template, stream }
-}
-
-fn ask(wish: Wish) -> Ask {
-    match wish {
-        Wish::Relint { record, state } => Ask::Relint { record, state },
-        Wish::Lint => Ask::Lint,
-        Wish::Near(record) => Ask::Near { record, count: NEAR },
-        Wish::Render { question: asked, template } => Ask::Render { question: question(asked), template },
-        Wish::Answer { cells, how } => {
-            let How { max_tokens, temperature, seed } = how;
-            let how = companion::How { max_tokens, temperature, seed };
-            Ask::Answer { cells: cells.into_iter().map(cell).collect(), how }
-        }
-        Wish::Stop => Ask::Stop,
-    }
-}
-
-fn message(reply: Reply) -> Msg {
-    let granted = match reply.tell {
-        Tell::Found { found } => {
-            let found = found.into_iter().map(|seen| Found {
-                check: seen.check,
-                severity: seen.severity,
-                reason: seen.reason,
-                span: seen.span,
-            });
-            Granted::Found(found.collect())
-        }
-        Tell::Linted { findings, records, notes } => {
-            let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
-            let count = |number: usize| crate::text::count(number as u64);
-            Granted::Linted(format!("{} findings in {} records{notes}", count(findings), count(records)))
-        }
-        Tell::Near { near } => Granted::Near(near),
-        Tell::Rendered { tokens, window } => Granted::Rendered { tokens, window },
-        Tell::Answer { told } => match told {
-            Told::Begins { cell, adapter, checkpoint, prompt_tokens } => {
-                Granted::Begins { cell, adapter, checkpoint, prompt_tokens }
-            }
-            Told::Text { cell, text } => Granted::Text { cell, text },
-            Told::Apart { cell, difference } => Granted::Apart { cell, difference },
-            Told::Done { cell, tokens, stop, seconds } => Granted::Done { cell, tokens, stop, seconds },
-        },
-        Tell::Ended => Granted::Ended,
-        Tell::Failed { reason } => Granted::Failed(reason),
-    };
-    Msg::Granted { number: reply.number, granted }
 }

@@ -13,7 +13,7 @@ use super::verb;
 use crate::actions::runs::{self, Follower, Seen};
 use crate::actions::{ActionError, Context, models, train};
 use crate::app::Msg as AppMsg;
-use crate::app::train::{Difference, Effect, Facts, Model, Msg, Point, Run, Sample, Setting, Wish};
+use crate::app::train::{Difference, Effect, Model, Msg, Point, Run, Sample, Setting, Wish};
 
 /// How often is looked while somebody looks on, or a run runs.
 const OFTEN: Duration = Duration::from_millis(250);
@@ -238,18 +238,7 @@ impl Clerk {
                     self.say(AppMsg::Train(Msg::Checking { wish, words }));
                 };
                 let arguments = [wish.arguments(), vec!["--check".into(), "--progress".into()]].concat();
-                let result = verb::json(&self.root, "train", &arguments, &mut hear).map(|facts: train::Facts| Facts {
-                    rows: facts.rows,
-                    valid_rows: facts.valid_rows,
-                    dropped: facts.dropped,
-                    max_length: facts.max_length,
-                    tokens: facts.tokens,
-                    supervised: facts.supervised,
-                    steps: facts.steps,
-                    needs: facts.needs_bytes,
-                    seconds: facts.seconds,
-                    free: facts.free_bytes,
-                });
+                let result = verb::json(&self.root, "train", &arguments, &mut hear);
                 Msg::Checked { wish, result }
             }
             Effect::Start(wish) => Msg::Started(self.started(&wish, &["--background"])),

@@ -4,6 +4,7 @@
 //! becomes a segment of its own which all of them continue: the loss and, without dropout, the gradients are exactly
 //! those of separate rows, since a causal model's states at the prefix do not depend on what follows.
 
+use crate::model::device::infer::Pack;
 use crate::model::ops::attention::Segment;
 
 /// One tokenised row: what the model reads and how much each token counts as a prediction.
@@ -73,6 +74,13 @@ pub struct Packed {
 const SHORTEST_PREFIX: usize = 8;
 
 impl Packed {
+    /// As a device reads it.
+    #[must_use]
+    pub fn pack(&self) -> Pack<'_> {
+        let Self { tokens, positions, segments, predicting, targets, .. } = self;
+        Pack { tokens, positions, segments, predicting, targets }
+    }
+
     /// Packs `rows`, sharing their common beginning where `share` allows it.
     #[must_use]
     pub fn new(rows: &[&Row], share: bool) -> Self {

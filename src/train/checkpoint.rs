@@ -13,6 +13,7 @@ use crate::model::decoder::Decoder;
 use crate::model::families;
 use crate::model::lora::Adapter;
 use crate::model::peft::{self, AdapterError, Base, Numbers, le_bytes};
+use crate::model::tensors;
 
 use super::optimizer::Moments;
 
@@ -65,9 +66,9 @@ fn numbers(bytes: &[u8]) -> Vec<f32> {
 /// When a file cannot be written.
 pub fn write_progress(dir: &Path, moments: &Moments, state: &State) -> Result<(), CheckpointError> {
     let path = dir.join(OPTIMIZER);
-    let metadata = Some([("updates".to_owned(), moments.updates.to_string())].into());
-    let tensors = [("first", Numbers::flat(&moments.first)), ("second", Numbers::flat(&moments.second))];
-    safetensors::serialize_to_file(tensors, metadata, &path).map_err(|e| error("write", &path, &e))?;
+    let metadata = [("updates".to_owned(), moments.updates.to_string())].into();
+    let numbers = [("first", Numbers::flat(&moments.first)), ("second", Numbers::flat(&moments.second))];
+    tensors::write(numbers, metadata, &path).map_err(|e| error("write", &path, &e))?;
     let path = dir.join(STATE);
     let text = serde_json::to_string_pretty(state).map_err(|e| error("write", &path, &e))?;
     fs::write(&path, text + "\n").map_err(|e| error("write", &path, &e))
@@ -146,8 +147,8 @@ fn write_weights(dir: &Path, decoder: &Decoder, dtype: Dtype) -> Result<(), Chec
         .map(|(name, shape, b)| Ok((name.as_str(), TensorView::new(dtype, shape.clone(), b)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|e| error("write", &path, &e))?;
-    let metadata = Some([("format".to_owned(), "pt".to_owned())].into());
-    safetensors::serialize_to_file(views, metadata, &path).map_err(|e| error("write", &path, &e))
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+    tensors::write(views, metadata, &path).map_err(|e| error("write", &path, &e))
 }
 
 /// Reads the weights of a full-parameter checkpoint back into `decoder`, bit for bit.

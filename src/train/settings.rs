@@ -139,15 +139,39 @@ impl Default for Settings {
 /// Why settings were refused.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// The table does not fit: an unknown key, or a value of another type.
+    /// The table does not fit, as with an unknown key.
     #[error("in the [train] settings: {0}")]
     Table(String),
+    /// A value is of another type than its setting.
+    #[error("train.{key} = {value} {wanted}")]
+    Kind { key: String, value: String, wanted: String },
     /// A value makes no sense.
     #[error("train.{key} = {value} {problem}")]
     Value { key: &'static str, value: String, problem: &'static str },
     /// A target is no linear layer of the model.
     #[error("train.targets names {name:?}, which is no linear layer of this model; it has {}", known.join(", "))]
     Target { name: String, known: Vec<String> },
+}
+
+/// What a setting takes, in place of the parser's words for it: after "train.KEY = VALUE". `None` for a key that there is none of.
+fn wanted(key: &str, value: &toml::Value) -> Option<String> {
+    let default = toml::Table::try_from(Settings::default()).ok()?.remove(key)?;
+    Some(match default {
+        toml::Value::Integer(_) => "is no whole number from 0 on".to_owned(),
+        toml::Value::Float(_) => "is no number".to_owned(),
+        toml::Value::Boolean(_) => "is neither true nor false".to_owned(),
+        toml::Value::Array(_) => {
+            let names = value.as_str().unwrap_or("q_proj,v_proj").split([',', ' ']).filter(|name| !name.is_empty());
+            let names: Vec<String> = names.map(|name| format!("{name:?}")).collect();
+            format!("is no list of texts; write it as --set 'train.{key}=[{}]'", names.join(", "))
+        }
+        // One of several words, which the parser names: "unknown variant `?`, expected one of `a`, `b`".
+        _ => {
+            let none = toml::Table::from_iter([(key.to_owned(), toml::Value::String("?".to_owned()))]);
+            let named = none.try_into::<Settings>().err()?.message().split_once("expected ")?.1.to_owned();
+            format!("is none of {}", named.split('`').skip(1).step_by(2).collect::<Vec<_>>().join(", "))
+        }
+    })
 }
 
 impl Settings {
@@ -162,9 +186,13 @@ impl Settings {
             let wrong = table.iter().find_map(|(key, value)| {
                 let alone = toml::Table::from_iter([(key.clone(), value.clone())]);
                 let reason = parse(alone).map(|_: Self| ()).err()?;
-                Some(format!("{key} = {value}: {reason}"))
+                Some((key, value, reason))
             });
-            SettingsError::Table(wrong.unwrap_or(reason))
+            let Some((key, value, why)) = wrong else { return SettingsError::Table(reason) };
+            match wanted(key, value) {
+                Some(wanted) => SettingsError::Kind { key: key.clone(), value: value.to_string(), wanted },
+                None => SettingsError::Table(format!("{key} = {value}: {why}")),
+            }
         })?;
         settings.check()?;
         Ok(settings)
@@ -255,5 +283,34 @@ impl Settings {
     #[must_use]
     pub fn adam(&self) -> AdamW {
         AdamW { beta1: self.beta1, beta2: self.beta2, eps: 1e-8, weight_decay: self.weight_decay }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_another_type_is_said_in_words() {
+        let told = |text: &str| Settings::from_table(&text.parse().unwrap()).unwrap_err().to_string();
+        for (text, words) in [
+            ("rank = 1.5", "train.rank = 1.5 is no whole number from 0 on"),
+            ("rank = -1", "train.rank = -1 is no whole number from 0 on"),
+            ("alpha = \"much\"", "train.alpha = \"much\" is no number"),
+            ("rslora = 1", "train.rslora = 1 is neither true nor false"),
+            ("schedule = \"sine\"", "train.schedule = \"sine\" is none of cosine, linear, constant"),
+            ("too_long = 3", "train.too_long = 3 is none of stop, drop"),
+            (
+                "targets = \"q_proj, v_proj\"",
+                "train.targets = \"q_proj, v_proj\" is no list of texts; write it as --set 'train.targets=[\"q_proj\", \"v_proj\"]'",
+            ),
+            (
+                "targets = 3",
+                "train.targets = 3 is no list of texts; write it as --set 'train.targets=[\"q_proj\", \"v_proj\"]'",
+            ),
+        ] {
+            assert_eq!(told(text), words);
+        }
+        assert!(told("rnk = 3").contains("rnk"));
     }
 }

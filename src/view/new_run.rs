@@ -181,8 +181,8 @@ fn found(facts: &Facts, form: &Form, train: &Train) -> Vec<String> {
         n(facts.max_length),
         text::count(facts.steps)
     )];
-    let free = facts.free.map(|free| format!(", {} are free", text::bytes(free))).unwrap_or_default();
-    let mut memory = format!("about {} of memory{free}", text::bytes(facts.needs));
+    let free = facts.free_bytes.map(|free| format!(", {} are free", text::bytes(free))).unwrap_or_default();
+    let mut memory = format!("about {} of memory{free}", text::bytes(facts.needs_bytes));
     // Without a measurement the speed of a run on the same base is the best guess there is.
     let known = train.runs.iter().find(|run| run.base == form.base() || run.base.ends_with(form.base()));
     if let Some(seconds) = facts.seconds {
@@ -202,11 +202,16 @@ fn found(facts: &Facts, form: &Form, train: &Train) -> Vec<String> {
         );
     }
     lines.push(memory);
+    if let Some(device) = &facts.device {
+        let (needs, free) = (text::bytes(device.needs_bytes), text::bytes(device.free_bytes));
+        lines.push(format!("on {}: about {needs} of its memory, {free} are free", device.name));
+    }
     if !facts.dropped.is_empty() {
         let shown: Vec<String> =
             facts.dropped.iter().take(4).map(|(id, tokens)| format!("{id} ({tokens} tokens)")).collect();
         let more = if facts.dropped.len() > 4 { ", …" } else { "" };
         lines.push(format!("{} too long and left out: {}{more}", n(facts.dropped.len()), shown.join(", ")));
     }
+    lines.extend(facts.notes.iter().cloned());
     lines
 }

@@ -1,6 +1,7 @@
 //! Answers of a loaded model: one prompt or many records.
 
 use crate::model::decoder::Decoder;
+use crate::model::device::DeviceError;
 use crate::model::device::infer::OnDevice;
 use crate::model::generate::{Answer, Event, GenerateError, Generator, Request, Spent, Stop};
 use crate::model::lora::Adapter;
@@ -20,6 +21,8 @@ pub enum AnswerError {
     Unanswered { id: String, why: String },
     #[error(transparent)]
     Generate(#[from] GenerateError),
+    #[error("{0}; answer on the processor with train.device=cpu")]
+    Device(#[from] DeviceError),
 }
 
 /// How long answers may be, where they end, and how tokens are chosen.
@@ -189,7 +192,7 @@ impl<'a> Answering<'a> {
         answers.map_err(|error| {
             let (GenerateError::Infer { request, .. } | GenerateError::Sample { request, .. }) = &error;
             match asked.get(*request) {
-                Some((record, _)) => AnswerError::Unanswered { id: record.id.clone(), why: error.reason() },
+                Some((record, _)) => AnswerError::Unanswered { id: record.id.clone(), why: error.to_string() },
                 None => error.into(),
             }
         })

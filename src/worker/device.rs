@@ -4,8 +4,7 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+use crate::job::facts::Needs;
 use crate::model::decoder::Decoder;
 use crate::model::description::Description;
 use crate::model::device::choose::{Found, Wish, choose};
@@ -15,16 +14,6 @@ use crate::train::device::Estimate;
 use crate::train::settings::{Method, Settings, SettingsError};
 
 use super::model::gib;
-
-/// What a device has to do with a plan, in numbers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Needs {
-    /// What a person would call the device.
-    pub name: String,
-    /// Estimated peak of its memory and what is free, in bytes.
-    pub needs_bytes: u64,
-    pub free_bytes: u64,
-}
 
 /// Why a plan cannot be carried out on a device.
 #[derive(Debug, thiserror::Error)]

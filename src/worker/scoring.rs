@@ -1,17 +1,18 @@
 //! How likely a model finds the right answers of test records. What is found is told record by record, so that it can be kept while
 //! the rest goes on.
 
-use crate::model::decoder::Decoder;
+use crate::model::infer::Infer;
 use crate::model::lora::Adapter;
 use crate::prompt::{Kind, Mode, Record};
 use crate::train::batch::{Packed, Row, micro_batches};
 use crate::train::step::Engine;
 
-use super::answers::AnswerError;
-use super::model::Opened;
+use super::answers::{AnswerError, Answering};
 
 /// Tokens of one pass over right answers.
 const PASS: usize = 2048;
+/// The same on a device.
+const DEVICE_PASS: usize = 8192;
 
 /// How likely a right answer was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -33,15 +34,15 @@ pub type Listener<'l> = dyn FnMut(&[(usize, Found)]) -> bool + 'l;
 /// nothing of such places, and without its question an answer would be another one's.
 ///
 /// # Errors
-/// When a record cannot be rendered.
+/// When a record cannot be rendered, or a device fails.
 pub fn likelihoods(
-    opened: &Opened,
-    decoder: &Decoder,
+    answering: &Answering<'_>,
     adapter: Option<&Adapter>,
     records: &[Record],
     window: usize,
     see: &mut Listener<'_>,
 ) -> Result<(), AnswerError> {
+    let Answering { opened, decoder, on } = *answering;
     let mut rows = Vec::new();
     let mut found = vec![Found::default(); records.len()];
     let mut waiting = vec![0usize; records.len()];
@@ -75,11 +76,17 @@ pub fn likelihoods(
     }
     let mut engine = Engine::new();
     let rows: Vec<&Row> = rows.iter().collect();
+    if let Some(on) = on {
+        on.borrow_mut().begin();
+    }
     let mut first = 0;
-    for part in micro_batches(&rows, PASS) {
+    for part in micro_batches(&rows, if on.is_some() { DEVICE_PASS } else { PASS }) {
         let packed = Packed::new(&part, true);
-        let losses = engine.evaluate(decoder, adapter, &packed);
-        for ((&owner, &loss), &weight) in packed.owners.iter().zip(&losses.each).zip(&packed.weights) {
+        let losses = match on {
+            Some(on) => on.borrow_mut().losses(packed.pack(), adapter)?,
+            None => engine.evaluate(decoder, adapter, &packed).each,
+        };
+        for ((&owner, &loss), &weight) in packed.owners.iter().zip(&losses).zip(&packed.weights) {
             let of = &mut found[owners[first + owner as usize]];
             of.nats += f64::from(loss) * f64::from(weight);
             of.tokens += 1;

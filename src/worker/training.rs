@@ -3,6 +3,7 @@
 //! [`check`] looks at everything that can be checked before step 0, [`Checked::freeze`] freezes plan and records in a job; [`run`]
 //! reads nothing but that job and the model it names, now or after a kill.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use crate::job::{Control, Job, JobError, Kind as JobKind, Outcome};
@@ -11,6 +12,7 @@ use crate::model::device::infer::OnDevice;
 use crate::model::weights::{Source, TensorError};
 use crate::prompt::preflight::{self, preflight};
 use crate::prompt::{Kind, Mode, Preflight, Prompt, Record, RenderError, Rendered};
+use crate::text;
 use crate::train::batch::{Packed, Row, micro_batches};
 use crate::train::metrics::Summary;
 use crate::train::plan::{BaseModel, Plan};
@@ -18,8 +20,10 @@ use crate::train::settings::{Method, Settings, SettingsError, TooLong};
 use crate::train::trainer::{Data, Event, TrainError, Trainer, chosen};
 use crate::train::work::{Trained, Work};
 
+pub use crate::job::facts::Facts;
+
 use super::answers::{Answering, Limits};
-use super::device::{self, Needs, Unfit};
+use super::device::{self, Unfit};
 use super::model::{ModelError, Opened, available_bytes, gib};
 
 /// Longest window that is chosen without being asked for, in tokens.
@@ -42,7 +46,12 @@ pub enum TrainingError {
     Render(#[from] RenderError),
     #[error("{0}")]
     Refused(String),
-    #[error("the base model has changed since the run began: {now} is there, the run began on {then}")]
+    #[error(
+        "the base model has changed since the run began: the weights {} are there, the run began on {}; put those back, or start a \
+         new run",
+        text::cut(now, 12),
+        text::cut(then, 12)
+    )]
     OtherBase { then: String, now: String },
     #[error("a random start failed: {0}")]
     Random(#[from] TensorError),
@@ -54,29 +63,17 @@ pub struct Prepared {
     pub facts: Facts,
 }
 
-/// What will be trained, in numbers.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Facts {
-    pub rows: usize,
-    pub valid_rows: usize,
-    /// Records left out because they are longer than the window.
-    pub dropped: Vec<(String, usize)>,
-    pub max_length: usize,
-    pub tokens: usize,
-    pub supervised: usize,
-    pub steps: u64,
-    /// Estimated peak memory in bytes, and what is free.
-    pub needs_bytes: u64,
-    pub free_bytes: Option<u64>,
-    /// The same of the device, where one is used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub device: Option<Needs>,
-    /// Floating-point operations of all steps and evaluations, counted on the first rows.
-    #[serde(default)]
-    pub flops: f64,
-    /// How long they take at the speed that `togi bench` has measured on this machine.
-    #[serde(default)]
-    pub seconds: Option<f64>,
+/// Records and, by their ids, where a person finds them; without that they go by their ids.
+#[derive(Default)]
+pub struct Named {
+    pub records: Vec<Record>,
+    pub places: HashMap<String, String>,
+}
+
+impl From<Vec<Record>> for Named {
+    fn from(records: Vec<Record>) -> Self {
+        Self { records, places: HashMap::new() }
+    }
 }
 
 /// What was checked and not yet frozen.
@@ -110,10 +107,11 @@ pub fn check(
     base: BaseModel,
     prompt: Prompt,
     mut settings: Settings,
-    train: Vec<Record>,
-    valid: Vec<Record>,
+    train: Named,
+    valid: Named,
     threads: usize,
 ) -> Result<Checked, TrainingError> {
+    let (Named { records: train, places }, Named { records: valid, places: mut places_of_valid }) = (train, valid);
     if train.is_empty() {
         return Err(TrainingError::Refused("there is no record to train on".into()));
     }
@@ -131,7 +129,12 @@ pub fn check(
             settings.max_length
         )));
     }
-    let (train, valid) = if valid.is_empty() { hold_out(train, settings.valid, settings.seed) } else { (train, valid) };
+    let (train, valid) = if valid.is_empty() {
+        places_of_valid.clone_from(&places);
+        hold_out(train, settings.valid, settings.seed)
+    } else {
+        (train, valid)
+    };
     let supervise = settings.supervise_prompt;
     // The plan's work is counted on the first rows in the order of the first epoch, so that packs are as mixed as they will be.
     let batch = settings.batch.max(1);
@@ -147,12 +150,12 @@ pub fn check(
         }
     }
     let window = settings.max_length;
-    let (train, found, mut dropped) = fit(train, first, window, settings.too_long)?;
+    let (train, found, mut dropped) = fit(train, first, window, settings.too_long, &places)?;
     let (valid, found_valid, dropped_valid) = if valid.is_empty() {
         (valid, Preflight::default(), Vec::new())
     } else {
         let found = preflight(&opened.renderer, &valid, window, supervise);
-        fit(valid, found, window, settings.too_long)?
+        fit(valid, found, window, settings.too_long, &places_of_valid)?
     };
     dropped.extend(dropped_valid);
 
@@ -196,6 +199,7 @@ pub fn check(
         device,
         flops,
         seconds: None,
+        notes: Vec::new(),
     };
     Ok(Checked { plan, facts, train, valid })
 }
@@ -204,23 +208,36 @@ pub fn check(
 type Fitting = (Vec<Record>, Preflight, Vec<(String, usize)>);
 
 /// Leaves out or refuses what does not fit, and refuses what would teach nothing.
-fn fit(records: Vec<Record>, found: Preflight, window: usize, too_long: TooLong) -> Result<Fitting, TrainingError> {
+fn fit(
+    records: Vec<Record>,
+    found: Preflight,
+    window: usize,
+    too_long: TooLong,
+    places: &HashMap<String, String>,
+) -> Result<Fitting, TrainingError> {
+    let place = |id: &String| places.get(id).unwrap_or(id).clone();
     let list = |items: Vec<String>| {
         let more = items.len().saturating_sub(5);
         let shown: Vec<_> = items.into_iter().take(5).collect();
         let rest = if more > 0 { format!("\n  … and {more} more") } else { String::new() };
         format!("\n  {}{rest}", shown.join("\n  "))
     };
-    let troubled: Vec<String> =
-        found.without_supervision.iter().chain(&found.failed).map(|(id, why)| format!("{id}: {why}")).collect();
+    let troubled: Vec<String> = found
+        .without_supervision
+        .iter()
+        .chain(&found.failed)
+        .map(|(id, why)| format!("{}: {why}", place(id)))
+        .collect();
     if !troubled.is_empty() {
         let n = troubled.len();
-        return Err(TrainingError::Refused(format!("{n} records cannot be trained on:{}", list(troubled))));
+        let what = if n == 1 { "record" } else { "records" };
+        return Err(TrainingError::Refused(format!("{n} {what} cannot be trained on:{}", list(troubled))));
     }
     if let Some(id) = found.end_inside.first() {
         return Err(TrainingError::Refused(format!(
-            "{} answers hold an end-of-sequence token inside, which would teach the model to stop there: {id} is the first",
-            found.end_inside.len()
+            "{} answers hold an end-of-sequence token inside, which would teach the model to stop there: {} is the first",
+            found.end_inside.len(),
+            place(id)
         )));
     }
     let long: Vec<(String, usize)> = records
@@ -231,10 +248,11 @@ fn fit(records: Vec<Record>, found: Preflight, window: usize, too_long: TooLong)
         .collect();
     if !long.is_empty() && too_long == TooLong::Stop {
         let n = long.len();
-        let items = long.iter().map(|(id, tokens)| format!("{id}: {tokens} tokens")).collect();
+        let items = long.iter().map(|(id, tokens)| format!("{}: {tokens} tokens", place(id))).collect();
         return Err(TrainingError::Refused(format!(
-            "{n} records are longer than the window of {window} tokens, and an answer is never cut:{}\nraise \
+            "{n} {} longer than the window of {window} tokens, and an answer is never cut:{}\nraise \
              train.max_length, or leave them out with train.too_long=drop",
+            if n == 1 { "record is" } else { "records are" },
             list(items)
         )));
     }

@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command as Process, Stdio};
+use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use togi::model::decoder::Decoder;
@@ -73,6 +76,11 @@ pub fn model(dir: &Path) {
 
 /// The same with weights drawn from another seed.
 pub fn model_of_seed(dir: &Path, seed: u64) {
+    model_of(dir, 2, seed);
+}
+
+/// The same of so many layers.
+pub fn model_of(dir: &Path, layers: usize, seed: u64) {
     fs::create_dir_all(dir).unwrap();
     let mut letters: Vec<char> = ByteLevel::alphabet().into_iter().collect();
     letters.sort_unstable();
@@ -100,7 +108,7 @@ pub fn model_of_seed(dir: &Path, seed: u64) {
     fs::write(dir.join("tokenizer.json"), tokenizer.to_string()).unwrap();
     let config = json!({
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "hidden_size": 32,
-        "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 2,
+        "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": layers,
         "head_dim": 8, "max_position_embeddings": 256, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
         "tie_word_embeddings": true, "vocab_size": 258, "eos_token_id": 0, "bos_token_id": null,
         "attention_bias": false, "mlp_bias": false, "torch_dtype": "float32",
@@ -108,4 +116,54 @@ pub fn model_of_seed(dir: &Path, seed: u64) {
     fs::write(dir.join("config.json"), config.to_string()).unwrap();
     let description = families::from_config(config.as_object().unwrap()).unwrap();
     write_model(dir, &Decoder::random(&description, seed).unwrap()).unwrap();
+}
+
+/// The command of a process that ends by a signal.
+pub fn endless_command(desk: &Desk, arguments: &[&str]) -> Process {
+    let mut command = Process::new(assert_cmd::cargo::cargo_bin("togi"));
+    command.current_dir(desk.path("")).env("TOGI_CONFIG", desk.path("config.toml")).args(arguments);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+/// A process that ends by a signal, or too late.
+pub fn endless(desk: &Desk, arguments: &[&str]) -> Child {
+    endless_command(desk, arguments).spawn().unwrap()
+}
+
+/// Waits until a run in `runs` has logged something, and returns its folder.
+pub fn begun_run(runs: &Path, child: &mut Child) -> PathBuf {
+    let begun = Instant::now();
+    loop {
+        let found = fs::read_dir(runs).into_iter().flatten().map(|entry| entry.unwrap().path());
+        if let Some(run) = found.into_iter().find(|run| run.join("metrics.jsonl").exists()) {
+            return run;
+        }
+        assert_eq!(child.try_wait().unwrap(), None, "it ended by itself");
+        if begun.elapsed() > Duration::from_mins(5) {
+            child.kill().unwrap();
+            panic!("no run");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until the log has `lines` lines, interrupts the process, and returns its exit code and standard error.
+pub fn interrupt(mut child: Child, metrics: &Path, lines: usize, signal: Signal) -> (Option<i32>, String) {
+    let started = Instant::now();
+    let count = || fs::read_to_string(metrics).unwrap_or_default().lines().count();
+    while count() < lines {
+        assert!(started.elapsed() < Duration::from_mins(1), "no steps");
+        assert_eq!(child.try_wait().unwrap(), None, "it ended by itself");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    interrupted(child, signal)
+}
+
+/// Interrupts a process and returns its exit code and standard error.
+pub fn interrupted(child: Child, signal: Signal) -> (Option<i32>, String) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+    let out = child.wait_with_output().unwrap();
+    (out.status.code(), String::from_utf8(out.stderr).unwrap())
 }

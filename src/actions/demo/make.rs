@@ -137,7 +137,7 @@ pub fn make(
         let mut pages: Vec<Record> = pretraining_text(SEED, length.pages).enumerate().map(record).collect();
         let held = pages.split_off(pages.len() - (pages.len() / 10).min(256));
         let settings = settings(length);
-        let checked = training::check(&opened, base, prompt, settings, pages, held, threads)?;
+        let checked = training::check(&opened, base, prompt, settings, pages.into(), held.into(), threads)?;
         let Prepared { job, .. } = checked.freeze(&runs)?;
         (job, false)
     };

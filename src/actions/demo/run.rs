@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::evaluate::exact_match;
 use crate::evaluate::interval::wilson95;
 use crate::job::{Control, Outcome};
-use crate::project::{ModelRef, Project, durable};
+use crate::project::{FILE, ModelRef, Project, durable};
 use crate::prompt::Record;
 use crate::worker::{Event, Summary};
 
@@ -16,7 +16,8 @@ use super::assets::{CONFIG, MODEL, TEST, TOKENIZER, TRAIN, VALID};
 use super::pairs::{Pair, TEMPLATE, nearest};
 use crate::actions::adapters::Choice;
 use crate::actions::context::{ActionError, Context, records};
-use crate::actions::{evaluation, train};
+use crate::actions::evaluation;
+use crate::actions::train::{self, Standing};
 
 /// The demo's own rate and epochs: a model of two million parameters learns faster than a large one.
 const SETTINGS: [(&str, f64); 3] = [("learning_rate", 4e-3), ("alpha", 32.0), ("dropout", 0.0)];
@@ -73,9 +74,14 @@ pub fn unpack(dir: &Path) -> Result<Project, ActionError> {
     };
     let folder = |path: &Path| durable::create_dir_all(path).map_err(|e| ActionError::Refused(e.to_string()));
     folder(dir)?;
-    if dir.join("togi.toml").exists() {
+    if dir.join(FILE).exists() {
+        let more = if let Left::Resumable(..) = left(dir) {
+            format!("; to go on with its run: togi --project {} train --resume latest", dir.display())
+        } else {
+            String::new()
+        };
         return Err(ActionError::Refused(format!(
-            "{} is a project already; give the demo a folder of its own",
+            "{} is a project already; give the demo a folder of its own{more}",
             dir.display()
         )));
     }
@@ -175,6 +181,35 @@ pub fn run(dir: &Path, control: &Control, see: &mut (dyn FnMut(Seen<'_>) + Send)
         training: summary,
         examples: examples(&test, &base, &tuned),
     })
+}
+
+/// What a demo that was stopped has left in its folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// No project.
+    Nothing,
+    /// The project, and no run of which something is there.
+    Untuned,
+    /// A run that can go on after a step, and its steps in all.
+    Resumable(u64, u64),
+    /// A run that is finished.
+    Tuned,
+}
+
+/// Finds out what a stopped demo has left in `dir`.
+#[must_use]
+pub fn left(dir: &Path) -> Left {
+    // A project that lies above the folder is none of the demo's.
+    if !dir.join(FILE).exists() {
+        return Left::Nothing;
+    }
+    let Ok(context) = Context::find(dir, None) else { return Left::Nothing };
+    let Ok(job) = context.run("latest") else { return Left::Untuned };
+    match train::resumable(&context, "latest") {
+        Ok((_, Standing { step: Some(step), steps })) => Left::Resumable(step, steps),
+        Err(_) if job.latest_checkpoint().is_ok_and(|newest| newest.is_some()) => Left::Tuned,
+        _ => Left::Untuned,
+    }
 }
 
 /// The first test record of each language, before and after.

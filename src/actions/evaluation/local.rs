@@ -163,29 +163,22 @@ impl Task<'_> {
         let records: Vec<Record> = unknown.iter().map(|(_, record)| (*record).clone()).collect();
         let window = WINDOW.min(self.answering.opened.source.description().context);
         let (mut failed, mut stopped, mut done) = (None, false, 0);
-        scoring::likelihoods(
-            self.answering.opened,
-            self.answering.decoder,
-            self.adapter,
-            &records,
-            window,
-            &mut |found| {
-                let rows: Vec<RowLikelihood> = found
-                    .iter()
-                    .filter_map(|(at, found)| {
-                        let (place, _) = *unknown.get(*at)?;
-                        Some(RowLikelihood { place, nats: found.nats, tokens: found.tokens, bytes: found.bytes })
-                    })
-                    .collect();
-                if let Err(error) = store.keep_likelihoods(self.of.0, self.of.1, &rows) {
-                    failed = Some(error);
-                    return false;
-                }
-                done += rows.len();
-                stopped = !turn.done(done);
-                !stopped
-            },
-        )?;
+        scoring::likelihoods(&self.answering, self.adapter, &records, window, &mut |found| {
+            let rows: Vec<RowLikelihood> = found
+                .iter()
+                .filter_map(|(at, found)| {
+                    let (place, _) = *unknown.get(*at)?;
+                    Some(RowLikelihood { place, nats: found.nats, tokens: found.tokens, bytes: found.bytes })
+                })
+                .collect();
+            if let Err(error) = store.keep_likelihoods(self.of.0, self.of.1, &rows) {
+                failed = Some(error);
+                return false;
+            }
+            done += rows.len();
+            stopped = !turn.done(done);
+            !stopped
+        })?;
         if let Some(error) = failed {
             return Err(error.into());
         }

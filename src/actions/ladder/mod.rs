@@ -310,7 +310,7 @@ impl Size {
 /// Refuses what would only be found out after hours.
 fn check(request: &Request) -> Result<(), ActionError> {
     if let Some(target) = request.target.filter(|target| !(0.0..=1.0).contains(target)) {
-        return Err(ActionError::Refused(format!("--target {target} is no share: write 0.4 for 40 %")));
+        return Err(ActionError::Asked(format!("--target {target} is no share: write 0.4 for 40 %")));
     }
     let there = evaluation::metric_keys(&records(&request.test)?);
     if there.contains(&request.metric) {

@@ -199,7 +199,7 @@ pub fn fix(context: &mut Context, store: &mut Store, check: &str, dry: bool) -> 
     let name = named(check)?;
     let check = lint::named(name).filter(|check| check.fixes()).ok_or_else(|| {
         let can: Vec<&str> = CHECKS.iter().filter(|check| check.fixes()).map(|check| check.name()).collect();
-        ActionError::Refused(format!("{name} takes a person; fixes are there for {}", can.join(", ")))
+        ActionError::Asked(format!("{name} takes a person; fixes are there for {}", can.join(", ")))
     })?;
     let Looked { records, found, .. } = look(context, store, |other| other == name)?;
     let by: HashMap<i64, &Record> = records.iter().map(|record| (record.id, record)).collect();
@@ -246,7 +246,7 @@ fn named(name: &str) -> Result<&'static str, ActionError> {
             Some(near) => format!("did you mean {near}?"),
             None => format!("there are {}", names.join(", ")),
         };
-        ActionError::Refused(format!("there is no check {name}; {hint}"))
+        ActionError::Asked(format!("there is no check {name}; {hint}"))
     })
 }
 

@@ -30,7 +30,7 @@ pub struct Drawn {
 /// When the shares leave nothing to train on, or the database cannot be written.
 pub fn split(store: &mut Store, shares: Shares, seed: u64, again: bool, dry: bool) -> Result<Drawn, ActionError> {
     if shares.valid + shares.test >= 1.0 {
-        return Err(ActionError::Refused("validation and test together leave nothing to train on".into()));
+        return Err(ActionError::Asked("validation and test together leave nothing to train on".into()));
     }
     let mut records = store.records(&Query::default())?;
     if again {

@@ -1,22 +1,21 @@
 //! The pane of the records: a list, and the record at its cursor.
 
-mod commands;
+mod command;
+mod editor;
+mod told;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
-use super::field::Field;
+pub use editor::{Editor, Watch};
+
 use super::record::{self, Place};
 use super::wish::Found;
-use super::{Ask, Effect, Opened};
-use crate::store::{Origin, Split, State, Status};
+use super::{Ask, Conflict, Effect, Opened};
+use crate::store::{Origin, Split, Status};
 
 /// What is listed when the workbench opens.
 pub const WAITING: &str = "status:inbox,draft";
-/// Time without a key after which the person counts as gone.
-pub const IDLE: Duration = Duration::from_mins(2);
-/// Time without a letter after which what is written is saved.
-const PAUSE: Duration = Duration::from_millis(1_200);
 /// Time without a letter after which what is written is looked at.
 const GLANCE: Duration = Duration::from_millis(150);
 /// Lines that one scroll goes.
@@ -56,75 +55,6 @@ impl Row {
     #[must_use]
     pub fn waits(&self) -> bool {
         matches!(self.status, Status::Inbox | Status::Draft)
-    }
-}
-
-/// Measures the time at a record, without the time when nobody was there.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Watch {
-    last: Option<Duration>,
-    spent: Duration,
-}
-
-impl Watch {
-    /// A key was pressed.
-    pub fn touch(&mut self, now: Duration) {
-        if let Some(last) = self.last {
-            let gap = now.saturating_sub(last);
-            if gap <= IDLE {
-                self.spent += gap;
-            }
-        }
-        self.last = Some(now);
-    }
-
-    /// The seconds since it was taken last; begins anew.
-    pub fn take(&mut self, now: Duration) -> f64 {
-        self.touch(now);
-        std::mem::take(&mut self.spent).as_secs_f64()
-    }
-}
-
-/// A part that is being written.
-#[derive(Clone, Debug)]
-pub struct Editor {
-    /// The record.
-    pub record: i64,
-    /// The revision the text is made on.
-    pub base: i64,
-    /// The record as it was when it was opened.
-    pub before: State,
-    /// The part.
-    pub place: Place,
-    /// The text.
-    pub field: Field,
-    /// The text as it was opened.
-    opened: String,
-    /// The text as it was last sent to be saved.
-    sent: String,
-    /// When it last became another.
-    written: Option<Duration>,
-    /// Whether it wants to be looked at.
-    unseen: bool,
-    touched: bool,
-}
-
-impl Editor {
-    /// Whether anything was written since it was opened.
-    #[must_use]
-    pub fn is_touched(&self) -> bool {
-        self.touched
-    }
-
-    /// Whether all that is written was sent to be saved.
-    #[must_use]
-    pub fn is_saved(&self) -> bool {
-        self.field.text() == self.sent
-    }
-
-    /// The record with the text in its place.
-    fn after(&self) -> State {
-        record::put(&self.before, &self.place, &self.field.text())
     }
 }
 
@@ -182,6 +112,8 @@ pub struct Data {
     going_on: bool,
     /// Records that a model is to draft.
     pub(in crate::app) drafting: Vec<i64>,
+    /// Texts that met a newer one and that the person has not been asked about.
+    conflicts: VecDeque<Box<Conflict>>,
     /// What this session has claimed.
     claimed: Option<i64>,
     /// The record that the cursor wants to be on once the list has it.
@@ -216,58 +148,6 @@ impl Data {
         let parts = record::parts(&open.record.state);
         let chosen = self.part.clone().filter(|place| parts.iter().any(|part| part.place == *place));
         Some(chosen.unwrap_or_else(|| record::answer(&open.record.state)))
-    }
-
-    pub(in crate::app) fn wake(&self) -> Option<Duration> {
-        let editor = self.editor.as_ref()?;
-        let written = editor.written.unwrap_or_default();
-        if editor.unseen { Some(written + GLANCE) } else { editor.written.map(|written| written + PAUSE) }
-    }
-
-    pub(in crate::app) fn woken(&mut self, now: Duration, effects: &mut Vec<Effect>) -> bool {
-        let Some(written) = self.editor.as_ref().and_then(|editor| editor.written) else { return false };
-        if now >= written + PAUSE {
-            self.save(now, false, effects);
-            return true;
-        }
-        false
-    }
-
-    /// A letter was written.
-    pub(in crate::app) fn written(&mut self, now: Duration) {
-        if let Some(editor) = &mut self.editor {
-            editor.written = Some(now);
-            editor.unseen = true;
-            editor.touched = true;
-        }
-    }
-
-    /// Saves what is written, if it is another text than was sent.
-    fn save(&mut self, now: Duration, then_accept: bool, effects: &mut Vec<Effect>) {
-        let Some(editor) = &mut self.editor else { return };
-        editor.written = None;
-        let text = editor.field.text();
-        if text == editor.sent && !then_accept {
-            return;
-        }
-        editor.sent = text;
-        // Untouched, a draft in the gold's place is no edit; accepting makes it gold.
-        let after = if editor.sent_nothing() { editor.before.clone() } else { editor.after() };
-        self.saving += 1;
-        effects.push(Effect::Store(Ask::Save {
-            record: editor.record,
-            base: editor.base,
-            after: Box::new(after),
-            seconds: Some(self.watch.take(now)),
-            then_accept,
-        }));
-    }
-
-    /// Ends writing; what is written is saved.
-    pub(in crate::app) fn close(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        self.save(now, false, effects);
-        self.editor = None;
-        self.found = None;
     }
 
     pub(in crate::app) fn find(&mut self, query: String, effects: &mut Vec<Effect>) {
@@ -407,55 +287,6 @@ impl Data {
         })
     }
 
-    fn edit(&mut self, place: Place, now: Duration, effects: &mut Vec<Effect>) -> Result<(), &'static str> {
-        let Some(open) = self.shown() else { return Err("there is no record to edit") };
-        let text = record::text_of(&open.record.state, &place)
-            .ok_or("this part is no plain text of its own: E opens the whole record in $EDITOR")?;
-        let (id, base, before) = (open.record.id, open.record.revision, open.record.state.clone());
-        self.claim(id, effects);
-        self.editor = Some(Editor {
-            record: id,
-            base,
-            before,
-            place: place.clone(),
-            field: Field::new(&text),
-            opened: text.clone(),
-            sent: text,
-            written: None,
-            unseen: true,
-            touched: false,
-        });
-        self.part = Some(place);
-        self.watch.touch(now);
-        Ok(())
-    }
-
-    /// Opens the editor with a text that met a newer one.
-    pub(in crate::app) fn reopen_with(&mut self, id: i64, ours: &State, effects: &mut Vec<Effect>) {
-        let Some(open) = self.open.as_ref().filter(|open| open.record.id == id) else { return };
-        let place = self.part.clone().unwrap_or_else(|| record::answer(ours));
-        let (base, before) = (open.record.revision, open.record.state.clone());
-        let (Some(theirs), Some(text)) = (record::text_of(&before, &place), record::text_of(ours, &place)) else {
-            return;
-        };
-        self.claim(id, effects);
-        let mut field = Field::new(&theirs);
-        field.set(&text);
-        let editor = Editor {
-            record: id,
-            base,
-            before,
-            place,
-            field,
-            opened: theirs.clone(),
-            sent: theirs,
-            written: None,
-            unseen: true,
-            touched: false,
-        };
-        self.editor = Some(editor);
-    }
-
     fn claim(&mut self, id: i64, effects: &mut Vec<Effect>) {
         if self.claimed != Some(id) {
             let release = self.claimed.replace(id);
@@ -474,12 +305,10 @@ impl Data {
     }
 }
 
-impl Editor {
-    /// Whether nothing of it was saved yet.
-    fn sent_nothing(&self) -> bool {
-        self.sent == self.opened
-    }
+/// So many records, in words.
+pub(in crate::app) fn counted(records: usize) -> String {
+    if records == 1 { "1 record".into() } else { format!("{} records", crate::text::count(records as u64)) }
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::app) mod tests;

@@ -1,81 +1,66 @@
-//! What the pane of the records does where its list is longer than what is known of it.
+//! What the keys of the pane do, and what becomes of what the store and a companion tell.
 
-use std::time::Duration;
+mod beyond;
+mod deciding;
+mod editing;
+mod list;
 
-use crate::app::overlay::{Choice, Overlay};
-use crate::app::{Act, App, Ask, Effect, Msg, Origin, Row, Split, Status};
-use crate::keymap::{Command, Keymap};
+use super::super::hand::Given;
+use crate::keymap::Command as C;
 
-const NOW: Duration = Duration::from_secs(1);
-
-fn row(id: i64, flags: &[&str]) -> Row {
-    Row {
-        id,
-        status: Status::Inbox,
-        split: Some(Split::Valid),
-        origin: Origin::Traffic,
-        category: Some("minutes".into()),
-        assignee: None,
-        author: "mika".into(),
-        flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
-        taken: None,
-        head: String::new(),
-    }
-}
-
-/// A workbench on a thousand records, of which the rows up to the hundredth are known.
-fn app() -> App {
-    let (mut app, effects) = App::new("desk".into(), "mika".into(), Keymap::default(), (80, 24));
-    let asked = effects.iter().find_map(|effect| match effect {
-        Effect::Store(Ask::Find { number, .. }) => Some(*number),
-        _ => None,
-    });
-    app.update(Msg::Found { number: asked.unwrap(), ids: Ok((1..=1_000).collect()) }, NOW);
-    app.update(Msg::Rows((1..=100).map(|id| row(id, if id == 40 { &["length"] } else { &[] })).collect()), NOW);
-    app
-}
-
-fn give(app: &mut App, command: Command) -> Vec<Effect> {
-    let mut effects = Vec::new();
-    app.command(command, NOW, &mut effects);
-    effects
-}
-
-#[test]
-fn the_next_finding_is_found_beyond_the_rows_that_are_known() {
-    let mut app = app();
-    give(&mut app, Command::NextFlagged);
-    assert_eq!(app.data.current(), Some(40));
-    let effects = give(&mut app, Command::NextFlagged);
-    let asked = Ask::NextFlagged { query: "status:inbox,draft".into(), after: 40 };
-    assert!(effects.contains(&Effect::Store(asked)), "{effects:?}");
-    app.update(Msg::Flagged(Some(900)), NOW);
-    assert_eq!(app.data.current(), Some(900));
-    app.update(Msg::Flagged(None), NOW);
-    assert!(app.toasts.iter().any(|toast| toast.text.contains("nothing else here has a finding")));
-}
-
-#[test]
-fn another_category_is_typed_over_the_one_there_is_or_picked_from_all() {
-    let mut app = app();
-    app.update(Msg::Names { categories: vec!["letters".into(), "minutes".into()], people: Vec::new() }, NOW);
-    give(&mut app, Command::Category);
-    let Some(Overlay::Ask(asked)) = &app.overlay else { panic!("{:?}", app.overlay) };
-    assert_eq!((asked.field.text().as_str(), asked.fitting.len()), ("minutes", 2), "all of them can be picked");
-    app.update(Msg::Commit("議事録".into()), NOW);
-    let mut effects = Vec::new();
-    app.command(Command::AskDone, NOW, &mut effects);
-    let given = |effect: &Effect| matches!(effect, Effect::Store(Ask::Act { act: Act::Category(name), .. }) if name == "議事録");
-    assert!(effects.iter().any(given), "{effects:?}");
-
-    give(&mut app, Command::Category);
-    let Some(Overlay::Ask(asked)) = &app.overlay else { panic!("{:?}", app.overlay) };
-    assert_eq!(asked.taken(), "minutes", "left alone, it stays");
-}
-
-#[test]
-fn the_split_that_a_record_has_is_the_one_that_is_marked() {
-    let mut app = app();
-    give(&mut app, Command::Split);
-    assert!(matches!(&app.overlay, Some(Overlay::Pick { choice: Choice::Split(_), at: 1, .. })), "{:?}", app.overlay);
-}
+/// The test that gives each command.
+pub(in crate::app) const GIVEN: Given = &[
+    (C::Accept, deciding::a_hundred_records_take_a_hundred_keys),
+    (C::Reject, deciding::rejecting_asks_why_and_offers_the_reason_again),
+    (C::Skip, deciding::what_is_skipped_stays_as_it_is_and_the_next_that_waits_comes),
+    (C::Edit, editing::an_edit_is_saved_at_a_pause_and_when_it_is_left),
+    (C::EditOutside, editing::what_is_no_text_of_its_own_is_edited_outside),
+    (C::Category, deciding::a_record_is_marked_and_the_cursor_stays),
+    (C::Split, deciding::a_record_is_marked_and_the_cursor_stays),
+    (C::Assign, deciding::a_record_is_marked_and_the_cursor_stays),
+    (C::NextFlagged, list::the_next_with_a_finding_is_found_and_all_are_looked_at_on_demand),
+    (C::NextMine, list::the_next_that_is_mine_is_found_by_the_store),
+    (C::Neighbours, list::records_worded_alike_are_shown_and_gone_to),
+    (C::History, list::every_state_of_a_record_is_shown),
+    (C::Restore, deciding::a_record_is_marked_and_the_cursor_stays),
+    (C::Filter, list::a_filter_searches_while_one_types_and_leaving_puts_the_old_one_back),
+    (C::FilterClear, deciding::everything_listed_is_selected_and_let_go_of),
+    (C::Select, deciding::a_selection_is_previewed_and_done_as_one),
+    (C::SelectAll, deciding::everything_listed_is_selected_and_let_go_of),
+    (C::Lint, list::the_next_with_a_finding_is_found_and_all_are_looked_at_on_demand),
+    (C::Drafts, deciding::a_model_drafts_what_is_selected),
+    (C::ListDown, list::the_cursor_goes_by_records_and_by_pages),
+    (C::ListUp, list::the_cursor_goes_by_records_and_by_pages),
+    (C::ListPageDown, list::the_cursor_goes_by_records_and_by_pages),
+    (C::ListPageUp, list::the_cursor_goes_by_records_and_by_pages),
+    (C::ListTop, list::the_cursor_goes_by_records_and_by_pages),
+    (C::ListBottom, list::the_cursor_goes_by_records_and_by_pages),
+    (C::PartNext, editing::the_parts_of_a_record_are_edited_one_after_the_other),
+    (C::PartBefore, editing::the_parts_of_a_record_are_edited_one_after_the_other),
+    (C::ScrollDown, editing::a_long_record_is_scrolled_also_while_one_writes),
+    (C::ScrollUp, editing::a_long_record_is_scrolled_also_while_one_writes),
+    (C::EditorDone, editing::the_parts_of_a_record_are_edited_one_after_the_other),
+    (C::EditorSave, editing::what_was_written_by_mistake_goes_with_one_key),
+    (C::EditorAccept, editing::accepting_from_the_editor_is_one_stroke),
+    (C::EditorRevert, editing::what_was_written_by_mistake_goes_with_one_key),
+    (C::EditorPartNext, editing::the_parts_of_a_record_are_edited_one_after_the_other),
+    (C::EditorPartBefore, editing::the_parts_of_a_record_are_edited_one_after_the_other),
+    (C::EditorScrollDown, editing::a_long_record_is_scrolled_also_while_one_writes),
+    (C::EditorScrollUp, editing::a_long_record_is_scrolled_also_while_one_writes),
+    (C::ConfirmYes, deciding::a_selection_is_previewed_and_done_as_one),
+    (C::ConfirmNo, deciding::a_selection_is_previewed_and_done_as_one),
+    (C::ConflictMine, editing::a_conflict_shows_both_texts_and_nothing_is_lost),
+    (C::ConflictTheirs, editing::a_conflict_shows_both_texts_and_nothing_is_lost),
+    (C::ConflictEdit, editing::theirs_is_edited_with_mine_in_the_editor_wherever_one_has_gone),
+    (C::ConflictLeave, editing::a_conflict_is_decided_later_and_takes_nothing_that_is_being_written),
+    (C::AskDone, deciding::a_record_is_marked_and_the_cursor_stays),
+    (C::AskLeave, list::a_filter_searches_while_one_types_and_leaving_puts_the_old_one_back),
+    (C::AskDown, deciding::a_record_is_marked_and_the_cursor_stays),
+    (C::AskUp, deciding::a_record_is_marked_and_the_cursor_stays),
+    (C::PickDone, deciding::a_record_is_marked_and_the_cursor_stays),
+    (C::PickLeave, deciding::a_record_is_marked_and_the_cursor_stays),
+    (C::PickDown, deciding::a_record_is_marked_and_the_cursor_stays),
+    (C::PickUp, deciding::a_record_is_marked_and_the_cursor_stays),
+    (C::PickPageDown, list::every_state_of_a_record_is_shown),
+    (C::PickPageUp, list::every_state_of_a_record_is_shown),
+];

@@ -33,6 +33,7 @@ impl App {
             C::EvaluateTable => (evaluate.errors, evaluate.scroll) = (!evaluate.errors, 0),
             C::EvaluateScrollDown | C::RowScrollDown => evaluate.scroll = evaluate.scroll.saturating_add(SCROLL),
             C::EvaluateScrollUp | C::RowScrollUp => evaluate.scroll = evaluate.scroll.saturating_sub(SCROLL),
+            C::EvaluateAgain if evaluate.test().is_none() => self.none_yet(now),
             C::EvaluateAgain => evaluate.stale = true,
             C::EvaluateTest => self.choose_test(now),
             C::EvaluateSystems => self.choose_systems(0, now),

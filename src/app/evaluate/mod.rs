@@ -387,4 +387,4 @@ impl App {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::app) mod tests;

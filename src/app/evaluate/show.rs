@@ -50,7 +50,10 @@ impl App {
     /// Opens the row at the cursor.
     pub(super) fn open_row(&mut self, now: Duration, effects: &mut Vec<AppEffect>) {
         if self.evaluate.current().is_none() {
-            let words = format!("there is no row that {}", self.evaluate.list.name());
+            let words = match &self.evaluate.report {
+                Some(_) => format!("there is no row that {}", self.evaluate.list.name()),
+                None => "there is no report yet, and so no row".to_owned(),
+            };
             return self.note(words, now);
         }
         (self.evaluate.reading, self.evaluate.scroll) = (true, 0);

@@ -4,10 +4,42 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::{App, Effect as AppEffect, Msg as AppMsg, Overlay, Pane, wish};
+use super::super::hand::Given;
+use super::super::{App, Effect as AppEffect, Msg as AppMsg, Overlay, Pane, hand, wish};
 use super::*;
 use crate::job::Request;
 use crate::keymap::{Command, Keymap};
+
+/// The test that gives each command.
+pub(in crate::app) const GIVEN: Given = &[
+    (Command::EvaluateOpen, rows_are_walked_and_the_cursor_stays_on_its_row),
+    (Command::EvaluateStart, an_evaluation_is_begun_with_the_verbs_own_words_and_stopped),
+    (Command::EvaluateStop, an_evaluation_is_begun_with_the_verbs_own_words_and_stopped),
+    (Command::EvaluatePause, an_evaluation_is_begun_with_the_verbs_own_words_and_stopped),
+    (Command::EvaluateTest, who_is_compared_and_on_what_is_chosen),
+    (Command::EvaluateSystems, who_is_compared_and_on_what_is_chosen),
+    (Command::EvaluatePair, the_two_systems_whose_rows_are_listed_are_chosen),
+    (Command::EvaluateList, rows_are_walked_and_the_cursor_stays_on_its_row),
+    (Command::EvaluateListBefore, the_cursor_goes_by_rows_pages_and_lists),
+    (Command::EvaluateTable, the_upper_half_shows_figures_or_errors_and_is_scrolled),
+    (Command::EvaluateAgain, the_report_is_of_those_who_have_answered_all_and_is_asked_for_once),
+    (Command::EvaluateDown, the_cursor_goes_by_rows_pages_and_lists),
+    (Command::EvaluateUp, the_cursor_goes_by_rows_pages_and_lists),
+    (Command::EvaluatePageDown, the_cursor_goes_by_rows_pages_and_lists),
+    (Command::EvaluatePageUp, the_cursor_goes_by_rows_pages_and_lists),
+    (Command::EvaluateTop, the_cursor_goes_by_rows_pages_and_lists),
+    (Command::EvaluateBottom, the_cursor_goes_by_rows_pages_and_lists),
+    (Command::EvaluateScrollDown, the_upper_half_shows_figures_or_errors_and_is_scrolled),
+    (Command::EvaluateScrollUp, the_upper_half_shows_figures_or_errors_and_is_scrolled),
+    (Command::RowMark, a_mark_is_kept_taken_back_and_put_again),
+    (Command::RowNext, rows_are_walked_and_the_cursor_stays_on_its_row),
+    (Command::RowBefore, rows_are_walked_and_the_cursor_stays_on_its_row),
+    (Command::RowAnswer, rows_are_walked_and_the_cursor_stays_on_its_row),
+    (Command::RowAnswerBefore, rows_are_walked_and_the_cursor_stays_on_its_row),
+    (Command::RowScrollDown, a_long_row_is_scrolled_and_the_next_begins_at_its_top),
+    (Command::RowScrollUp, a_long_row_is_scrolled_and_the_next_begins_at_its_top),
+    (Command::RowLeave, rows_are_walked_and_the_cursor_stays_on_its_row),
+];
 
 struct Hand {
     app: App,
@@ -33,12 +65,9 @@ impl Hand {
         Self::told(self.app.update(AppMsg::Evaluate(msg), self.now))
     }
 
-    /// Gives a command as its key would, with what follows from it.
+    /// Gives a command by its key.
     fn give(&mut self, command: Command) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        self.app.command(command, self.now, &mut effects);
-        effects.extend(self.app.update(AppMsg::Wake, self.now));
-        Self::told(effects)
+        Self::told(hand::give(&mut self.app, command, self.now))
     }
 
     fn notes(&self) -> String {
@@ -98,7 +127,7 @@ fn asks_report(test: i64, systems: &[&str]) -> Effect {
 }
 
 #[test]
-fn the_report_is_of_those_who_have_answered_all_and_is_asked_for_once() {
+pub(in crate::app) fn the_report_is_of_those_who_have_answered_all_and_is_asked_for_once() {
     let (mut hand, effects) = Hand::new(vec![test(1, &[10, 10, 3])]);
     assert_eq!(effects, [Effect::Watch(true), asks_report(1, &["h1", "h2"])]);
     assert_eq!(hand.give(Command::EvaluateDown), [], "one is being made");
@@ -117,7 +146,7 @@ fn the_report_is_of_those_who_have_answered_all_and_is_asked_for_once() {
 }
 
 #[test]
-fn while_answers_come_reports_leave_the_machine_time() {
+pub(in crate::app) fn while_answers_come_reports_leave_the_machine_time() {
     let live = |answered: usize| Job {
         name: "a1".into(),
         state: "running".into(),
@@ -142,7 +171,7 @@ fn while_answers_come_reports_leave_the_machine_time() {
 }
 
 #[test]
-fn an_evaluation_that_is_over_before_it_was_seen_to_run_is_told_all_the_same() {
+pub(in crate::app) fn an_evaluation_that_is_over_before_it_was_seen_to_run_is_told_all_the_same() {
     let (mut hand, _) = Hand::new(Vec::new());
     hand.take(Msg::Started(Ok(("a1".into(), 1))));
     hand.take(Msg::Jobs(Vec::new()));
@@ -156,7 +185,7 @@ fn an_evaluation_that_is_over_before_it_was_seen_to_run_is_told_all_the_same() {
 }
 
 #[test]
-fn who_is_compared_and_on_what_is_chosen() {
+pub(in crate::app) fn who_is_compared_and_on_what_is_chosen() {
     let (mut hand, _) = Hand::new(vec![test(1, &[10, 10, 3]), test(2, &[10, 10])]);
     assert_eq!(hand.app.evaluate.test().unwrap().id, 2, "the newest");
     let systems = vec!["h1".to_owned(), "h2".to_owned()];
@@ -185,7 +214,7 @@ fn who_is_compared_and_on_what_is_chosen() {
 }
 
 #[test]
-fn rows_are_walked_and_the_cursor_stays_on_its_row() {
+pub(in crate::app) fn rows_are_walked_and_the_cursor_stays_on_its_row() {
     let (mut hand, _) = Hand::new(vec![test(1, &[10, 10])]);
     reported(&mut hand, &[4, 5, 6]);
     hand.give(Command::EvaluateDown);
@@ -220,7 +249,7 @@ fn rows_are_walked_and_the_cursor_stays_on_its_row() {
 }
 
 #[test]
-fn a_mark_is_kept_taken_back_and_put_again() {
+pub(in crate::app) fn a_mark_is_kept_taken_back_and_put_again() {
     let (mut hand, _) = Hand::new(vec![test(1, &[10, 10])]);
     reported(&mut hand, &[4]);
     hand.give(Command::EvaluateOpen);
@@ -257,7 +286,7 @@ fn a_mark_is_kept_taken_back_and_put_again() {
 }
 
 #[test]
-fn an_evaluation_is_begun_with_the_verbs_own_words_and_stopped() {
+pub(in crate::app) fn an_evaluation_is_begun_with_the_verbs_own_words_and_stopped() {
     let (mut hand, _) = Hand::new(vec![test(1, &[10, 10])]);
     let run = |name: &str| wish::System::Run(name.into());
     let systems = vec![wish::System::Base, run("a1"), run("a1@20"), run("a2")];
@@ -290,11 +319,95 @@ fn an_evaluation_is_begun_with_the_verbs_own_words_and_stopped() {
 }
 
 #[test]
-fn the_pane_has_a_number_and_its_commands_are_found_from_elsewhere() {
+pub(in crate::app) fn the_pane_has_a_number_and_its_commands_are_found_from_elsewhere() {
     let (mut hand, _) = Hand::new(vec![test(1, &[10, 10])]);
     hand.give(Command::PaneNext);
     assert_eq!(hand.app.pane, Pane::Data);
     hand.give(Command::PaneBefore);
     assert_eq!(hand.app.pane, Pane::Evaluate);
     assert_eq!(hand.app.keymap.first(Command::PaneEvaluate), "5");
+}
+
+#[test]
+pub(in crate::app) fn the_cursor_goes_by_rows_pages_and_lists() {
+    let (mut hand, _) = Hand::new(vec![test(1, &[10, 10])]);
+    reported(&mut hand, &(0..25).collect::<Vec<_>>());
+    let mut at = |command| {
+        hand.give(command);
+        hand.app.evaluate.current().unwrap().place
+    };
+    assert_eq!((at(Command::EvaluateDown), at(Command::EvaluateUp), at(Command::EvaluateUp)), (1, 0, 0));
+    assert_eq!((at(Command::EvaluatePageDown), at(Command::EvaluatePageUp)), (10, 0));
+    assert_eq!((at(Command::EvaluateBottom), at(Command::EvaluateDown), at(Command::EvaluateTop)), (24, 24, 0));
+    hand.give(Command::EvaluateDown);
+    hand.give(Command::EvaluateListBefore);
+    assert_eq!((hand.app.evaluate.list, hand.app.evaluate.current()), (List::Better, None), "none got better");
+    hand.give(Command::EvaluateListBefore);
+    assert_eq!((hand.app.evaluate.list, hand.app.evaluate.current().unwrap().place), (List::Wrong, 9));
+}
+
+#[test]
+pub(in crate::app) fn the_upper_half_shows_figures_or_errors_and_is_scrolled() {
+    let (mut hand, _) = Hand::new(vec![test(1, &[10, 10])]);
+    reported(&mut hand, &[4]);
+    hand.give(Command::EvaluateScrollDown);
+    hand.give(Command::EvaluateScrollDown);
+    hand.give(Command::EvaluateScrollUp);
+    assert!(hand.app.evaluate.scroll > 0);
+    hand.give(Command::EvaluateTable);
+    assert_eq!((hand.app.evaluate.errors, hand.app.evaluate.scroll), (true, 0));
+    hand.give(Command::EvaluateTable);
+    assert!(!hand.app.evaluate.errors);
+}
+
+#[test]
+pub(in crate::app) fn the_two_systems_whose_rows_are_listed_are_chosen() {
+    let (mut hand, _) = Hand::new(vec![test(1, &[10, 10, 10])]);
+    hand.give(Command::EvaluatePair);
+    assert!(hand.notes().contains("there is no report yet"), "{}", hand.notes());
+    hand.give(Command::EvaluateOpen);
+    assert!(hand.notes().contains("no report yet, and so no row"), "{}", hand.notes());
+    let systems: Vec<String> = ["h1", "h2", "h3"].map(str::to_owned).to_vec();
+    let mut three = report(&[4, 5]);
+    let other = Pair { second: "s3".into(), ..report(&[7]).pairs.remove(0) };
+    three.pairs.push(other);
+    hand.take(Msg::Reported { test: 1, systems: systems.clone(), result: Ok(Box::new(three)) });
+    hand.give(Command::EvaluateDown);
+    hand.give(Command::EvaluatePair);
+    let Some(Overlay::Pick { items, .. }) = &hand.app.overlay else { panic!("two are chosen from a list") };
+    assert_eq!(*items, ["s1, then s2", "s1, then s3"]);
+    hand.give(Command::PickPageDown);
+    hand.give(Command::PickDone);
+    assert_eq!(hand.app.evaluate.pair().unwrap().second, "s3");
+    assert_eq!(hand.app.evaluate.current().unwrap().place, 7, "from the first of its rows");
+    // With one pair there is nothing to choose.
+    hand.give(Command::EvaluateAgain);
+    hand.take(Msg::Reported { test: 1, systems, result: Ok(Box::new(report(&[4]))) });
+    hand.give(Command::EvaluatePair);
+    assert!(hand.app.overlay.is_none() && hand.notes().contains("no other two systems"), "{}", hand.notes());
+}
+
+#[test]
+pub(in crate::app) fn a_long_row_is_scrolled_and_the_next_begins_at_its_top() {
+    let (mut hand, _) = Hand::new(vec![test(1, &[10, 10])]);
+    reported(&mut hand, &[4, 5]);
+    hand.give(Command::EvaluateOpen);
+    hand.take(Msg::Row(row(4)));
+    hand.give(Command::RowScrollDown);
+    hand.give(Command::RowScrollDown);
+    hand.give(Command::RowScrollUp);
+    assert!(hand.app.evaluate.scroll > 0);
+    hand.give(Command::RowNext);
+    assert_eq!(hand.app.evaluate.scroll, 0);
+}
+
+#[test]
+pub(in crate::app) fn where_nobody_has_answered_every_command_says_so_or_does_nothing() {
+    for command in Command::ALL.iter().filter(|command| command.scope() == Scope::Evaluate) {
+        let (mut hand, _) = Hand::new(Vec::new());
+        let asks = hand.give(*command);
+        assert_eq!(asks, [], "{command:?}");
+        let nobody = [Command::EvaluateTest, Command::EvaluateSystems, Command::EvaluateAgain].contains(command);
+        assert_eq!(nobody, hand.notes().contains("no system has answered a test yet; e measures some"), "{command:?}");
+    }
 }

@@ -130,6 +130,7 @@ impl App {
         let words = match request {
             Request::Pause => "waits after the step it is at",
             Request::Stop => "writes a checkpoint and ends",
+            Request::Checkpoint if run.is_paused() => "writes a checkpoint and waits on",
             Request::Checkpoint => "writes a checkpoint and goes on",
             Request::Resume | Request::Status => "goes on",
         };
@@ -146,7 +147,10 @@ impl App {
         }
         let name = run.name.clone();
         match run.state.as_str() {
-            "running" => self.note(format!("{name} is running"), now),
+            "running" => {
+                let words = format!("{name} is {}", run.word());
+                self.note(words, now);
+            }
             "finished" => {
                 let reason = self.train.current().map_or("", |run| &run.reason);
                 self.note(format!("{name} is finished: {reason}"), now);

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+pub use crate::job::facts::{Facts, Needs};
+
 /// A training setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
@@ -63,31 +65,6 @@ impl Wish {
 fn quoted(word: String) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
-
-/// What a run would be made of.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Facts {
-    /// Training rows.
-    pub rows: usize,
-    /// Rows to validate on.
-    pub valid_rows: usize,
-    /// Records left out because they are too long, with their tokens.
-    pub dropped: Vec<(String, usize)>,
-    /// The window in tokens.
-    pub max_length: usize,
-    /// Tokens of one pass over the rows.
-    pub tokens: usize,
-    /// Those that are learned.
-    pub supervised: usize,
-    /// Steps in all.
-    pub steps: u64,
-    /// Memory it needs, and what is free, in bytes.
-    pub needs: u64,
-    /// What is free, where the system says.
-    pub free: Option<u64>,
-    /// How long it takes at the speed that was measured on this machine.
-    pub seconds: Option<f64>,
 }
 
 /// How far the form is.

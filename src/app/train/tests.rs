@@ -4,9 +4,49 @@ use std::time::Duration;
 
 use super::super::overlay::Purpose;
 use super::super::{Effect as AppEffect, Msg as AppMsg, Overlay};
+use super::told::{LETTERS, SAMPLED};
 use super::*;
-use crate::app::App;
+use crate::app::hand::{self, Given};
+use crate::app::{App, Pane};
 use crate::keymap::{Command, Keymap};
+
+/// The test that gives each command.
+pub(in crate::app) const GIVEN: Given = &[
+    (Command::TrainNew, a_run_is_checked_before_it_is_started),
+    (Command::TrainPause, a_run_is_asked_for_what_it_can_do_and_no_other),
+    (Command::TrainResume, a_run_is_asked_for_what_it_can_do_and_no_other),
+    (Command::TrainStop, a_run_is_asked_for_what_it_can_do_and_no_other),
+    (Command::TrainCheckpoint, a_run_is_asked_for_what_it_can_do_and_no_other),
+    (Command::TrainOverlay, what_is_on_the_chart_is_followed_and_nothing_else),
+    (Command::TrainSeries, series_scale_and_smoothing_turn),
+    (Command::TrainSeriesBefore, series_scale_and_smoothing_turn),
+    (Command::TrainLog, series_scale_and_smoothing_turn),
+    (Command::TrainSmooth, series_scale_and_smoothing_turn),
+    (Command::TrainZoomIn, the_chart_zooms_about_the_crosshair_and_comes_back),
+    (Command::TrainZoomOut, the_chart_zooms_about_the_crosshair_and_comes_back),
+    (Command::TrainPanLeft, the_chart_zooms_about_the_crosshair_and_comes_back),
+    (Command::TrainPanRight, the_chart_zooms_about_the_crosshair_and_comes_back),
+    (Command::TrainCrossLeft, the_chart_zooms_about_the_crosshair_and_comes_back),
+    (Command::TrainCrossRight, the_chart_zooms_about_the_crosshair_and_comes_back),
+    (Command::TrainBack, the_chart_zooms_about_the_crosshair_and_comes_back),
+    (Command::TrainCompare, two_runs_are_compared_with_the_kept_one_else_with_the_one_before),
+    (Command::TrainNote, a_note_and_a_picture_are_asked_for_by_a_line),
+    (Command::TrainSvg, a_note_and_a_picture_are_asked_for_by_a_line),
+    (Command::TrainDown, the_newest_run_is_first_and_the_cursor_stays_on_its_run),
+    (Command::TrainUp, the_newest_run_is_first_and_the_cursor_stays_on_its_run),
+    (Command::TrainTop, the_newest_run_is_first_and_the_cursor_stays_on_its_run),
+    (Command::TrainBottom, the_newest_run_is_first_and_the_cursor_stays_on_its_run),
+    (Command::TrainScrollDown, samples_are_scrolled_and_another_runs_begin_at_the_top),
+    (Command::TrainScrollUp, samples_are_scrolled_and_another_runs_begin_at_the_top),
+    (Command::NewStart, a_run_is_checked_before_it_is_started),
+    (Command::NewEdit, a_run_is_checked_before_it_is_started),
+    (Command::NewUsual, what_is_set_after_the_check_is_checked_again),
+    (Command::NewDown, a_choice_is_offered_where_there_are_few),
+    (Command::NewUp, the_cursor_of_the_form_goes_by_lines_and_by_pages),
+    (Command::NewPageDown, the_cursor_of_the_form_goes_by_lines_and_by_pages),
+    (Command::NewPageUp, the_cursor_of_the_form_goes_by_lines_and_by_pages),
+    (Command::NewLeave, the_base_model_is_chosen_from_the_catalogue_or_written),
+];
 
 const NOW: Duration = Duration::from_secs(1);
 
@@ -27,11 +67,7 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
 }
 
 fn give(app: &mut App, command: Command) -> Vec<Effect> {
-    let mut effects = Vec::new();
-    app.command(command, NOW, &mut effects);
-    // What is followed is told at the end of every message.
-    effects.extend(app.update(AppMsg::Wake, NOW));
-    ours(effects)
+    ours(hand::give(app, command, NOW))
 }
 
 fn ours(effects: Vec<AppEffect>) -> Vec<Effect> {
@@ -54,7 +90,7 @@ fn at(app: &App) -> &str {
 }
 
 #[test]
-fn the_newest_run_is_first_and_the_cursor_stays_on_its_run() {
+pub(in crate::app) fn the_newest_run_is_first_and_the_cursor_stays_on_its_run() {
     let mut app = app();
     assert_eq!(at(&app), "a3");
     give(&mut app, Command::TrainDown);
@@ -62,6 +98,9 @@ fn the_newest_run_is_first_and_the_cursor_stays_on_its_run() {
     assert_eq!(at(&app), "a1");
     give(&mut app, Command::TrainDown);
     assert_eq!(at(&app), "a1", "there is none below");
+    give(&mut app, Command::TrainUp);
+    assert_eq!(at(&app), "a2");
+    give(&mut app, Command::TrainDown);
     let more =
         [run("a1", "finished", 180), run("a2", "stopped", 90), run("a3", "running", 41), run("a4", "running", 0)];
     take(&mut app, Msg::Runs(more.to_vec()));
@@ -75,7 +114,7 @@ fn the_newest_run_is_first_and_the_cursor_stays_on_its_run() {
 }
 
 #[test]
-fn what_is_on_the_chart_is_followed_and_nothing_else() {
+pub(in crate::app) fn what_is_on_the_chart_is_followed_and_nothing_else() {
     let mut app = app();
     assert_eq!(give(&mut app, Command::TrainOverlay), [], "it is on the chart already");
     let watch = give(&mut app, Command::TrainDown);
@@ -99,7 +138,7 @@ fn what_is_on_the_chart_is_followed_and_nothing_else() {
 }
 
 #[test]
-fn a_resumed_run_is_drawn_anew() {
+pub(in crate::app) fn a_resumed_run_is_drawn_anew() {
     let mut app = app();
     let points = |steps: std::ops::RangeInclusive<u64>| {
         steps.map(|step| Point { step, loss: Some(2.0), ..Point::default() }).collect::<Vec<_>>()
@@ -113,7 +152,7 @@ fn a_resumed_run_is_drawn_anew() {
 }
 
 #[test]
-fn a_run_is_asked_for_what_it_can_do_and_no_other() {
+pub(in crate::app) fn a_run_is_asked_for_what_it_can_do_and_no_other() {
     let mut app = app();
     for (command, request) in [
         (Command::TrainPause, Request::Pause),
@@ -123,10 +162,18 @@ fn a_run_is_asked_for_what_it_can_do_and_no_other() {
         assert_eq!(give(&mut app, command), [Effect::Control { run: "a3".into(), request }]);
     }
     assert_eq!(give(&mut app, Command::TrainResume), [], "it runs");
+    assert!(told(&app).contains("a3 is running"), "{}", told(&app));
+    let ending = Run { phase: Some("stopping".into()), ..run("a3", "running", 41) };
+    take(&mut app, Msg::Runs(vec![run("a1", "finished", 180), run("a2", "stopped", 90), ending]));
+    give(&mut app, Command::TrainResume);
+    assert!(told(&app).contains("a3 is stopping"), "{}", told(&app));
     let paused = Run { phase: Some("paused".into()), ..run("a3", "running", 41) };
     take(&mut app, Msg::Runs(vec![run("a1", "finished", 180), run("a2", "stopped", 90), paused]));
     let going = give(&mut app, Command::TrainResume);
     assert_eq!(going, [Effect::Control { run: "a3".into(), request: Request::Resume }]);
+    let saving = give(&mut app, Command::TrainCheckpoint);
+    assert_eq!(saving, [Effect::Control { run: "a3".into(), request: Request::Checkpoint }]);
+    assert!(told(&app).contains("waits on"), "it does not go on for that: {}", told(&app));
 
     give(&mut app, Command::TrainDown);
     assert_eq!(give(&mut app, Command::TrainPause), []);
@@ -141,7 +188,7 @@ fn a_run_is_asked_for_what_it_can_do_and_no_other() {
 }
 
 #[test]
-fn the_chart_zooms_about_the_crosshair_and_comes_back() {
+pub(in crate::app) fn the_chart_zooms_about_the_crosshair_and_comes_back() {
     let mut app = app();
     give(&mut app, Command::TrainBottom);
     assert_eq!(app.train.window(), (0, 180));
@@ -170,7 +217,7 @@ fn the_chart_zooms_about_the_crosshair_and_comes_back() {
 }
 
 #[test]
-fn the_room_for_a_growing_run_doubles_and_ends_with_its_plan() {
+pub(in crate::app) fn the_room_for_a_growing_run_doubles_and_ends_with_its_plan() {
     let mut app = app();
     let mut ends = Vec::new();
     for step in 1..=180 {
@@ -182,7 +229,7 @@ fn the_room_for_a_growing_run_doubles_and_ends_with_its_plan() {
 }
 
 #[test]
-fn series_scale_and_smoothing_turn() {
+pub(in crate::app) fn series_scale_and_smoothing_turn() {
     let mut app = app();
     let mut seen = vec![app.train.chart.drawn];
     for _ in 0..3 {
@@ -199,7 +246,7 @@ fn series_scale_and_smoothing_turn() {
 }
 
 #[test]
-fn a_note_and_a_picture_are_asked_for_by_a_line() {
+pub(in crate::app) fn a_note_and_a_picture_are_asked_for_by_a_line() {
     let mut app = app();
     give(&mut app, Command::TrainNote);
     assert_eq!(written(&mut app, "半分のデータ"), [Effect::Note { run: "a3".into(), text: "半分のデータ".into() }]);
@@ -214,7 +261,7 @@ fn a_note_and_a_picture_are_asked_for_by_a_line() {
 }
 
 #[test]
-fn two_runs_are_compared_with_the_kept_one_else_with_the_one_before() {
+pub(in crate::app) fn two_runs_are_compared_with_the_kept_one_else_with_the_one_before() {
     let mut app = app();
     let pair = |a: &str, b: &str| Effect::Compare { a: a.into(), b: b.into() };
     assert_eq!(give(&mut app, Command::TrainCompare), [pair("a2", "a3")]);
@@ -257,7 +304,7 @@ fn form() -> App {
 }
 
 #[test]
-fn a_run_is_checked_before_it_is_started() {
+pub(in crate::app) fn a_run_is_checked_before_it_is_started() {
     let mut app = form();
     assert_eq!(app.scopes().first(), Some(&Scope::NewRun));
     give(&mut app, Command::NewDown);
@@ -286,7 +333,7 @@ fn a_run_is_checked_before_it_is_started() {
 }
 
 #[test]
-fn what_is_set_after_the_check_is_checked_again() {
+pub(in crate::app) fn what_is_set_after_the_check_is_checked_again() {
     let mut app = form();
     let wish = app.train.form.wish();
     give(&mut app, Command::NewStart);
@@ -302,7 +349,7 @@ fn what_is_set_after_the_check_is_checked_again() {
 }
 
 #[test]
-fn the_base_model_is_chosen_from_the_catalogue_or_written() {
+pub(in crate::app) fn the_base_model_is_chosen_from_the_catalogue_or_written() {
     let mut app = form();
     give(&mut app, Command::NewEdit);
     give(&mut app, Command::NewDown);
@@ -324,7 +371,7 @@ fn the_base_model_is_chosen_from_the_catalogue_or_written() {
 }
 
 #[test]
-fn a_choice_is_offered_where_there_are_few() {
+pub(in crate::app) fn a_choice_is_offered_where_there_are_few() {
     let mut app = form();
     give(&mut app, Command::NewDown);
     give(&mut app, Command::NewDown);
@@ -338,7 +385,7 @@ fn a_choice_is_offered_where_there_are_few() {
 }
 
 #[test]
-fn without_a_run_every_command_says_so_or_does_nothing() {
+pub(in crate::app) fn without_a_run_every_command_says_so_or_does_nothing() {
     let (mut app, _) = App::new("desk".into(), "ann".into(), Keymap::default(), (80, 24));
     app.pane = Pane::Train;
     for command in Command::ALL.iter().filter(|command| command.scope() == Scope::Train) {
@@ -353,7 +400,7 @@ fn without_a_run_every_command_says_so_or_does_nothing() {
 }
 
 #[test]
-fn samples_are_bounded_and_the_first_is_kept() {
+pub(in crate::app) fn samples_are_bounded_and_the_first_is_kept() {
     let mut app = app();
     let sample = |step: u64| Sample { step, id: "r1".into(), answer: "a".repeat(5_000) };
     for step in 0..500 {
@@ -365,7 +412,7 @@ fn samples_are_bounded_and_the_first_is_kept() {
 }
 
 #[test]
-fn a_run_that_goes_on_elsewhere_does_not_draw_another_pane() {
+pub(in crate::app) fn a_run_that_goes_on_elsewhere_does_not_draw_another_pane() {
     let mut app = app();
     app.pane = Pane::Data;
     let of = |step: u64| Run { steps: Some(1_000), ..run("a3", "running", step) };
@@ -376,4 +423,29 @@ fn a_run_that_goes_on_elsewhere_does_not_draw_another_pane() {
     assert_eq!(app.train.runs[0].step, 777, "it is known all the same");
     take(&mut app, Msg::Runs(vec![of(780)]));
     assert!(app.take_dirty() && app.train.share() == Some(78), "but for the heading, which tells how far it is");
+}
+
+#[test]
+pub(in crate::app) fn samples_are_scrolled_and_another_runs_begin_at_the_top() {
+    let mut app = app();
+    give(&mut app, Command::TrainScrollUp);
+    assert_eq!(app.train.scroll, 0);
+    give(&mut app, Command::TrainScrollDown);
+    give(&mut app, Command::TrainScrollDown);
+    give(&mut app, Command::TrainScrollUp);
+    assert!(app.train.scroll > 0);
+    give(&mut app, Command::TrainDown);
+    assert_eq!(app.train.scroll, 0);
+}
+
+#[test]
+pub(in crate::app) fn the_cursor_of_the_form_goes_by_lines_and_by_pages() {
+    let mut app = form();
+    let mut at = |command| {
+        give(&mut app, command);
+        app.train.form.at
+    };
+    // The model, then two settings.
+    assert_eq!((at(Command::NewUp), at(Command::NewDown), at(Command::NewPageDown)), (0, 1, 2));
+    assert_eq!((at(Command::NewUp), at(Command::NewPageUp)), (1, 0));
 }

@@ -23,11 +23,13 @@ use crate::model::decoder::{Decoder, Product};
 use crate::model::description::{Description, Norm};
 use crate::model::infer::{Cache, Infer, InferError, Part, Turn, Want, check, parts};
 use crate::model::lora::Adapter;
-use crate::model::ops::attention::Shape;
+use crate::model::ops::attention::{Segment, Shape};
 use crate::model::ops::norm::Heads;
 
 /// Tokens that go through the decoder together at most.
 const CHUNK: usize = 4096;
+/// Logits of a loss held at once, in numbers (128 MiB).
+const HELD: usize = 32 << 20;
 /// Rows of an arena at first.
 const FIRST: usize = 1024;
 
@@ -102,12 +104,26 @@ struct Pass<'a> {
     groups: Vec<Group>,
     adapters: Vec<Option<&'a Adapter>>,
     positions: Span,
-    /// Where in the arena each row's token lies.
-    places: Span,
+    /// Where in the arena each row's token lies; none where the rows are whole texts that nobody reads on.
+    places: Option<Span>,
     tiling: Tiling,
     words: Span,
-    /// Rows of the arena that are looked at.
-    rows: usize,
+    /// Rows that go on behind the last layer's keys and values, and their adapters.
+    keep: Span,
+    kept_groups: Vec<Group>,
+    kept_adapters: Vec<Option<&'a Adapter>>,
+}
+
+/// Whole texts behind one another, as training packs them.
+#[derive(Clone, Copy)]
+pub struct Pack<'a> {
+    pub tokens: &'a [u32],
+    /// Position of each token in its text.
+    pub positions: &'a [u32],
+    pub segments: &'a [Segment],
+    /// Rows behind which a token is predicted, and which.
+    pub predicting: &'a [u32],
+    pub targets: &'a [u32],
 }
 
 impl Inference {
@@ -298,19 +314,27 @@ impl Inference {
             chosen.push((part.at + part.len - left.1) as u32);
         }
         let tiling = Tiling::reading_on(end, &stretches);
-        let lists: [&[u32]; 5] = [&tokens, &positions, &places, &chosen, &tiling.words];
-        let buffer = self.pool.take(lists.iter().map(|list| list.len()).sum(), Kind::U32)?;
-        let bytes: Vec<u8> = lists.iter().flat_map(|list| list.iter().flat_map(|word| word.to_le_bytes())).collect();
-        self.device.write(buffer.span.at, &bytes)?;
-        let mut first = 0;
-        let [tokens, positions, places, keep, words] = lists.map(|list| {
-            first += list.len();
-            buffer.span.part(first - list.len(), list.len())
-        });
-        let adapters = of.clone();
-        let groups = self.groups(&of)?;
-        let pass = Pass { groups, adapters, positions, places, tiling, words, rows: end };
-        let logits = self.layers(&pass, tokens, keep, &chosen, &of)?;
+        let (_words, [tokens, positions, places, keep, words]) =
+            self.send([&tokens, &positions, &places, &chosen, &tiling.words])?;
+        let kept: Vec<Option<&Adapter>> = chosen.iter().map(|&row| of.get(row as usize).copied().flatten()).collect();
+        let (groups, kept_groups) = (self.groups(&of)?, self.groups(&kept)?);
+        let pass = Pass {
+            groups,
+            adapters: of,
+            positions,
+            places: Some(places),
+            tiling,
+            words,
+            keep,
+            kept_groups,
+            kept_adapters: kept,
+        };
+        let mut logits = vec![0.0; keep.len * self.description.vocab];
+        if let Some(x) = self.layers(&pass, tokens)? {
+            let found = self.pool.take(logits.len(), Kind::F32)?;
+            self.head(x.span, found.span)?;
+            read(&self.pool, found.span, &mut logits)?;
+        }
         for part in parts.iter() {
             if let Cache::Device(place) = &mut *rows[part.row].cache {
                 place.len += part.len;
@@ -332,49 +356,109 @@ impl Inference {
         Ok(groups)
     }
 
-    fn layers(
-        &mut self,
-        pass: &Pass<'_>,
-        tokens: Span,
-        keep: Span,
-        chosen: &[u32],
-        of: &[Option<&Adapter>],
-    ) -> Result<Vec<f32>, DeviceError> {
-        let kept: Vec<Option<&Adapter>> = chosen.iter().map(|&row| of.get(row as usize).copied().flatten()).collect();
-        let kept_groups = self.groups(&kept)?;
+    /// Sends lists of words to the device in one piece of memory.
+    fn send<const N: usize>(&self, lists: [&[u32]; N]) -> Result<(Buffer, [Span; N]), DeviceError> {
+        let buffer = self.pool.take(lists.iter().map(|list| list.len()).sum(), Kind::U32)?;
+        let bytes: Vec<u8> = lists.iter().flat_map(|list| list.iter().flat_map(|word| word.to_le_bytes())).collect();
+        self.device.write(buffer.span.at, &bytes)?;
+        let mut first = 0;
+        let spans = lists.map(|list| {
+            first += list.len();
+            buffer.span.part(first - list.len(), list.len())
+        });
+        Ok((buffer, spans))
+    }
+
+    /// Negative log-likelihoods of the predicted tokens of whole texts, in nats, in the pack's order.
+    ///
+    /// # Errors
+    /// When the device has no room, or fails.
+    pub fn losses(&mut self, pack: Pack<'_>, adapter: Option<&Adapter>) -> Result<Vec<f32>, DeviceError> {
+        let longest = pack.positions.iter().max().map_or(0, |&position| position as usize + 1);
+        self.tables = Some(Tables::covering(self.tables.take(), &self.pool, &self.description, longest)?);
+        let tiling = Tiling::new(pack.segments);
+        let count = pack.predicting.len();
+        let ones = vec![1f32.to_bits(); count];
+        let (_words, [tokens, positions, keep, targets, mut weights, words]) =
+            self.send([pack.tokens, pack.positions, pack.predicting, pack.targets, &ones, &tiling.words])?;
+        weights.kind = Kind::F32;
+        let (adapters, kept_adapters) = (vec![adapter; tokens.len], vec![adapter; count]);
+        let (groups, kept_groups) = (self.groups(&adapters)?, self.groups(&kept_adapters)?);
+        let pass = Pass { groups, adapters, positions, places: None, tiling, words, keep, kept_groups, kept_adapters };
+        let mut found = vec![0.0; count];
+        let Some(x) = self.layers(&pass, tokens)? else { return Ok(found) };
+        let (hidden, vocab) = (self.description.hidden, self.description.vocab);
+        let losses = self.pool.take(count, Kind::F32)?;
+        let most = (HELD / vocab.max(1)).clamp(16, 4096).min(count);
+        let logits = self.pool.take(most * vocab, Kind::F32)?;
+        for first in (0..count).step_by(most) {
+            let n = most.min(count - first);
+            let logits = logits.span.part(0, n * vocab);
+            self.head(x.span.part(first * hidden, n * hidden), logits)?;
+            let (targets, weights) = (targets.part(first, n), weights.part(first, n));
+            let losses = losses.span.part(first, n);
+            ops::cross_entropy(self.device.as_ref(), self.kind, logits, targets, weights, losses, None)?;
+        }
+        read(&self.pool, losses.span, &mut found)?;
+        Ok(found)
+    }
+
+    /// Last norm and head of rows `x`: their logits, f32.
+    fn head(&self, x: Span, logits: Span) -> Result<(), DeviceError> {
+        let (device, kind, d) = (self.device.as_ref(), self.kind, &self.description);
+        let normed = self.pool.take(x.len, kind)?;
+        ops::norm(device, kind, d.norm, self.weights.final_norm.spans(), x, normed.span)?;
+        linear::through(device, self.weights.head(), [x.len / d.hidden, d.hidden, d.vocab], normed.span, logits)
+    }
+
+    /// Runs tokens through all layers; the rows to keep, none where there are none.
+    fn layers(&self, pass: &Pass<'_>, tokens: Span) -> Result<Option<Buffer>, DeviceError> {
         let (device, kind, d) = (self.device.as_ref(), self.kind, &self.description);
         let (count, hidden) = (tokens.len, d.hidden);
         let mut x = self.pool.take(count * hidden, kind)?;
         ops::embed(device, kind, self.weights.embedding.span, hidden, tokens, d.embedding_scale, x.span)?;
-        let last = d.layers.saturating_sub(1);
         for layer in 0..d.layers {
-            let ends = (layer == last).then_some((keep, &kept_groups[..], &kept[..]));
-            match self.block(layer, pass, &x, ends)? {
+            match self.block(layer, pass, &x, layer + 1 == d.layers)? {
                 Some(y) => x = y,
-                None => return Ok(Vec::new()),
+                None => return Ok(None),
             }
         }
-        let n = keep.len;
-        let normed = self.pool.take(n * hidden, kind)?;
-        ops::norm(device, kind, d.norm, self.weights.final_norm.spans(), x.span, normed.span)?;
-        let logits = self.pool.take(n * d.vocab, Kind::F32)?;
-        linear::through(device, self.weights.head(), [n, hidden, d.vocab], normed.span, logits.span)?;
-        let mut found = vec![0.0; n * d.vocab];
-        read(&self.pool, logits.span, &mut found)?;
-        Ok(found)
+        Ok(Some(x))
     }
 
-    /// One layer. `ends` are the rows that go on behind the last layer's keys and values, with whose adapters; none of them, no result.
-    #[allow(clippy::type_complexity)] // three lists of the same rows
-    fn block(
-        &self,
-        layer: usize,
-        pass: &Pass<'_>,
-        x: &Buffer,
-        ends: Option<(Span, &[Group], &[Option<&Adapter>])>,
-    ) -> Result<Option<Buffer>, DeviceError> {
+    /// What attention makes of rows of q|k|v: of whole texts, or of new tokens behind those in the arena, where they are put.
+    fn attend(&self, layer: usize, pass: &Pass<'_>, qkv: Span) -> Result<Buffer, DeviceError> {
         let (device, kind, d) = (self.device.as_ref(), self.kind, &self.description);
-        let (weights, arena) = (&self.weights.layers[layer], &self.arena[layer]);
+        let (wide, stride) = (d.heads * d.head_dim, d.qkv_rows());
+        let shape = Shape {
+            heads: d.heads,
+            kv_heads: d.kv_heads,
+            head_dim: d.head_dim,
+            scale: d.attention_scale,
+            window: d.window_of(layer),
+        };
+        let looked_at = pass.tiling.rows();
+        let seen = match pass.places {
+            Some(places) => {
+                let seen = self.arena[layer].span.part(0, looked_at * stride);
+                ops::put(device, kind, qkv, stride, places, seen)?;
+                seen
+            }
+            None => qkv,
+        };
+        let everywhere = self.pool.take(looked_at * wide, kind)?;
+        let lse = self.pool.take(looked_at * d.heads, Kind::F32)?;
+        ops::attention(device, kind, shape, &pass.tiling, pass.words, seen, everywhere.span, lse.span)?;
+        let Some(places) = pass.places else { return Ok(everywhere) };
+        let attended = self.pool.take(places.len * wide, kind)?;
+        ops::gather(device, kind, everywhere.span, wide, places, attended.span)?;
+        Ok(attended)
+    }
+
+    /// One layer; behind the last one's keys and values only the rows to keep go on. None of them, no result.
+    fn block(&self, layer: usize, pass: &Pass<'_>, x: &Buffer, last: bool) -> Result<Option<Buffer>, DeviceError> {
+        let (device, kind, d) = (self.device.as_ref(), self.kind, &self.description);
+        let weights = &self.weights.layers[layer];
         let (hidden, wide, stride) = (d.hidden, d.heads * d.head_dim, d.qkv_rows());
         let rows = pass.positions.len;
         let take = |rows: usize, width: usize| self.pool.take(rows * width, kind);
@@ -385,32 +469,20 @@ impl Inference {
         let all = (&pass.groups[..], &pass.adapters[..]);
         self.linear(layer, Product::Qkv, all, before.span, qkv.span)?;
         self.turn(layer, weights, pass.positions, qkv.span)?;
-        let seen = arena.span.part(0, pass.rows * stride);
-        ops::put(device, kind, qkv.span, stride, pass.places, seen)?;
+        drop(before);
+        let mut attended = self.attend(layer, pass, qkv.span)?;
         drop(qkv);
-        if ends.is_some_and(|(keep, ..)| keep.len == 0) {
-            return Ok(None);
-        }
-        let shape = Shape {
-            heads: d.heads,
-            kv_heads: d.kv_heads,
-            head_dim: d.head_dim,
-            scale: d.attention_scale,
-            window: d.window_of(layer),
-        };
-        let (everywhere, lse) = (take(pass.rows, wide)?, self.pool.take(pass.rows * d.heads, Kind::F32)?);
-        ops::attention(device, kind, shape, &pass.tiling, pass.words, seen, everywhere.span, lse.span)?;
-        drop(lse);
-        let mut attended = take(rows, wide)?;
-        ops::gather(device, kind, everywhere.span, wide, pass.places, attended.span)?;
-        drop(everywhere);
-
         let (mut kept, mut own) = (None, all);
-        if let Some((keep, groups, adapters)) = ends {
+        if last {
+            let keep = pass.keep;
+            if keep.len == 0 {
+                return Ok(None);
+            }
             let (kept_x, kept_attended) = (take(keep.len, hidden)?, take(keep.len, wide)?);
             ops::gather(device, kind, x.span, hidden, keep, kept_x.span)?;
             ops::gather(device, kind, attended.span, wide, keep, kept_attended.span)?;
-            (kept, attended, own) = (Some(kept_x), kept_attended, (groups, adapters));
+            own = (&pass.kept_groups[..], &pass.kept_adapters[..]);
+            (kept, attended) = (Some(kept_x), kept_attended);
         }
         let x = kept.as_ref().unwrap_or(x).span;
         let rows = x.len / hidden;

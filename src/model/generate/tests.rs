@@ -148,7 +148,9 @@ fn the_end_of_the_context_ends_an_answer_and_a_longer_prompt_is_refused() {
     assert_eq!((answer.tokens.len(), answer.stop), (6, Stop::Context));
     let long = vec![1; 601];
     let error = generator.run(&[greedy(&prompt, None, &sampling), greedy(&long, None, &sampling)], &mut |_| true);
-    assert!(error.unwrap_err().to_string().starts_with("request 1: the text is 601 tokens long"));
+    let error = error.unwrap_err();
+    assert!(matches!(error, GenerateError::Infer { request: 1, .. }));
+    assert!(error.to_string().starts_with("the text is 601 tokens long"));
 }
 
 #[test]

@@ -23,6 +23,10 @@ pub(super) struct GgufFile {
 impl GgufFile {
     pub(super) fn open(path: &Path) -> Result<(Facts, Self), SourceError> {
         let map = Mapped::open(path)?;
+        if map.is_empty() {
+            let reason = "it is empty; copy or download it again".to_owned();
+            return Err(SourceError::NoModel { path: path.to_owned(), reason });
+        }
         if !map.starts_with(b"GGUF") {
             let reason = "it is no GGUF file; give a .gguf file or a Hugging Face folder".to_owned();
             return Err(SourceError::NoModel { path: path.to_owned(), reason });

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use serde_json::json;
 
 use super::*;
@@ -131,7 +133,8 @@ fn every_line_of_a_file_is_a_record_or_a_listed_error() {
     let ids: Vec<&str> = rows.records.iter().map(|r| r.id.as_str()).collect();
     assert_eq!(ids, ["row-1", "row-5"]);
     assert_eq!(rows.errors.iter().map(|e| e.line).collect::<Vec<_>>(), [3, 4]);
-    assert!(rows.errors[0].to_string().starts_with("line 3: not JSON: "), "{}", rows.errors[0]);
+    assert_eq!(rows.lines, [1, 5]);
+    assert_eq!(rows.errors[0].to_string(), "line 3: not JSON: EOF while parsing a value (column 10)");
 }
 
 #[test]
@@ -143,7 +146,8 @@ fn a_markdown_file_is_one_text() {
     assert_eq!(rows.records[0].id, "章1");
     assert_eq!(rows.records[0].kind, Kind::Text { text: "# 題\n本文\n".into() });
     std::fs::write(&path, b"ok \xFF").unwrap();
-    assert!(matches!(read(&path), Err(ReadError::Encoding { at: 3, .. })));
+    assert!(matches!(read(&path), Err(ReadError::Encoding { line: 1, .. })));
+    assert!(matches!(read(folder.path()), Err(ReadError::Folder { .. })));
     assert!(matches!(read(Path::new("x.xlsx")), Err(ReadError::Extension { .. })));
     assert!(matches!(read(Path::new("no-such.jsonl")), Err(ReadError::Io { .. })));
 }

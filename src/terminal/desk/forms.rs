@@ -1,13 +1,12 @@
 //! What actions and store have, in the workbench's own forms, and back.
 
 use crate::actions::judge::Judgement;
+use crate::actions::prompts;
 use crate::actions::records::{self, Marks, State};
 use crate::actions::rehearsal::Rehearsed;
-use crate::actions::{answer, prompts};
 use crate::app::compare::{Judged, Recording};
 use crate::app::overlay::Line;
 use crate::app::prompt::Version;
-use crate::app::wish::Question;
 use crate::app::{Act, Row};
 
 /// The marks that an act sets.
@@ -53,19 +52,13 @@ pub(super) fn version(version: prompts::Version) -> Version {
 }
 
 pub(super) fn recording(rehearsed: Rehearsed) -> Recording {
-    let question = match rehearsed.question {
-        answer::Question::Record(id) => Question::Record(id),
-        answer::Question::Typed(text) => Question::Typed(text),
-    };
-    Recording { question, systems: rehearsed.systems, events: rehearsed.events }
+    let Rehearsed { question, systems, events } = rehearsed;
+    Recording { question, systems, events }
 }
 
 pub(super) fn rehearsed(recording: Recording) -> Rehearsed {
-    let question = match recording.question {
-        Question::Record(id) => answer::Question::Record(id),
-        Question::Typed(text) => answer::Question::Typed(text),
-    };
-    Rehearsed { question, systems: recording.systems, events: recording.events }
+    let Recording { question, systems, events } = recording;
+    Rehearsed { question, systems, events }
 }
 
 pub(super) fn judgement(judged: Judged) -> Judgement {

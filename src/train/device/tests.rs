@@ -10,7 +10,7 @@ use crate::job::{Control, Job, Kind as JobKind, Outcome};
 use crate::model::decoder::Decoder;
 use crate::model::device::emulated::Machine;
 use crate::model::device::fixtures::{adapter, all_families, decoder, device};
-use crate::model::device::infer::OnDevice;
+use crate::model::device::infer::{self, OnDevice};
 use crate::model::infer::{Infer, Inference, Turn, Want};
 use crate::prompt::Prompt;
 use crate::train::optimizer::{clip_factor, norm};
@@ -90,6 +90,27 @@ fn every_family_has_the_processors_loss_and_gradient() {
             let off = apart(&gradient_of(&engine), &gradient);
             assert!(off < 2e-5, "{name}, {options:?}: gradient off by {off}");
             assert!((found.norm - norm(&gradient)).abs() < 1e-4 * found.norm, "{name}: norm {}", found.norm);
+        }
+    }
+}
+
+#[test]
+fn every_family_finds_right_answers_as_likely_as_the_processor_does() {
+    let Some(machine) = device() else { return };
+    let rows = rows(7, 60);
+    let rows: Vec<&Row> = rows.iter().collect();
+    for (name, decoder) in all_families() {
+        let adapter = adapter(&decoder, 7);
+        let mut inference = infer::Inference::new(machine.clone(), Kind::F32, &decoder).unwrap();
+        for adapter in [None, Some(&adapter)] {
+            for share in [true, false] {
+                let packed = Packed::new(&rows, share);
+                let expected = step::Engine::new().evaluate(&decoder, adapter, &packed).each;
+                let found = inference.losses(packed.pack(), adapter).unwrap();
+                assert_eq!(found.len(), expected.len());
+                let off = apart(&found, &expected);
+                assert!(off < 1e-5, "{name}, {share}: off by {off}");
+            }
         }
     }
 }
@@ -255,7 +276,7 @@ fn a_run_on_a_device_that_is_stopped_and_resumed_ends_in_the_same_bytes() {
     let plan = Plan { base, settings, steps: 6, evaluate_every: 2, threads: 1, prompt: Prompt::default() };
     // Samples on the way are the device's, by the adapter as it is at that moment.
     let mut asked = |decoder: &Decoder, adapter: Option<&Adapter>, on: Option<&OnDevice>| {
-        let mut last = |engine: &mut dyn Infer| {
+        let last = |engine: &mut dyn Infer| {
             let mut cache = engine.cache(4).unwrap();
             engine.forward(&mut [Turn { tokens: &[3, 1, 4], cache: &mut cache, adapter }], Want::Last).unwrap()
         };

@@ -155,10 +155,11 @@ fn an_audience_sees_the_end_of_a_long_question_and_no_keys_once_there_are_answer
     assert!(!text.contains("half of it"), "{text}");
     assert!(text.contains("質問: いつですか？") && text.contains("enter asks"), "{text}");
 
-    // The first question is played as soon as its rehearsed answers are there.
+    // The first question is played as well as those behind it.
     let systems = ["base".to_owned(), "a1".to_owned()];
     let events = vec![(0, 0, "五月".to_owned()), (0, 1, "5月9日".to_owned())];
     app.update(Msg::Recordings(vec![Recording { question: Question::Record(2), systems, events }]), NOW);
+    command(&mut app, Command::PresentNext);
     app.update(Msg::Wake, NOW + Duration::from_millis(5));
     let text = shown(&app, SIZES[0]);
     assert!(text.contains("5月9日") && text.contains("rehearsed  1 / 2") && !text.contains("enter"), "{text}");

@@ -8,7 +8,7 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::train::{Difference, Facts, Model, Msg, Point, Run, Sample, Setting};
+use crate::app::train::{Difference, Facts, Model, Msg, Needs, Point, Run, Sample, Setting};
 use crate::app::{App, Msg as AppMsg, Pane};
 use crate::keymap::{Command, Keymap};
 use crate::text;
@@ -297,11 +297,27 @@ fn the_form_shows_settings_command_and_findings() {
     assert!(why.lines().all(|line| screen.contains(line)), "all of the words:\n{screen}");
     let run = Run { tokens_per_s: Some(500.0), ..run("2026-11-22-a2", "finished", 90) };
     take(&mut app, Msg::Runs(vec![run]));
-    let facts = Facts { rows: 150, valid_rows: 40, tokens: 30_000, steps: 57, needs: 1 << 30, ..Facts::default() };
+    let device = Needs { name: "a GPU".into(), needs_bytes: 3 << 30, free_bytes: 24 << 30 };
+    let facts = Facts {
+        rows: 150,
+        valid_rows: 40,
+        tokens: 30_000,
+        steps: 57,
+        needs_bytes: 1 << 30,
+        device: Some(device),
+        ..Facts::default()
+    };
     take(&mut app, Msg::Checked { wish, result: Ok(facts) });
     let screen = shown(&app, (80, 24));
     // 57 steps of 8 are 456 rows of 200 tokens: 91,200 tokens at 500 a second.
-    for words in ["150 rows, 40 to validate on", "57 steps", "1.0 GiB of memory", "about 3 m 02 s", "starts it"] {
+    for words in [
+        "150 rows, 40 to validate on",
+        "57 steps",
+        "1.0 GiB of memory",
+        "about 3 m 02 s",
+        "on a GPU: about 3.0 GiB",
+        "starts it",
+    ] {
         assert!(screen.contains(words), "without {words:?}:\n{screen}");
     }
     give(&mut app, Command::NewUp);
