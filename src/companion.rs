@@ -32,8 +32,12 @@ impl System {
     /// Its name in a list to choose from.
     #[must_use]
     pub fn label(&self) -> String {
-        let name = self.name();
-        if self.is_moving() { format!("{name}  a snapshot of the run in progress") } else { name.to_owned() }
+        match self {
+            Self::Base => "base  the model as it was".to_owned(),
+            Self::Run(name) if self.is_moving() => format!("{name}  a snapshot of the run in progress"),
+            Self::Run(name) if self.is_run() => format!("{name}  its best checkpoint"),
+            Self::Run(name) => name.clone(),
+        }
     }
 
     /// Whether it is a run as such, of which the best checkpoint answers.

@@ -149,8 +149,8 @@ pub const DEFAULTS: &str = "\
 # Signs of the workbench: auto (ascii where the terminal or the locale has no more), unicode or ascii.
 #glyphs = \"auto\"
 
-# Whether the workbench takes the mouse, whose wheel then does what the arrow keys do. Without it the terminal's own
-# selecting and copying works as ever.
+# Whether the workbench takes the mouse: a click goes to a pane, a record, a run or a row, a second one there does what enter
+# does, and the wheel does what the arrow keys do. Without it the terminal's own selecting and copying works as ever.
 #mouse = false
 ";
 

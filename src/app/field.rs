@@ -50,6 +50,11 @@ impl Field {
         self.insert(text);
     }
 
+    /// Selects everything, so that what is written next takes its place; moving the cursor lets go of it.
+    pub fn select(&mut self) {
+        self.area.select_all();
+    }
+
     /// Inserts a text at the cursor as one step of undo: what an input method commits, or a paste. It is brought to NFC, since
     /// the editor moves by code points.
     pub fn insert(&mut self, text: &str) {

@@ -3,7 +3,7 @@
 use crossterm::event::KeyEvent;
 
 use super::wish::{Granted, Wish};
-use super::{Act, Acted, Conflict, Flag, Record, Row, State, compare, evaluate, overlay, prompt, train, wish};
+use super::{Act, Acted, Conflict, Flag, Record, Row, Spot, State, compare, evaluate, overlay, prompt, train, wish};
 
 /// A record with everything there is to know of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +41,8 @@ pub enum Ask {
     Lend(i64),
     /// The next that is this author's or free.
     NextMine,
+    /// Of what a query finds, the next with a finding behind that record; from the first on again where there is none.
+    NextFlagged { query: String, after: i64 },
     /// Every state of a record.
     History(i64),
     /// Categories and people there are, for suggestions.
@@ -116,6 +118,8 @@ pub enum Msg {
     Paste(String),
     /// The mouse's wheel was turned: down, or up.
     Wheel(bool),
+    /// The mouse clicked on something.
+    Click(Spot),
     /// The screen has another size.
     Resize(u16, u16),
     /// The time that [`App::wake`] asked for has come.
@@ -144,6 +148,8 @@ pub enum Msg {
     Lent(i64),
     /// Where to go.
     GoTo(Option<i64>),
+    /// The next record with a finding.
+    Flagged(Option<i64>),
     /// A record's states: when, who, what, and the answer then.
     History { record: i64, lines: Vec<overlay::Line> },
     /// Names for suggestions.

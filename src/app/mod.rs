@@ -14,6 +14,7 @@ mod hand;
 mod keys;
 mod message;
 pub mod overlay;
+mod pointer;
 pub mod prompt;
 pub mod record;
 pub mod train;
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 use crate::keymap::{Command, Key, Keymap, Meaning, Scope};
 
-pub use crate::store::{Conflict, Content, Flag, Origin, Record, Split, State, Status};
+pub use crate::store::{Conflict, Content, Flag, Origin, Record, Source, Split, State, Status};
 
 pub use act::{Act, Acted};
 pub use compare::Compare;
@@ -32,6 +33,7 @@ pub use data::{Data, Row};
 pub use evaluate::Evaluate;
 pub use message::{Ask, Effect, Msg, Opened, Tally};
 pub use overlay::Overlay;
+pub use pointer::Spot;
 pub use prompt::Prompt;
 pub use train::Train;
 use wish::Wish;
@@ -187,6 +189,7 @@ impl App {
             Msg::Commit(text) => self.keys_of(&text, now, &mut effects),
             Msg::Paste(_) => self.note("a paste goes into a text: open one first", now),
             Msg::Wheel(down) => self.wheel(down, now, &mut effects),
+            Msg::Click(spot) => self.clicked(spot, now, &mut effects),
             Msg::Resize(columns, rows) => {
                 changed = self.size != (columns, rows);
                 self.size = (columns, rows);
@@ -213,7 +216,7 @@ impl App {
             }
             Msg::Systems(systems) => self.systems(systems, &mut effects),
             Msg::Questions(questions) => self.questions(questions, &mut effects),
-            Msg::Recordings(recordings) => self.compare.recordings = recordings,
+            Msg::Recordings(recordings) => self.recordings(recordings, now),
             Msg::Prompts { versions, examples } => self.prompts(versions, examples),
             Msg::PromptSaved(name) => self.prompt_saved(name, now, &mut effects),
             Msg::Found { number: 0, ids: Ok(ids) } => self.prompt_records(ids, &mut effects),

@@ -51,6 +51,8 @@ pub struct Asked {
     pub title: String,
     /// The line.
     pub field: Field,
+    /// What stood in it when it was asked for.
+    before: String,
     /// What could be meant, the likeliest first.
     pub suggestions: Vec<String>,
     /// Those that fit what is written.
@@ -114,8 +116,13 @@ impl Overlay {
     /// A line asked for.
     #[must_use]
     pub fn ask(purpose: Purpose, title: String, text: &str, suggestions: Vec<String>) -> Self {
-        let field = Field::line(text);
-        let mut asked = Asked { purpose, title, field, suggestions, fitting: Vec::new(), at: None };
+        let mut field = Field::line(text);
+        // One of few names takes another's place: whoever wants to write it out need not delete the old one first.
+        if matches!(purpose, Purpose::Category(_) | Purpose::Assign(_)) && !text.is_empty() {
+            field.select();
+        }
+        let before = field.text();
+        let mut asked = Asked { purpose, title, field, before, suggestions, fitting: Vec::new(), at: None };
         asked.fit();
         Self::Ask(Box::new(asked))
     }
@@ -181,6 +188,8 @@ impl Asked {
         // Of a filter, only the word at its end is being written.
         let needle = match self.purpose {
             Purpose::Filter(_) => written.rsplit([' ', '\u{3000}']).next().unwrap_or_default(),
+            // The name there is now shall not hide the others.
+            Purpose::Category(_) | Purpose::Assign(_) if written == self.before => "",
             _ => written.as_str(),
         };
         self.fitting = fitting(needle, &self.suggestions);
@@ -287,7 +296,7 @@ impl App {
     }
 
     /// Takes what an overlay is at.
-    fn take(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+    pub(super) fn take(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let Some(overlay) = self.overlay.take() else { return };
         match overlay {
             Overlay::Help { fitting, at, scopes, below, .. } => {

@@ -187,8 +187,8 @@ commands! {
     CompareBlind "compare.blind" Compare ["B"] "judge blind: sides at random, without names";
     ComparePresent "compare.present" Compare ["P"] "present to an audience";
     CompareStop "compare.stop" Compare ["esc"] "stop what is being written";
-    CompareScrollDown "compare.scroll-down" Compare ["J", "ctrl-d"] "scroll the question down";
-    CompareScrollUp "compare.scroll-up" Compare ["K", "ctrl-u"] "scroll the question up";
+    CompareScrollDown "compare.scroll-down" Compare ["J", "ctrl-d"] "scroll question and answers down";
+    CompareScrollUp "compare.scroll-up" Compare ["K", "ctrl-u"] "scroll question and answers up";
 
     BlindLeft "blind.left" Blind ["a", "h", "left"] "A is better";
     BlindRight "blind.right" Blind ["b", "l", "right"] "B is better";
@@ -196,6 +196,8 @@ commands! {
     BlindBad "blind.bad" Blind ["x"] "neither will do";
     BlindSkip "blind.skip" Blind ["n", "j", "down"] "the next question, without a pick";
     BlindBefore "blind.before" Blind ["k", "up"] "the question before";
+    BlindScrollDown "blind.scroll-down" Blind ["J", "ctrl-d"] "scroll question and answers down";
+    BlindScrollUp "blind.scroll-up" Blind ["K", "ctrl-u"] "scroll question and answers up";
     BlindLeave "blind.leave" Blind ["esc", "B"] "end judging and see the result";
 
     PresentNext "present.next" Presenter ["space", "j", "right", "down"] "play the rehearsed answers of the first, then the next question";

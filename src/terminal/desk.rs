@@ -3,7 +3,7 @@
 
 mod forms;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::process::Child;
 use std::sync::Arc;
@@ -72,6 +72,8 @@ pub struct Worker {
     tell: Tell,
     /// Revisions that this session wrote over revisions: an editor that has not yet heard of its last save names the one before.
     newer: HashMap<i64, i64>,
+    /// Those of them over which only marks were put: an editor that was opened meanwhile has the marks from before.
+    marked: HashSet<i64>,
     pulse: i64,
     newest: i64,
     told: Tally,
@@ -84,7 +86,17 @@ impl Worker {
         let pulse = store.pulse().unwrap_or_default();
         let newest = store.newest().unwrap_or_default();
         let keeper = Keeper::of(&store).ok();
-        Self { context, store, keeper, tell, newer: HashMap::new(), pulse, newest, told: Tally::default() }
+        Self {
+            context,
+            store,
+            keeper,
+            tell,
+            newer: HashMap::new(),
+            marked: HashSet::new(),
+            pulse,
+            newest,
+            told: Tally::default(),
+        }
     }
 
     fn run(mut self, queue: &Receiver<Ask>) {
@@ -141,6 +153,30 @@ impl Worker {
         }
     }
 
+    /// Lets a model draft records in a process of its own, and tells when it is done.
+    fn draft(&self, records: &[i64], system: &System) -> Result<(), ActionError> {
+        let run = match system {
+            System::Base => None,
+            System::Run(run) => Some(run.as_str()),
+        };
+        let child = records::draft::start(self.context.project.root(), records, run)?;
+        let tell = Arc::clone(&self.tell);
+        let wait = move || tell(drafted(child));
+        thread::Builder::new().name("drafts".into()).spawn(wait).map_err(|error| {
+            ActionError::Refused(format!("no thread could be started to wait for the drafts: {error}"))
+        })?;
+        Ok(())
+    }
+
+    /// The next of what a query finds that has a finding; from the first on again where there is none behind.
+    fn next_flagged(&self, query: &str, after: i64) -> Result<Option<i64>, ActionError> {
+        // A filter that is none shows what the one before it found, and that is not known here.
+        let Ok(query) = Query::parse(&format!("{query} flag:any")) else { return Ok(None) };
+        let flagged = self.store.ids(&query)?;
+        let next = flagged.iter().find(|id| **id > after).or(flagged.first());
+        Ok(next.copied().filter(|id| *id != after))
+    }
+
     fn try_answer(&mut self, ask: Ask) -> Result<(), ActionError> {
         match ask {
             Ask::Find { number, query } => {
@@ -160,10 +196,8 @@ impl Worker {
                 let (would, refused) = self.preview(&act, &records)?;
                 self.say(Msg::Preview { act, records, would, refused });
             }
-            Ask::Save { record, mut base, after, seconds, then_accept } => {
-                while let Some(newer) = self.newer.get(&base) {
-                    base = *newer;
-                }
+            Ask::Save { record, base, mut after, seconds, then_accept } => {
+                let base = self.newest_of(record, base, &mut after)?;
                 self.save(record, base, *after, seconds, then_accept)?;
             }
             Ask::Undo { redo } => self.undo(redo)?,
@@ -183,22 +217,12 @@ impl Worker {
                 let next = self.store.next(None)?;
                 self.say(Msg::GoTo(next.map(|record| record.id)));
             }
+            Ask::NextFlagged { query, after } => self.say(Msg::Flagged(self.next_flagged(&query, after)?)),
             Ask::History(id) => {
                 let lines = records::show(&self.store, id, true)?.history.iter().map(line).collect();
                 self.say(Msg::History { record: id, lines });
             }
-            Ask::Drafts { records, system } => {
-                let run = match &system {
-                    System::Base => None,
-                    System::Run(run) => Some(run.as_str()),
-                };
-                let child = records::draft::start(self.context.project.root(), &records, run)?;
-                let tell = Arc::clone(&self.tell);
-                let wait = move || tell(drafted(child));
-                thread::Builder::new().name("drafts".into()).spawn(wait).map_err(|error| {
-                    ActionError::Refused(format!("no thread could be started to wait for the drafts: {error}"))
-                })?;
-            }
+            Ask::Drafts { records, system } => self.draft(&records, &system)?,
             Ask::Systems => {
                 let names = runs::systems(&self.context)?;
                 let systems = std::iter::once(System::Base).chain(names.into_iter().map(System::Run));
@@ -277,8 +301,30 @@ impl Worker {
         Ok(())
     }
 
+    /// The revision that this session has made of one since, with the marks that it put on the record meanwhile in `after`.
+    fn newest_of(&self, record: i64, mut base: i64, after: &mut State) -> Result<i64, ActionError> {
+        let mut marked = false;
+        while let Some(newer) = self.newer.get(&base) {
+            marked |= self.marked.contains(&base);
+            base = *newer;
+        }
+        if marked {
+            let head = self.store.get(record)?.state;
+            (after.category, after.split, after.assignee) = (head.category, head.split, head.assignee);
+        }
+        Ok(base)
+    }
+
     fn act(&mut self, act: &Act, ids: &[i64], seconds: Option<f64>) -> Result<(), ActionError> {
+        let before = match (act, ids) {
+            (Act::Category(_) | Act::Split(_) | Act::Assign(_), [only]) => Some(self.store.get(*only)?.revision),
+            _ => None,
+        };
         let outcome = act_on(&mut self.store, act, ids, seconds)?;
+        if let (Some(before), Some((_, revision))) = (before, outcome.done.changed.first()) {
+            self.newer.insert(before, *revision);
+            self.marked.insert(before);
+        }
         self.say(Msg::Acted(Acted {
             words: format!("{}: {} records", act.words(), outcome.done.changed.len()),
             changed: outcome.done.changed.iter().map(|(id, _)| *id).collect(),

@@ -21,7 +21,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, MouseEventKind};
+use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
 use futures_util::StreamExt;
 use ratatui::Terminal;
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,7 +33,7 @@ use crate::app::{App, Effect, Msg};
 use crate::config::{Config, SettingsError};
 use crate::keymap::{self, Keymap, KeymapError};
 use crate::theme::{BUILT_IN, Colours, Theme};
-use crate::view;
+use crate::view::{self, Places};
 use backend::Sparing;
 use companions::Companions;
 use desk::Desk;
@@ -170,6 +170,8 @@ struct Bench {
     app: App,
     look: Look,
     screen: Terminal<Sparing>,
+    /// Where things stand on the screen, for the mouse.
+    places: Places,
     guard: Guard,
     desk: Desk,
     companions: Companions,
@@ -205,6 +207,7 @@ impl Bench {
             app,
             look,
             screen,
+            places: Places::default(),
             guard,
             desk,
             companions,
@@ -322,6 +325,11 @@ impl Bench {
                 Event::Mouse(mouse) => match mouse.kind {
                     MouseEventKind::ScrollDown => self.take(Msg::Wheel(true))?,
                     MouseEventKind::ScrollUp => self.take(Msg::Wheel(false))?,
+                    MouseEventKind::Down(MouseButton::Left) => {
+                        if let Some(spot) = self.places.at(mouse.column, mouse.row) {
+                            self.take(Msg::Click(spot))?;
+                        }
+                    }
                     _ => {}
                 },
                 Event::Paste(text) => self.take(Msg::Paste(text))?,
@@ -391,7 +399,8 @@ impl Bench {
         const BEGIN: &[u8] = b"\x1b[?2026h";
         const END: &[u8] = b"\x1b[?2026l";
         let (app, theme) = (&self.app, &self.look.theme);
-        self.screen.draw(|frame| view::draw(frame, app, theme))?;
+        let places = &mut self.places;
+        self.screen.draw(|frame| *places = view::draw(frame, app, theme))?;
         let written = self.screen.backend_mut().take();
         if written.is_empty() {
             return Ok(());

@@ -7,11 +7,12 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::{diff, paint};
+use super::{Places, diff, paint};
 use crate::app::data::{Editor, Row};
 use crate::app::record::{self, Part, Place};
 use crate::app::wish::Found;
-use crate::app::{App, Flag, Opened, Status};
+use crate::app::{App, Flag, Opened, Spot, Status};
+use crate::keymap::Command;
 use crate::text;
 use crate::theme::{Role, Theme};
 
@@ -21,16 +22,16 @@ const NARROW: u16 = 72;
 const FINDINGS: usize = 4;
 
 /// Draws the pane.
-pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
+pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme, places: &mut Places) {
     if area.width < NARROW {
         let height = (area.height / 3).max(4);
-        list(frame, Rect { height, ..area }, app, theme);
+        list(frame, Rect { height, ..area }, app, theme, places);
         let rest = Rect { y: area.y + height, height: area.height - height, ..area };
         opened(frame, rest, app, theme);
         return;
     }
     let width = (area.width * 2 / 5).clamp(28, 72);
-    list(frame, Rect { width, ..area }, app, theme);
+    list(frame, Rect { width, ..area }, app, theme, places);
     let bar = Line::styled(theme.sign("│", "|"), theme.style(Role::Border));
     for y in area.top()..area.bottom() {
         frame.buffer_mut().set_line(area.x + width, y, &bar, 1);
@@ -40,7 +41,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
 }
 
 /// The filter, and what it finds.
-fn list(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
+fn list(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme, places: &mut Places) {
     let data = &app.data;
     let cells = usize::from(area.width);
     let count = |number: usize| text::count(number as u64);
@@ -78,6 +79,8 @@ fn list(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let height = usize::from(rows.height).max(1);
     let step = height.saturating_sub(1).max(1);
     let first = (data.at / step * step).saturating_sub(usize::from(height > 1));
+    // The last page is a full one.
+    let first = first.min(data.ids.len().saturating_sub(height));
     for (offset, id) in data.ids.iter().enumerate().skip(first).take(height) {
         let y = (offset - first) as u16;
         let here = offset == data.at;
@@ -94,6 +97,7 @@ fn list(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
         line.spans.insert(0, Span::styled(pick, theme.style(Role::Selected)));
         line.spans.insert(0, Span::styled(mark, theme.style(Role::Accent)));
         paint::line(frame, rows, y, &line);
+        places.note(Rect { y: rows.y + y, height: 1, ..rows }, Spot::Line(offset));
         if here {
             let style = theme.style(Role::Cursor);
             let width = rows.width.min(bar as u16);
@@ -105,14 +109,15 @@ fn list(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
 /// What stands in the place of a list that has nothing.
 fn empty(app: &App, cells: usize, theme: &Theme) -> Vec<Line<'static>> {
     let words = if !app.data.ready {
-        "opening the records …"
+        "opening the records …".to_owned()
     } else if app.data.query.is_empty() {
         "There are no records yet.\n\ntogi import FILE brings some in: JSON lines, CSV, Parquet, Excel, chats and more. They appear \
          here by themselves."
+            .to_owned()
     } else {
-        "Nothing is like that. Esc shows everything."
+        format!("Nothing is like that. {} shows everything.", app.keymap.first(Command::FilterClear))
     };
-    paint::wrapped(words, &[(0..words.len(), theme.style(Role::Dim))], cells)
+    paint::wrapped(&words, &[(0..words.len(), theme.style(Role::Dim))], cells)
 }
 
 /// The sign and look of a status.
@@ -176,49 +181,21 @@ fn opened(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
 
 /// What there is to know of a record besides what it says.
 fn heading(open: &Opened, app: &App, cells: usize, theme: &Theme) -> Vec<Line<'static>> {
-    let (record, state) = (&open.record, &open.record.state);
     let dim = theme.style(Role::Dim);
-    let (sign, role) = status(state.status, theme);
-    let mut left = vec![
-        Span::styled(format!("{} ", record.id), theme.style(Role::Title)),
-        Span::styled(format!("{sign} {}", state.status), theme.style(role)),
-    ];
-    let dot = theme.sign("·", "|");
-    let mut add = |text: String, style: Style| {
-        left.push(Span::styled(format!(" {dot} "), dim));
-        left.push(Span::styled(text, style));
-    };
-    add(record.origin.word().into(), dim);
-    if let Some(split) = state.split {
-        add(split.word().into(), theme.style(Role::Text));
-    }
-    if let Some(category) = &state.category {
-        add(paint::short(category, 24), theme.style(Role::Info));
-    }
-    if let Some(assignee) = &state.assignee {
-        add(format!("for {}", paint::short(assignee, 16)), dim);
-    }
-    if let Some(row) = app.data.rows.get(&record.id) {
-        add(format!("by {}", paint::short(&row.author, 16)), dim);
-    }
-    for tag in &state.tags {
-        add(format!("#{}", paint::short(tag, 16)), dim);
-    }
-    let mark = match &app.data.editor {
-        Some(editor) if !editor.is_saved() => Some((theme.sign("●", "*"), "not saved", Role::Warn)),
-        Some(editor) if !editor.is_touched() => None,
-        Some(_) if app.data.saving > 0 => Some((theme.sign("●", "*"), "saving", Role::Warn)),
-        Some(_) => Some((theme.sign("✓", "="), "saved", Role::Good)),
-        None => None,
-    };
-    let right = mark.map(|(sign, word, role)| Span::styled(format!("{sign} {word}"), theme.style(role)));
-    let mut lines = vec![paint::spread(left, right.into_iter().collect(), cells)];
+    let mark = saved(app, theme);
+    let room = cells.saturating_sub(mark.as_ref().map_or(0, |mark| text::width(&mark.content) + 2));
+    let mut lines = vec![paint::spread(facts(open, app, room, theme), mark.into_iter().collect(), cells)];
     if let Some(who) = &open.taken {
-        lines.push(Line::styled(format!("{who} is at this record"), theme.style(Role::Info)));
+        let words = paint::short(&format!("{who} is at this record"), cells);
+        lines.push(Line::styled(words, theme.style(Role::Info)));
     }
     if let Some(source) = &open.record.source {
         let id = source.id.as_ref().map(|id| format!(", {id}")).unwrap_or_default();
-        let from = format!("{}, line {}{id}", source.file, source.line);
+        let place = format!(", line {}{id}", source.line);
+        // Where the whole path does not fit, the file's name tells more than the path's beginning.
+        let room = cells.saturating_sub(text::width(&place));
+        let file = if text::width(&source.file) > room { source.file.rsplit('/').next() } else { None };
+        let from = format!("{}{place}", paint::short(file.unwrap_or(&source.file), room));
         lines.push(Line::styled(paint::short(&from, cells), dim));
     }
     let unsettled = open.conflicts.len();
@@ -227,6 +204,48 @@ fn heading(open: &Opened, app: &App, cells: usize, theme: &Theme) -> Vec<Line<'s
         lines.push(Line::styled(paint::short(&words, cells), theme.style(Role::Warn)));
     }
     lines
+}
+
+/// Whether what is being written is on the disk.
+fn saved(app: &App, theme: &Theme) -> Option<Span<'static>> {
+    let (sign, word, role) = match &app.data.editor {
+        Some(editor) if !editor.is_saved() => (theme.sign("●", "*"), "not saved", Role::Warn),
+        Some(editor) if !editor.is_touched() => return None,
+        Some(_) if app.data.saving > 0 => (theme.sign("●", "*"), "saving", Role::Warn),
+        Some(_) => (theme.sign("✓", "="), "saved", Role::Good),
+        None => return None,
+    };
+    Some(Span::styled(format!("{sign} {word}"), theme.style(role)))
+}
+
+/// Number, status and marks of a record, on one line. Where there is no room for all of them, what matters least goes.
+fn facts(open: &Opened, app: &App, cells: usize, theme: &Theme) -> Vec<Span<'static>> {
+    let (record, state) = (&open.record, &open.record.state);
+    let dim = theme.style(Role::Dim);
+    let (sign, role) = status(state.status, theme);
+    let number = Span::styled(format!("{} ", record.id), theme.style(Role::Title));
+    let status = Span::styled(format!("{sign} {}", state.status), theme.style(role));
+    // How early each goes, the lowest first.
+    let mut marks: Vec<(u8, String, Style)> = vec![(3, record.origin.word().into(), dim)];
+    marks.extend(state.split.map(|split| (6, split.word().to_owned(), theme.style(Role::Text))));
+    marks.extend(state.category.as_ref().map(|name| (5, paint::short(name, 24), theme.style(Role::Info))));
+    marks.extend(state.assignee.as_ref().map(|name| (4, format!("for {}", paint::short(name, 16)), dim)));
+    marks.extend(app.data.rows.get(&record.id).map(|row| (2, format!("by {}", paint::short(&row.author, 16)), dim)));
+    marks.extend(state.tags.iter().map(|tag| (1, format!("#{}", paint::short(tag, 16)), dim)));
+    let dot = format!(" {} ", theme.sign("·", "|"));
+    let used = text::width(&number.content) + text::width(&status.content);
+    let wide = |marks: &[(u8, String, Style)]| marks.iter().map(|(_, text, _)| 3 + text::width(text)).sum::<usize>();
+    while used + wide(&marks) > cells
+        && let Some(least) = (0..marks.len()).rev().min_by_key(|at| marks.get(*at).map(|mark| mark.0))
+    {
+        marks.remove(least);
+    }
+    let mut spans = vec![number, status];
+    for (_, text, style) in marks {
+        spans.push(Span::styled(dot.clone(), dim));
+        spans.push(Span::styled(text, style));
+    }
+    spans
 }
 
 /// What checks found, as long as it fits below the record.
@@ -239,10 +258,15 @@ fn findings(open: &Opened, app: &App, cells: usize, theme: &Theme) -> Vec<Line<'
     let mut lines = vec![paint::rule(title, cells, theme.style(Role::Title), theme)];
     for finding in found.iter().take(FINDINGS) {
         let role = severity(&finding.severity);
-        let check = format!("{} {}  ", sign(&finding.severity), finding.check);
-        let room = cells.saturating_sub(text::width(&check));
-        let reason = paint::short(&finding.reason, room);
-        lines.push(Line::from(vec![Span::styled(check, theme.style(role)), Span::raw(reason)]));
+        let check = format!("{} {}", sign(&finding.severity), finding.check);
+        let words = format!("{check}  {}", finding.reason);
+        let mut told = paint::wrapped(&words, &[(0..check.len(), theme.style(role))], cells);
+        // A reason says what to do; two lines hold nearly all of them.
+        if told.len() > 2 {
+            told.truncate(2);
+            paint::unfinished(&mut told, cells);
+        }
+        lines.append(&mut told);
     }
     if found.len() > FINDINGS {
         lines.push(Line::styled(format!("  and {} more", found.len() - FINDINGS), theme.style(Role::Dim)));
@@ -359,12 +383,7 @@ fn read(frame: &mut Frame<'_>, area: Rect, open: &Opened, app: &App, theme: &The
     let furthest = lines.len().saturating_sub(height);
     let skip = (by_itself as i64 + i64::from(app.data.scroll)).clamp(0, furthest as i64) as usize;
     paint::lines(frame, area, &lines, skip);
-    if furthest > skip && height > 1 {
-        let more = format!(" {} {} more ", theme.sign("↓", "v"), furthest - skip);
-        let x = area.right().saturating_sub(text::width(&more) as u16);
-        let area = Rect { x, y: area.bottom() - 1, width: area.right() - x, height: 1 };
-        paint::line(frame, area, 0, &Line::styled(more, theme.style(Role::Dim)));
-    }
+    paint::more(frame, area, furthest - skip, theme);
 }
 
 /// The record with one part of it being written: the others above, the text below.

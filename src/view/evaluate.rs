@@ -10,9 +10,9 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::paint;
-use crate::app::App;
+use super::{Places, paint};
 use crate::app::evaluate::{Change, Errors, Evaluate, Figures, Job, List, Report, Turned};
+use crate::app::{App, Spot};
 use crate::keymap::Command;
 use crate::text;
 use crate::theme::{Role, Theme};
@@ -29,7 +29,7 @@ const FIGURE: usize = 7;
 const PREVIEW: u16 = 4;
 
 /// Draws the pane.
-pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
+pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme, places: &mut Places) {
     let evaluate = &app.evaluate;
     if evaluate.reading {
         row::draw(frame, area, evaluate, theme);
@@ -48,9 +48,9 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let body = Rect { y: area.y + used, height: area.height - used, ..area };
     if area.width >= WIDE {
         let left = Rect { width: body.width * 11 / 20, ..body };
-        upper(frame, left, evaluate, report, true, theme);
+        upper(frame, left, app, report, true, theme);
         let x = left.right() + 2;
-        rows(frame, Rect { x, width: body.right().saturating_sub(x), ..body }, evaluate, theme);
+        rows(frame, Rect { x, width: body.right().saturating_sub(x), ..body }, app, theme, places);
         let bar = Line::styled(theme.sign("│", "|"), theme.style(Role::Border));
         for y in body.top()..body.bottom() {
             frame.buffer_mut().set_line(left.right(), y, &bar, 1);
@@ -60,9 +60,10 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let both = area.height >= TALL;
     // The rows get what they need: as many as the longest list has, and the short form of one, where there is room for it.
     let longest = List::ALL.into_iter().map(|list| evaluate.rows(list).len()).max().unwrap_or(0) as u16;
-    let most = body.height.saturating_sub((longest + PREVIEW + 1).clamp(7, if both { 12 } else { 7 }));
-    let height = upper(frame, Rect { height: most, ..body }, evaluate, report, both, theme);
-    rows(frame, Rect { y: body.y + height, height: body.height - height, ..body }, evaluate, theme);
+    let least = if area.height < 18 { 5 } else { 7 };
+    let most = body.height.saturating_sub((longest + PREVIEW + 1).clamp(least, if both { 12 } else { least }));
+    let height = upper(frame, Rect { height: most, ..body }, app, report, both, theme);
+    rows(frame, Rect { y: body.y + height, height: body.height - height, ..body }, app, theme, places);
 }
 
 /// The test set, what is at work, and how an evaluation in the background stands.
@@ -145,7 +146,8 @@ fn waiting(app: &App) -> String {
 }
 
 /// What the report says, figures and errors; returns the rows it takes.
-fn upper(frame: &mut Frame<'_>, area: Rect, evaluate: &Evaluate, report: &Report, both: bool, theme: &Theme) -> u16 {
+fn upper(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report, both: bool, theme: &Theme) -> u16 {
+    let evaluate = &app.evaluate;
     let cells = usize::from(area.width);
     // Of the two parts that do not fit together, the verdict belongs to the figures.
     let verdict = both || !evaluate.errors;
@@ -167,7 +169,11 @@ fn upper(frame: &mut Frame<'_>, area: Rect, evaluate: &Evaluate, report: &Report
     }
     let height = (lines.len() as u16).min(area.height);
     let most = lines.len().saturating_sub(usize::from(height));
-    paint::lines(frame, Rect { height, ..area }, &lines, usize::from(evaluate.scroll).min(most));
+    let skip = usize::from(evaluate.scroll).min(most);
+    let area = Rect { height, ..area };
+    paint::lines(frame, area, &lines, skip);
+    let key = app.keymap.first(Command::EvaluateScrollDown);
+    paint::more_by(frame, area, most - skip, &key, theme);
     height
 }
 
@@ -345,7 +351,8 @@ fn turned(turned: Turned, theme: &Theme) -> (&'static str, Role) {
 }
 
 /// The three lists, and the rows of the one that is chosen.
-fn rows(frame: &mut Frame<'_>, area: Rect, evaluate: &Evaluate, theme: &Theme) {
+fn rows(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme, places: &mut Places) {
+    let evaluate = &app.evaluate;
     let cells = usize::from(area.width);
     let border = theme.style(Role::Border);
     let line = theme.sign("─", "-");
@@ -366,10 +373,11 @@ fn rows(frame: &mut Frame<'_>, area: Rect, evaluate: &Evaluate, theme: &Theme) {
     let all = evaluate.rows(evaluate.list);
     let below = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     if all.is_empty() {
+        let key = |command| app.keymap.first(command);
         let words = if evaluate.pair().is_some() {
-            "none here; tab lists the others"
+            format!("none here; {} lists the others", key(Command::EvaluateList))
         } else {
-            "rows are compared between two systems: w adds one"
+            format!("rows are compared between two systems: {} adds one", key(Command::EvaluateSystems))
         };
         paint::line(frame, below, 0, &Line::styled(words, theme.style(Role::Dim)));
         return;
@@ -384,6 +392,7 @@ fn rows(frame: &mut Frame<'_>, area: Rect, evaluate: &Evaluate, theme: &Theme) {
         let y = (offset - first) as u16;
         let here = offset == evaluate.at;
         paint::line(frame, rows, y, &line_of(change, here, widest, cells, theme));
+        places.note(Rect { y: rows.y + y, height: 1, ..rows }, Spot::Line(offset));
         if here {
             frame.buffer_mut().set_style(Rect { y: rows.y + y, height: 1, ..rows }, theme.style(Role::Cursor));
         }

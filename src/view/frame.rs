@@ -5,14 +5,16 @@ use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
-use super::paint;
-use crate::app::{App, Pane};
+use super::{Places, paint};
+use crate::app::prompt::Right;
+use crate::app::train::{Face, Run};
+use crate::app::{App, Overlay, Pane, Spot};
 use crate::keymap::{Command, Scope, spell};
 use crate::text;
 use crate::theme::{Role, Theme};
 
 /// The line above: project, panes, what is on its way to the disk, how far the records are, who is at it.
-pub fn header(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
+pub fn header(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme, places: &mut Places) {
     let wide = area.width >= 100;
     let mut left = vec![Span::styled(" togi ", theme.style(Role::Accent))];
     if wide {
@@ -25,42 +27,71 @@ pub fn header(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
             theme.style(Role::Dim)
         };
         left.push(Span::raw(" "));
-        left.push(Span::styled(format!("{} {}", index + 1, pane.name()), style));
+        let name = format!("{} {}", index + 1, pane.name());
+        let x = area.x + left.iter().map(|span| text::width(&span.content)).sum::<usize>() as u16;
+        places.note(Rect { x, width: text::width(&name) as u16, ..area }, Spot::Pane(*pane));
+        left.push(Span::styled(name, style));
     }
-    let mut right = Vec::new();
+    let used = left.iter().map(|span| text::width(&span.content)).sum();
+    let right = news(app, usize::from(area.width).saturating_sub(used), wide, theme);
+    let line = paint::spread(left, right, usize::from(area.width));
+    paint::line(frame, area, 0, &line);
+}
+
+/// What is at work, how far the records are, who is at it: as much of that as `room` has cells for, the pressing things first.
+fn news(app: &App, room: usize, wide: bool, theme: &Theme) -> Vec<Span<'static>> {
+    let mut pressing = Vec::new();
+    let saving = Span::styled(format!("{} saving  ", theme.sign("●", "*")), theme.style(Role::Warn));
+    // Its place is kept free: the bar would come and go with every text that is saved.
+    let mut spare = text::width(&saving.content);
     if app.data.saving > 0 {
-        right.push(Span::styled(format!("{} saving  ", theme.sign("●", "*")), theme.style(Role::Warn)));
+        spare = 0;
+        pressing.push(saving);
     }
-    let live = app.train.share();
-    if let Some(share) = live {
-        let words = if wide { "training " } else { "" };
-        right.push(Span::styled(format!(" {} {words}{share} % ", theme.sign("▶", ">")), theme.style(Role::Good)));
+    if let Some(share) = app.train.share() {
+        let waits = app.train.runs.iter().find(|run| run.is_live()).is_some_and(|run| run.word() == "paused");
+        let (sign, words, role) = if waits {
+            (theme.sign("‖", "="), "paused ", Role::Warn)
+        } else {
+            (theme.sign("▶", ">"), "training ", Role::Good)
+        };
+        let words = if wide { words } else { "" };
+        pressing.push(Span::styled(format!(" {sign} {words}{share} % "), theme.style(role)));
     }
-    let measured = app.evaluate.share();
-    if let Some(share) = measured {
+    if let Some(share) = app.evaluate.share() {
         let words = if wide { "measuring " } else { "" };
-        right.push(Span::styled(format!(" {} {words}{share} % ", theme.sign("◇", "?")), theme.style(Role::Info)));
+        pressing.push(Span::styled(format!(" {} {words}{share} % ", theme.sign("◇", "?")), theme.style(Role::Info)));
     }
-    let live = live.or(measured);
+    let mut spans: Vec<Span<'static>> = Vec::new();
+    let mut left = room;
+    let mut put = |parts: Vec<Span<'static>>, spare: usize| {
+        let cells: usize = parts.iter().map(|span| text::width(&span.content)).sum();
+        let fits = cells + spare <= left;
+        if fits {
+            left -= cells;
+            spans.extend(parts);
+        }
+        fits
+    };
+    for span in pressing {
+        put(vec![span], 0);
+    }
     let tally = app.tally;
     if tally.records > 0 {
         let share = tally.gold as f64 / tally.target.max(1) as f64;
         let count = |number: usize| text::count(number as u64);
-        if wide || area.width >= 76 && live.is_none() {
-            right.push(Span::styled(paint::bar(share, if wide { 12 } else { 5 }, theme), theme.style(Role::Good)));
-        }
-        let words = if area.width >= 72 {
-            format!(" {} / {} gold ", count(tally.gold), count(tally.target))
-        } else {
-            format!(" {:.0} % ", 100.0 * share)
-        };
-        right.push(Span::raw(words));
+        let bar = Span::styled(paint::bar(share, if wide { 12 } else { 5 }, theme), theme.style(Role::Good));
+        let words = Span::raw(format!(" {} / {} gold ", count(tally.gold), count(tally.target)));
+        let percent = format!("{:.0} %", 100.0 * share);
+        let _ = put(vec![bar, words.clone()], spare)
+            || put(vec![words], 0)
+            || put(vec![Span::raw(format!(" {percent} gold "))], 0)
+            || put(vec![Span::raw(format!(" {percent} "))], 0);
     }
     if wide {
-        right.push(Span::styled(format!(" {} ", paint::short(&app.author, 16)), theme.style(Role::Dim)));
+        put(vec![Span::styled(format!(" {} ", paint::short(&app.author, 16)), theme.style(Role::Dim))], 0);
     }
-    let line = paint::spread(left, right, usize::from(area.width));
-    paint::line(frame, area, 0, &line);
+    spans
 }
 
 /// The commands that the line below shows for a scope, each with a short word.
@@ -81,6 +112,7 @@ fn useful(scope: Scope) -> &'static [(Command, &'static str)] {
             (C::Neighbours, "alike"),
         ],
         Scope::Train => &[
+            (C::TrainBack, "back"),
             (C::TrainNew, "new"),
             (C::TrainPause, "pause"),
             (C::TrainResume, "go on"),
@@ -111,6 +143,7 @@ fn useful(scope: Scope) -> &'static [(Command, &'static str)] {
             (C::HelpAnywhere, "help"),
         ],
         Scope::Prompt => &[
+            (C::PromptStop, "tokens"),
             (C::PromptEdit, "edit"),
             (C::PromptTry, "try"),
             (C::PromptSave, "save"),
@@ -162,6 +195,9 @@ const TEMPLATE: &[(Command, &str)] = &[
     (Command::HelpAnywhere, "help"),
 ];
 
+/// The same of a list that is only read.
+const READ: &[(Command, &str)] = &[(Command::PickDown, "down"), (Command::PickUp, "up"), (Command::PickLeave, "back")];
+
 /// The same of the pane that evaluates.
 fn of_evaluations(scope: Scope) -> &'static [(Command, &'static str)] {
     use Command as C;
@@ -208,14 +244,16 @@ pub fn footer(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let room = usize::from(area.width).saturating_sub(tail.iter().map(|span| text::width(&span.content)).sum());
     let mut left = vec![Span::raw(" ")];
     let mut used = 1;
-    let useful = match (first, app.pane) {
-        (Scope::Editor, Pane::Prompt) => TEMPLATE,
+    let useful = match (&app.overlay, first, app.pane) {
+        (Some(Overlay::Score { .. }), ..) => &[(Command::PickDone, "go on")],
+        (Some(Overlay::History { .. }), ..) => READ,
+        (_, Scope::Editor, Pane::Prompt) => TEMPLATE,
         _ => useful(first),
     };
     for (command, word) in useful {
         let key = app.keymap.first(*command);
         let cells = text::width(&key) + text::width(word) + 3;
-        if key.is_empty() || used + cells > room {
+        if key.is_empty() || used + cells > room || !applies(app, *command) {
             continue;
         }
         used += cells;
@@ -224,6 +262,31 @@ pub fn footer(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     }
     let line = paint::spread(left, tail, usize::from(area.width));
     paint::line(frame, area, 0, &line);
+}
+
+/// Whether a command would do something as things stand. One that only says why it cannot takes the room of one that can.
+fn applies(app: &App, command: Command) -> bool {
+    use Command as C;
+    let run = app.train.current();
+    let live = run.is_some_and(Run::is_live);
+    let face = matches!(app.train.face, Face::Differences { .. });
+    let evaluate = &app.evaluate;
+    match command {
+        C::TrainPause | C::TrainStop | C::TrainCheckpoint => live,
+        C::TrainResume => run.is_some_and(|run| !live && run.state != "finished" || run.word() == "paused"),
+        C::TrainBack => face || app.train.chart.cross.is_some() || app.train.chart.window.is_some(),
+        C::TrainOverlay | C::TrainSeries | C::TrainLog | C::TrainZoomIn | C::TrainSvg => run.is_some() && !face,
+        C::TrainCrossLeft => run.is_some() && !face && app.train.chart.cross.is_none(),
+        C::TrainNote => run.is_some(),
+        C::TrainCompare => app.train.runs.len() > 1 && !face,
+        C::PromptStop => app.prompt.right != Right::Tokens,
+        C::PromptDiff => app.prompt.right != Right::Diff,
+        C::EvaluateOpen | C::EvaluateList => evaluate.pair().is_some(),
+        C::EvaluatePair | C::EvaluateTable | C::EvaluateAgain | C::EvaluateSystems => evaluate.report.is_some(),
+        C::EvaluateTest => evaluate.tests.len() > 1,
+        C::EvaluateStop | C::EvaluatePause => evaluate.live().is_some(),
+        _ => true,
+    }
 }
 
 /// What may follow the keys pressed so far.

@@ -7,16 +7,16 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::paint;
 use super::train::wrap;
-use crate::app::App;
+use super::{Places, paint};
 use crate::app::train::{Facts, Form, Model, Stand, Train};
+use crate::app::{App, Spot};
 use crate::keymap::Command;
 use crate::text;
 use crate::theme::{Role, Theme};
 
 /// Draws the form.
-pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
+pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme, places: &mut Places) {
     let form = &app.train.form;
     let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
     let title = if form.choosing.is_some() { "a new run: which base model?" } else { "a new run" };
@@ -33,10 +33,14 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     for (offset, line) in lines.iter().enumerate().skip(first).take(page) {
         let y = (offset - first) as u16;
         paint::line(frame, rows, y, line);
+        let row = Rect { x: rows.x.saturating_sub(1), y: rows.y + y, width: rows.width + 1, height: 1 };
+        places.note(row, Spot::Line(offset));
         if offset == at {
-            frame.buffer_mut().set_style(Rect { y: rows.y + y, height: 1, ..rows }, theme.style(Role::Cursor));
+            paint::line(frame, row, 0, &Line::styled(theme.sign("▸", ">"), theme.style(Role::Accent)));
+            frame.buffer_mut().set_style(row, theme.style(Role::Cursor));
         }
     }
+    paint::more(frame, rows, lines.len().saturating_sub(first + page), theme);
     // What was found stands at the end and must not be cut.
     let skip = foot.len().saturating_sub(usize::from(height));
     paint::lines(frame, Rect { y: rows.bottom(), height, ..area }, &foot, skip);

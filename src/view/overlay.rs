@@ -4,37 +4,41 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{compare, data, diff, paint};
-use crate::app::overlay::{Asked, Overlay};
-use crate::app::{App, Conflict, State, record};
+use super::{Places, compare, data, diff, paint};
+use crate::app::overlay::{Asked, Overlay, Purpose};
+use crate::app::{App, Conflict, Spot, State, record};
 use crate::keymap::{Command, Scope};
 use crate::text;
 use crate::theme::{Role, Theme};
 
 /// Draws it, if there is one.
-pub fn draw(frame: &mut Frame<'_>, body: Rect, app: &App, theme: &Theme) {
+pub fn draw(frame: &mut Frame<'_>, body: Rect, app: &App, theme: &Theme, places: &mut Places) {
     match &app.overlay {
         None => {}
         Some(Overlay::Help { field, scopes, fitting, at, .. }) => {
             let inner = paint::boxed(frame, paint::middle(body, 96, body.height - 1), "what can be done", theme);
-            searched(frame, inner, field, theme);
-            help(frame, below(inner, 2), scopes, fitting, *at, app, theme);
+            searched(frame, inner, field, fitting.len(), *at, theme);
+            help(frame, below(inner, 2), scopes, (fitting, *at), app, theme, places);
         }
-        Some(Overlay::Ask(asked)) => ask(frame, body, asked, theme),
+        Some(Overlay::Ask(asked)) => ask(frame, body, asked, app, theme, places),
         Some(Overlay::Pick { title, items, at, .. }) => {
             let longest = items.iter().map(|item| text::width(item)).max().unwrap_or(0) as u16;
             let area = paint::middle(body, longest.saturating_add(8).max(50), items.len() as u16 + 2);
             let inner = paint::boxed(frame, area, title, theme);
-            let lines: Vec<Line<'_>> = items.iter().map(|item| Line::raw(format!("  {item}"))).collect();
-            list(frame, inner, lines, *at, theme);
+            let cells = usize::from(inner.width).saturating_sub(2);
+            let lines: Vec<Line<'_>> =
+                items.iter().map(|item| Line::raw(format!("  {}", paint::short(item, cells)))).collect();
+            list(frame, inner, lines, *at, theme, places);
         }
         Some(Overlay::Confirm { act, records, would, refused }) => {
-            let inner = paint::boxed(frame, paint::middle(body, 64, 7), "are you sure?", theme);
             let count = |number: usize| text::count(number as u64);
-            let mut lines = vec![
-                Line::styled(format!("{}: {} records", act.words(), count(records.len())), theme.style(Role::Title)),
-                Line::raw(format!("changes {}", count(*would))),
-            ];
+            let all = if *would == records.len() { ", all of them" } else { "" };
+            let plural = if records.len() == 1 { "" } else { "s" };
+            let words = format!("{} {} record{plural}", act.words(), count(records.len()));
+            let width = body.width.min(64);
+            let cells = usize::from(width.saturating_sub(4));
+            let mut lines = paint::wrapped(&words, &[(0..words.len(), theme.style(Role::Title))], cells);
+            lines.push(Line::raw(format!("changes {}{all}", count(*would))));
             if *refused > 0 {
                 lines.push(Line::styled(
                     format!("{} stay as they are: they have no answer", count(*refused)),
@@ -43,9 +47,11 @@ pub fn draw(frame: &mut Frame<'_>, body: Rect, app: &App, theme: &Theme) {
             }
             let undo = app.keymap.first(Command::Undo);
             lines.push(Line::styled(format!("one {undo} takes it back whole"), theme.style(Role::Dim)));
+            let area = paint::middle(body, width, lines.len() as u16 + 2);
+            let inner = paint::boxed(frame, area, "are you sure?", theme);
             paint::lines(frame, inner, &lines, 0);
         }
-        Some(Overlay::Conflict(conflict)) => both(frame, body, conflict, theme),
+        Some(Overlay::Conflict(conflict)) => both(frame, body, conflict, app, theme),
         Some(Overlay::Near { record, near, at }) => {
             let title = format!("worded most like {record}");
             let area = paint::middle(body, 110, near.len() as u16 + 2);
@@ -58,7 +64,7 @@ pub fn draw(frame: &mut Frame<'_>, body: Rect, app: &App, theme: &Theme) {
                 line.spans.insert(0, Span::raw(likeness));
                 line
             });
-            list(frame, inner, lines.collect(), *at, theme);
+            list(frame, inner, lines.collect(), *at, theme, places);
         }
         Some(Overlay::Score { systems, score }) => {
             let inner = paint::boxed(frame, paint::middle(body, 70, 10), "what you preferred", theme);
@@ -72,7 +78,7 @@ pub fn draw(frame: &mut Frame<'_>, body: Rect, app: &App, theme: &Theme) {
                 let head = Span::styled(format!("{}  ", line.head), theme.style(Role::Dim));
                 Line::from(vec![head, Span::raw(paint::short(&line.text, cells.saturating_sub(18)))])
             });
-            list(frame, inner, lines.collect(), *at, theme);
+            list(frame, inner, lines.collect(), *at, theme, places);
         }
     }
 }
@@ -82,68 +88,112 @@ fn below(area: Rect, rows: u16) -> Rect {
     Rect { y: area.y + rows, height: area.height - rows, ..area }
 }
 
-/// The line that is searched with.
-fn searched(frame: &mut Frame<'_>, area: Rect, field: &crate::app::field::Field, theme: &Theme) {
-    paint::line(frame, area, 0, &Line::styled("/ ", theme.style(Role::Key)));
-    let line = Rect { x: area.x + 2, width: area.width.saturating_sub(2), height: 1.min(area.height), ..area };
+/// The line that is searched with, and how far down the list one is: it may be longer than the box.
+fn searched(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    field: &crate::app::field::Field,
+    found: usize,
+    at: usize,
+    theme: &Theme,
+) {
+    let count = |number: usize| text::count(number as u64);
+    let place = if found == 0 { String::new() } else { format!("{} of {}", count(at + 1), count(found)) };
+    let left = vec![Span::styled("/ ", theme.style(Role::Key))];
+    let right = vec![Span::styled(place.clone(), theme.style(Role::Dim))];
+    paint::line(frame, area, 0, &paint::spread(left, right, usize::from(area.width)));
+    let width = area.width.saturating_sub(3 + text::width(&place) as u16);
+    let line = Rect { x: area.x + 2, width, height: 1.min(area.height), ..area };
     paint::field(frame, line, field, theme.style(Role::Title));
 }
 
 /// A list with one line marked, turned over a page at a time.
-fn list(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>, at: usize, theme: &Theme) {
+fn list(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>, at: usize, theme: &Theme, places: &mut Places) {
     let height = usize::from(area.height).max(1);
     let top = at / height * height;
+    let further = lines.len().saturating_sub(top + height);
     for (offset, line) in lines.into_iter().skip(top).take(height).enumerate() {
         paint::line(frame, area, offset as u16, &line);
+        let row = Rect { x: area.x - 1, y: area.y + offset as u16, width: area.width + 1, height: 1 };
+        places.note(row, Spot::Item(top + offset));
         if top + offset == at {
-            let row = Rect { y: area.y + offset as u16, height: 1, ..area };
+            // A sign in the box's margin as well: a ground alone is little to go by where colours are few or pale.
+            paint::line(frame, row, 0, &Line::styled(theme.sign("▸", ">"), theme.style(Role::Accent)));
             frame.buffer_mut().set_style(row, theme.style(Role::Cursor));
         }
     }
+    // The line of the cursor stays whole.
+    if at + 1 != top + height {
+        paint::more(frame, area, further, theme);
+    }
 }
 
-fn help(frame: &mut Frame<'_>, area: Rect, scopes: &[Scope], fitting: &[Command], at: usize, app: &App, theme: &Theme) {
+fn help(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    scopes: &[Scope],
+    (fitting, at): (&[Command], usize),
+    app: &App,
+    theme: &Theme,
+    places: &mut Places,
+) {
     let cells = usize::from(area.width);
+    // On a narrow screen the words need the room more than the third key of a command does.
+    let column = if cells < 70 { 12 } else { 16 };
     let lines = fitting.iter().map(|command| {
         let keys: Vec<String> = app.keymap.keys(*command).iter().map(|keys| crate::keymap::spell_all(keys)).collect();
         let here = scopes.contains(&command.scope());
-        let keys = text::fit(&keys.join(" "), 16);
+        let keys = text::fit(&keys.join(" "), column);
         let place = if here { String::new() } else { format!(" {}", command.scope().word()) };
-        let doc = paint::short(command.doc(), cells.saturating_sub(18 + text::width(&place)));
+        let doc = paint::short(command.doc(), cells.saturating_sub(column + 2 + text::width(&place)));
         let left = vec![
             Span::styled(format!("{keys}  "), theme.style(Role::Key)),
             Span::styled(doc, theme.style(if here { Role::Text } else { Role::Dim })),
         ];
         paint::spread(left, vec![Span::styled(place, theme.style(Role::Dim))], cells)
     });
-    list(frame, area, lines.collect(), at, theme);
+    list(frame, area, lines.collect(), at, theme, places);
     if fitting.is_empty() {
         paint::line(frame, area, 0, &Line::styled("no command is called so", theme.style(Role::Dim)));
     }
 }
 
-/// A line that is asked for, with suggestions below it.
-fn ask(frame: &mut Frame<'_>, body: Rect, asked: &Asked, theme: &Theme) {
-    let most = usize::from(body.height.saturating_sub(6)).min(8);
-    let height = asked.fitting.len().min(most) as u16 + 3;
+/// A line that is asked for, what is wrong with it, and suggestions below it.
+fn ask(frame: &mut Frame<'_>, body: Rect, asked: &Asked, app: &App, theme: &Theme, places: &mut Places) {
     let width = body.width.min(72);
+    let problem = match (&asked.purpose, &app.data.problem) {
+        (Purpose::Filter(_), Some(problem)) => {
+            let role = [(0..problem.len(), theme.style(Role::Bad))];
+            paint::wrapped(problem, &role, usize::from(width.saturating_sub(4)))
+        }
+        _ => Vec::new(),
+    };
+    let told = problem.len().min(3) as u16;
+    let most = usize::from(body.height.saturating_sub(6 + told)).min(8);
+    let height = asked.fitting.len().min(most) as u16 + 3 + told;
     let area = Rect { x: body.x + (body.width - width) / 2, y: body.y + 1, width, height };
     let inner = paint::boxed(frame, area, &asked.title, theme);
     let line = Rect { height: 1.min(inner.height), ..inner };
     paint::field(frame, line, &asked.field, theme.style(Role::Title));
+    let rest = below(inner, 1);
+    paint::lines(frame, Rect { height: told.min(rest.height), ..rest }, &problem, 0);
+    let rest = below(rest, told);
     let lines = asked.fitting.iter().filter_map(|index| asked.suggestions.get(*index));
     let lines: Vec<Line<'_>> = lines.map(|text| Line::raw(paint::short(text, usize::from(inner.width)))).collect();
-    let rest = below(inner, 1);
     if let Some(at) = asked.at {
-        list(frame, rest, lines, at, theme);
+        list(frame, rest, lines, at, theme, places);
     } else {
         paint::lines(frame, rest, &lines, 0);
+        for (at, y) in (0..lines.len()).zip(rest.top()..rest.bottom()) {
+            places.note(Rect { y, height: 1, ..rest }, Spot::Item(at));
+        }
         frame.buffer_mut().set_style(rest, theme.style(Role::Dim));
+        paint::more(frame, rest, lines.len().saturating_sub(usize::from(rest.height)), theme);
     }
 }
 
 /// Two texts of one record, and where they differ.
-fn both(frame: &mut Frame<'_>, body: Rect, conflict: &Conflict, theme: &Theme) {
+fn both(frame: &mut Frame<'_>, body: Rect, conflict: &Conflict, app: &App, theme: &Theme) {
     let title = format!("{} was changed by {} while you wrote", conflict.record, conflict.by);
     let inner = paint::boxed(frame, paint::middle(body, 120, body.height - 1), &title, theme);
     let none = "(taken away)";
@@ -160,11 +210,16 @@ fn both(frame: &mut Frame<'_>, body: Rect, conflict: &Conflict, theme: &Theme) {
         ranges.into_iter().map(|range| (range, theme.style(role))).collect::<Vec<_>>()
     };
     let half = usize::from(inner.width.saturating_sub(3)) / 2;
+    let key = |command| app.keymap.first(command);
     let columns = [
-        (inner.x, format!("m  mine: {name}"), paint::wrapped(&ours, &marks(ours_only, Role::Added), half)),
+        (
+            inner.x,
+            format!("{}  mine: {name}", key(Command::ConflictMine)),
+            paint::wrapped(&ours, &marks(ours_only, Role::Added), half),
+        ),
         (
             inner.x + half as u16 + 3,
-            format!("t  {}: {name}", conflict.by),
+            format!("{}  {}: {name}", key(Command::ConflictTheirs), conflict.by),
             paint::wrapped(&theirs, &marks(theirs_only, Role::Removed), half),
         ),
     ];

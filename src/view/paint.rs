@@ -25,6 +25,44 @@ pub fn line(frame: &mut Frame<'_>, area: Rect, row: u16, line: &Line<'_>) {
     }
 }
 
+/// Marks the last of some lines as one that something was cut off behind.
+pub fn unfinished(lines: &mut [Line<'static>], cells: usize) {
+    let Some(last) = lines.last_mut() else { return };
+    let mut room = cells.saturating_sub(1);
+    for span in &mut last.spans {
+        let kept = text::head(&span.content, room).to_owned();
+        room -= text::width(&kept).min(room);
+        span.content = kept.into();
+    }
+    last.spans.push(Span::raw(text::ELLIPSIS));
+}
+
+/// Says at the lower right of an area how many lines more there are below it.
+pub fn more(frame: &mut Frame<'_>, area: Rect, lines: usize, theme: &Theme) {
+    more_by(frame, area, lines, "", theme);
+}
+
+/// The same with the key that shows them. Where something stands there already, the whole of that line waits with the others: half
+/// a line reads as if it were all of it.
+pub fn more_by(frame: &mut Frame<'_>, area: Rect, lines: usize, key: &str, theme: &Theme) {
+    if lines == 0 || area.height < 2 {
+        return;
+    }
+    let key = if key.is_empty() { String::new() } else { format!(": {key}") };
+    let words = |lines: usize| format!(" {} {lines} more{key} ", theme.sign("↓", "v"));
+    let width = (text::width(&words(lines + 1)) as u16).min(area.width);
+    let last = Rect { y: area.bottom() - 1, height: 1, ..area };
+    let corner = Rect { x: area.right() - width, width, ..last };
+    let buffer = frame.buffer_mut();
+    let free = (corner.left()..corner.right())
+        .all(|x| buffer.cell((x, corner.y)).is_none_or(|cell| cell.symbol().trim().is_empty()));
+    if !free {
+        clear(buffer, last, theme.style(Role::Text));
+    }
+    let words = format!("{:>1$}", words(lines + usize::from(!free)), usize::from(width));
+    line(frame, corner, 0, &Line::styled(words, theme.style(Role::Dim)));
+}
+
 /// A text as lines of at most `cells`, with stretches of it (in bytes of `raw`) in styles of their own.
 pub fn wrapped(raw: &str, marks: &[(Range<usize>, Style)], cells: usize) -> Vec<Line<'static>> {
     // Cut where a style begins or ends, bring each piece to what can be shown, and remember where it landed.
@@ -157,10 +195,15 @@ pub fn field(frame: &mut Frame<'_>, area: Rect, field: &crate::app::field::Field
     frame.set_cursor_position((x, y));
 }
 
-/// Brings what an editor drew raw to what terminals agree on: the width of its cells stays.
-pub fn tame(buffer: &mut Buffer) {
+/// Brings what an editor drew raw to what terminals agree on: the width of its cells stays. With ASCII signs only, the few others
+/// that are left (what was cut off, arrows of keys) become such too.
+pub fn tame(buffer: &mut Buffer, ascii: bool) {
     for cell in &mut buffer.content {
         if cell.symbol().is_ascii() {
+            continue;
+        }
+        if ascii && let Some(sign) = plain(cell.symbol()) {
+            cell.set_symbol(sign);
             continue;
         }
         let shown = text::display(cell.symbol());
@@ -170,6 +213,18 @@ pub fn tame(buffer: &mut Buffer) {
             cell.set_symbol(if shown.is_empty() { " " } else { &shown });
         }
     }
+}
+
+/// What stands for a sign where there is ASCII only.
+fn plain(sign: &str) -> Option<&'static str> {
+    Some(match sign {
+        text::ELLIPSIS => "~",
+        "↑" => "^",
+        "↓" => "v",
+        "←" => "<",
+        "→" => ">",
+        _ => return None,
+    })
 }
 
 /// A bar of `cells`, `share` of it full.

@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 
 use super::{diff, paint};
 use crate::app::App;
-use crate::app::prompt::{Prompt, Right};
+use crate::app::prompt::{Prompt, Right, Token};
 use crate::text;
 use crate::theme::{Role, Theme};
 
@@ -33,7 +33,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     };
     template(frame, left, app, theme);
     match app.prompt.right {
-        Right::Tokens => tokens(frame, right, &app.prompt, theme),
+        Right::Tokens => tokens(frame, right, app, theme),
         Right::Trial => trial(frame, right, &app.prompt, theme),
         Right::Diff => differences(frame, right, &app.prompt, theme),
     }
@@ -65,7 +65,14 @@ fn template(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     }
     if !prompt.examples.is_empty() {
         let ids: Vec<String> = prompt.examples.iter().map(ToString::to_string).collect();
-        let words = format!("examples before every question: {}", ids.join(", "));
+        let itself = prompt.records.get(prompt.at).is_some_and(|id| prompt.examples.contains(id));
+        let itself = if itself { " (this record too)" } else { "" };
+        let words = format!("examples before every question: {}{itself}", ids.join(", "));
+        foot.push(Line::styled(paint::short(&words, cells), theme.style(Role::Info)));
+    }
+    if !prompt.pinned.is_empty() {
+        let ids: Vec<String> = prompt.pinned.iter().map(ToString::to_string).collect();
+        let words = format!("pinned for trying: {}", ids.join(", "));
         foot.push(Line::styled(paint::short(&words, cells), theme.style(Role::Info)));
     }
     if !prompt.beside.is_empty() {
@@ -81,7 +88,13 @@ fn template(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
             paint::field(frame, body, field, theme.style(Role::Text));
             tinted(frame, body, theme);
         }
-        Some(field) => paint::lines(frame, body, &highlighted(&field.text(), prompt.problem_line(), cells, theme), 0),
+        Some(field) => {
+            let text = field.text();
+            // The end of its last line is no line more.
+            let lines = highlighted(text.trim_end_matches('\n'), prompt.problem_line(), cells, theme);
+            paint::lines(frame, body, &lines, 0);
+            paint::more(frame, body, lines.len().saturating_sub(usize::from(body.height)), theme);
+        }
         None => {}
     }
     paint::lines(frame, Rect { y: area.bottom() - below, height: below, ..area }, &foot, 0);
@@ -154,7 +167,8 @@ fn tinted(frame: &mut Frame<'_>, area: Rect, theme: &Theme) {
 }
 
 /// What the model reads, token by token: alternate tokens are underlined, so that each shows where it ends.
-fn tokens(frame: &mut Frame<'_>, area: Rect, prompt: &Prompt, theme: &Theme) {
+fn tokens(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
+    let prompt = &app.prompt;
     let cells = usize::from(area.width);
     let count = |number: usize| text::count(number as u64);
     let learned = prompt.tokens.iter().filter(|token| token.supervised).count();
@@ -170,6 +184,9 @@ fn tokens(frame: &mut Frame<'_>, area: Rect, prompt: &Prompt, theme: &Theme) {
     ];
     let right = if total == 0 {
         Vec::new()
+    } else if prompt.problem.is_some() {
+        // What is shown is not what is written.
+        vec![Span::styled("before the mistake", theme.style(Role::Warn))]
     } else if over > 0 {
         vec![Span::styled(
             format!("{} beyond the window of {}", count(over), count(prompt.window)),
@@ -191,19 +208,28 @@ fn tokens(frame: &mut Frame<'_>, area: Rect, prompt: &Prompt, theme: &Theme) {
     paint::line(frame, area, 1, &legend);
     let body = Rect { y: area.y + 2, height: area.height.saturating_sub(2), ..area };
     if total == 0 {
-        let words = if prompt.problem.is_some() { "it cannot be rendered" } else { "reading the tokenizer …" };
-        paint::line(frame, body, 1, &Line::styled(words, theme.style(Role::Dim)));
+        let words = if prompt.problem.is_some() {
+            "it cannot be rendered"
+        } else if app.data.ready && app.tally.records == 0 {
+            "There are no records to render it with; togi import FILE brings some in."
+        } else {
+            "reading the tokenizer …"
+        };
+        let lines = paint::wrapped(words, &[(0..words.len(), theme.style(Role::Dim))], cells);
+        paint::lines(frame, Rect { y: body.y + 1, height: body.height.saturating_sub(1), ..body }, &lines, 0);
         return;
     }
     let mut shown = String::new();
     let mut marks = Vec::new();
+    let mut reach = 0;
     for (index, token) in prompt.tokens.iter().enumerate() {
-        // Tokens that share a letter all have it: it is shown once.
-        if token.part.is_some_and(|(part, _)| part > 1) {
+        let text = unshown(token, reach);
+        reach = reach.max(token.start + token.text.len());
+        if text.is_empty() {
             continue;
         }
         let start = shown.len();
-        let visible = token.text.replace('\n', if theme.ascii { "\\n\n" } else { "⏎\n" }).replace('\t', "\\t");
+        let visible = text.replace('\n', if theme.ascii { "\\n\n" } else { "⏎\n" }).replace('\t', "\\t");
         shown.push_str(&visible);
         let role = match (token.special, token.supervised) {
             (true, _) => Role::Special,
@@ -223,8 +249,19 @@ fn tokens(frame: &mut Frame<'_>, area: Rect, prompt: &Prompt, theme: &Theme) {
         marks.push((start..shown.len(), style));
     }
     let lines = tokens_wrapped(&shown, &marks, cells);
-    let skip = usize::from(prompt.scroll).min(lines.len().saturating_sub(usize::from(body.height)));
+    let most = lines.len().saturating_sub(usize::from(body.height));
+    let skip = usize::from(prompt.scroll).min(most);
     paint::lines(frame, body, &lines, skip);
+    paint::more(frame, body, most - skip, theme);
+}
+
+/// What a token shows. Tokens that share a letter all have it, and it is shown once; but one that begins within a letter may go on
+/// with others, which are its own. `reach` is the end, in bytes of the rendered text, of what is shown already.
+fn unshown(token: &Token, reach: usize) -> &str {
+    match token.part {
+        Some((part, _)) if part > 1 => token.text.get(reach.saturating_sub(token.start)..).unwrap_or_default(),
+        _ => &token.text,
+    }
 }
 
 /// As [`paint::wrapped`], for stretches that follow one another: a long prompt has thousands.
@@ -282,7 +319,12 @@ fn trial(frame: &mut Frame<'_>, area: Rect, prompt: &Prompt, theme: &Theme) {
                 };
                 paint::line(frame, body, 0, &Line::styled(words, theme.style(Role::Dim)));
             } else {
-                paint::lines(frame, body, &paint::wrapped(answer, &[], usize::from(width)), 0);
+                let lines = paint::wrapped(answer, &[], usize::from(width));
+                let most = lines.len().saturating_sub(usize::from(body.height));
+                // A long answer is followed as it grows, and read from its beginning.
+                let skip = if *done { usize::from(prompt.scroll).min(most) } else { most };
+                paint::lines(frame, body, &lines, skip);
+                paint::more(frame, body, most - skip, theme);
             }
         }
     }
@@ -305,5 +347,8 @@ fn differences(frame: &mut Frame<'_>, area: Rect, prompt: &Prompt, theme: &Theme
     lines.extend(paint::wrapped(&used.text, &marks(gone, Role::Removed), cells));
     lines.push(paint::rule(&format!("{}, here", prompt.name), cells, theme.style(Role::Title), theme));
     lines.extend(paint::wrapped(&text, &marks(new, Role::Added), cells));
-    paint::lines(frame, area, &lines, usize::from(prompt.scroll).min(lines.len().saturating_sub(1)));
+    let most = lines.len().saturating_sub(usize::from(area.height));
+    let skip = usize::from(prompt.scroll).min(most);
+    paint::lines(frame, area, &lines, skip);
+    paint::more(frame, area, most - skip, theme);
 }

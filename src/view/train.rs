@@ -1,14 +1,16 @@
 //! The pane of the runs: their list at the left (above, on a narrow screen), beside it curves, figures, plain words and samples.
 
+mod differences;
+
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::loss_chart::{self, Look, number};
-use super::{new_run, paint};
-use crate::app::App;
-use crate::app::train::{Difference, Drawn, Face, History, Run, Train};
+use super::{Places, new_run, paint};
+use crate::app::train::{Drawn, Face, History, Run, Train};
+use crate::app::{App, Spot};
 use crate::keymap::Command;
 use crate::text;
 use crate::theme::{Role, Theme};
@@ -18,12 +20,14 @@ const NARROW: u16 = 72;
 
 /// Columns from which on figures have a place of their own.
 const ROOMY: u16 = 90;
+/// Rows that the chart keeps, its axis among them, before figures and words get any.
+const CHART: u16 = 6;
 
 /// Draws the pane.
-pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
+pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme, places: &mut Places) {
     let train = &app.train;
     if train.face == Face::New {
-        new_run::draw(frame, area, app, theme);
+        new_run::draw(frame, area, app, theme, places);
         return;
     }
     if train.runs.is_empty() {
@@ -41,7 +45,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     }
     if area.width < NARROW {
         let height = (train.runs.len() as u16 + 1).min(area.height / 4).max(2);
-        list(frame, Rect { height, ..area }, train, theme);
+        list(frame, Rect { height, ..area }, train, theme, places);
         face(frame, Rect { y: area.y + height, height: area.height - height, ..area }, train, theme);
         return;
     }
@@ -54,7 +58,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let about = about(train, usize::from(width), theme);
     let below = (about.len() as u16).min(area.height / 2);
     let rows = Rect { height: area.height - below, ..left };
-    list(frame, rows, train, theme);
+    list(frame, rows, train, theme, places);
     paint::lines(frame, Rect { y: rows.bottom(), height: below, ..left }, &about, 0);
     let bar = Line::styled(theme.sign("│", "|"), theme.style(Role::Border));
     for y in area.top()..area.bottom() {
@@ -93,20 +97,22 @@ fn letter(run: &Run, train: &Train, theme: &Theme) -> Option<Look> {
 }
 
 /// The runs, newest first.
-fn list(frame: &mut Frame<'_>, area: Rect, train: &Train, theme: &Theme) {
+fn list(frame: &mut Frame<'_>, area: Rect, train: &Train, theme: &Theme, places: &mut Places) {
     let cells = usize::from(area.width);
     let live = train.runs.iter().filter(|run| run.is_live()).count();
+    let paused = train.runs.iter().filter(|run| run.is_live() && run.word() == "paused").count();
     let running = match (live, train.busy) {
         (_, Some(busy)) => format!("{busy} … "),
         (0, None) => String::new(),
-        (live, None) => format!("{live} running "),
+        (live, None) if live == paused => format!("{live} paused  "),
+        (live, None) => format!("{live} running  "),
     };
     let head = paint::spread(
         vec![Span::styled(
             format!(" {} run{}", text::count(train.runs.len() as u64), if train.runs.len() == 1 { "" } else { "s" }),
             theme.style(Role::Title),
         )],
-        vec![Span::styled(running, theme.style(Role::Good))],
+        vec![Span::styled(running, theme.style(Role::Good)), Span::styled("loss ", theme.style(Role::Dim))],
         cells,
     );
     paint::line(frame, area, 0, &head);
@@ -117,6 +123,7 @@ fn list(frame: &mut Frame<'_>, area: Rect, train: &Train, theme: &Theme) {
         let y = (offset - first) as u16;
         let here = offset == train.at;
         paint::line(frame, rows, y, &row(run, here, train, cells, theme));
+        places.note(Rect { y: rows.y + y, height: 1, ..rows }, Spot::Line(offset));
         if here {
             frame.buffer_mut().set_style(Rect { y: rows.y + y, height: 1, ..rows }, theme.style(Role::Cursor));
         }
@@ -139,7 +146,8 @@ fn row(run: &Run, here: bool, train: &Train, cells: usize, theme: &Theme) -> Lin
         _ => run.best.map(|(loss, _)| loss).or(run.loss).map(|loss| format!("{loss:.3}")).unwrap_or_default(),
     };
     let used = 4 + text::width(&run.name);
-    let room = cells.saturating_sub(used + text::width(&figure) + 3);
+    // Two blanks before the note, one behind it, and one behind the figure.
+    let room = cells.saturating_sub(used + text::width(&figure) + 4);
     if room >= 6 && !run.note.is_empty() {
         left.push(Span::styled(format!("  {}", paint::short(&run.note, room)), dim));
     }
@@ -153,9 +161,12 @@ fn about(train: &Train, cells: usize, theme: &Theme) -> Vec<Line<'static>> {
     let mut lines = vec![paint::rule(&run.name, cells, theme.style(Role::Title), theme)];
     let mut pair = |key: &str, value: &str, style: Style| {
         if !value.is_empty() {
-            let room = cells.saturating_sub(7);
+            let room = cells.saturating_sub(8);
             let mut wrapped = paint::wrapped(value, &[(0..value.len(), style)], room);
-            wrapped.truncate(4);
+            if wrapped.len() > 4 {
+                wrapped.truncate(4);
+                paint::unfinished(&mut wrapped, room);
+            }
             for (at, mut line) in wrapped.into_iter().enumerate() {
                 let head = if at == 0 { format!(" {key:<6}") } else { " ".repeat(7) };
                 line.spans.insert(0, Span::styled(head, dim));
@@ -187,7 +198,7 @@ fn about(train: &Train, cells: usize, theme: &Theme) -> Vec<Line<'static>> {
 /// What stands beside the list.
 fn face(frame: &mut Frame<'_>, area: Rect, train: &Train, theme: &Theme) {
     match &train.face {
-        Face::Differences { a, b, lines } => differences(frame, area, a, b, lines.as_deref(), theme),
+        Face::Differences { a, b, lines } => differences::draw(frame, area, train, [a, b], lines.as_deref(), theme),
         Face::Chart | Face::New => curves(frame, area, train, theme),
     }
 }
@@ -211,7 +222,7 @@ fn curves(frame: &mut Frame<'_>, area: Rect, train: &Train, theme: &Theme) {
         put(frame, &line);
     }
     let rest = area.height.saturating_sub(top);
-    let below = figures(train, area.width, theme);
+    let below = told(figures(train, area.width, theme), rest.saturating_sub(CHART), area.width);
     // Samples get what the chart can spare.
     let height = rest.saturating_sub(below.len() as u16).min((rest * 11 / 20).max(7)).min(26);
     let chart = Rect { y: area.y + top, height, ..area };
@@ -220,6 +231,20 @@ fn curves(frame: &mut Frame<'_>, area: Rect, train: &Train, theme: &Theme) {
     paint::lines(frame, words, &below, 0);
     let used = (below.len() as u16).min(words.height);
     samples(frame, Rect { y: words.y + used, height: words.height - used, ..words }, train, theme);
+}
+
+/// Figures and words in as many lines as there is room for: where it is small, the words and the first of the figures.
+fn told((mut figures, mut words): Figures, room: u16, cells: u16) -> Vec<Line<'static>> {
+    let room = usize::from(room);
+    let most = room.saturating_sub(words.len()).max(room.min(1));
+    figures.truncate(most);
+    let left = room.saturating_sub(figures.len());
+    if words.len() > left {
+        words.truncate(left);
+        paint::unfinished(&mut words, usize::from(cells));
+    }
+    figures.extend(words);
+    figures
 }
 
 /// What is drawn, how, and of which steps.
@@ -297,10 +322,13 @@ fn reading(train: &Train, history: &History) -> String {
     format!("{} (raw {raw}{valid})", number(stretch.smooth))
 }
 
+/// Lines of figures, and lines of words.
+type Figures = (Vec<Line<'static>>, Vec<Line<'static>>);
+
 /// The figures of the run at the cursor, and what its curve says.
-fn figures(train: &Train, cells: u16, theme: &Theme) -> Vec<Line<'static>> {
+fn figures(train: &Train, cells: u16, theme: &Theme) -> Figures {
     let Some((run, history)) = train.current().and_then(|run| Some((run, train.histories.get(&run.name)?))) else {
-        return Vec::new();
+        return Figures::default();
     };
     let last = &history.last;
     let mut parts = Vec::new();
@@ -348,11 +376,14 @@ fn figures(train: &Train, cells: u16, theme: &Theme) -> Vec<Line<'static>> {
             line.push(Span::styled(format!("{figure}  "), value));
         }
     }
-    let mut lines: Vec<Line<'static>> = lines.into_iter().map(Line::from).collect();
     let failed = run.state == "failed" && !run.reason.is_empty();
     let (words, role) = if failed { (&run.reason, Role::Bad) } else { (&history.words, verdict(&history.words)) };
-    lines.extend(wrap(words, theme.style(role), cells).into_iter().take(3));
-    lines
+    let mut words = wrap(words, theme.style(role), cells);
+    if words.len() > 3 {
+        words.truncate(3);
+        paint::unfinished(&mut words, usize::from(cells));
+    }
+    (lines.into_iter().map(Line::from).collect(), words)
 }
 
 /// The look of what a curve says.
@@ -406,45 +437,9 @@ fn samples(frame: &mut Frame<'_>, area: Rect, train: &Train, theme: &Theme) {
         }
     }
     let most = lines.len().saturating_sub(usize::from(area.height));
-    paint::lines(frame, area, &lines, usize::from(train.scroll).min(most));
-}
-
-/// In what two runs differ.
-fn differences(frame: &mut Frame<'_>, area: Rect, a: &str, b: &str, lines: Option<&[Difference]>, theme: &Theme) {
-    let title = format!("{a} and {b}");
-    paint::line(frame, area, 0, &paint::rule(&title, usize::from(area.width), theme.style(Role::Title), theme));
-    let inner = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-    let dim = theme.style(Role::Dim);
-    let Some(differences) = lines else {
-        paint::line(frame, inner, 0, &Line::styled("comparing …", dim));
-        return;
-    };
-    if differences.is_empty() {
-        paint::line(frame, inner, 0, &Line::styled("they were made of the same", dim));
-        return;
-    }
-    let widest = differences.iter().map(|one| text::width(&one.key)).max().unwrap_or(0).min(26);
-    let half = usize::from(area.width).saturating_sub(widest + 4) / 2;
-    let mut rows = vec![Line::from(vec![
-        Span::raw(" ".repeat(widest + 2)),
-        Span::styled(format!("{}  ", text::fit(a, half)), dim),
-        Span::styled(b.to_owned(), dim),
-    ])];
-    for one in differences {
-        let first = wrap(&one.a, theme.style(Role::Removed), half as u16);
-        let second = wrap(&one.b, theme.style(Role::Added), half as u16);
-        for at in 0..first.len().max(second.len()).min(6) {
-            let key = if at == 0 { text::fit(&one.key, widest) } else { " ".repeat(widest) };
-            let mut spans = vec![Span::styled(format!("{key}  "), theme.style(Role::Text))];
-            let left = first.get(at).map(|line| line.spans.clone()).unwrap_or_default();
-            let used: usize = left.iter().map(|span| text::width(&span.content)).sum();
-            spans.extend(left);
-            spans.push(Span::raw(" ".repeat(half.saturating_sub(used) + 2)));
-            spans.extend(second.get(at).map(|line| line.spans.clone()).unwrap_or_default());
-            rows.push(Line::from(spans));
-        }
-    }
-    paint::lines(frame, inner, &rows, 0);
+    let skip = usize::from(train.scroll).min(most);
+    paint::lines(frame, area, &lines, skip);
+    paint::more(frame, area, most - skip, theme);
 }
 
 #[cfg(test)]

@@ -1,10 +1,15 @@
 //! The curves of runs as a picture.
+//!
+//! A run is known by the dashes of its line as well as by its hue, so that the picture can be read without colours. The key stands
+//! above the curves and covers none of them.
 
 use std::path::Path;
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::evaluate::curve::Smooth;
 use crate::job::Reader;
@@ -17,7 +22,14 @@ use super::super::context::{ActionError, Context};
 const SIZE: (u32, u32) = (960, 540);
 /// Points of a curve at most; more than pixels say nothing more.
 const POINTS: usize = 1_500;
-/// Eight hues that differ for the colour-blind too (Okabe & Ito 2008), without yellow, which is faint on white.
+/// Pixels of a line of the key, runs in one such line, and pixels between their beginnings.
+const KEY: u32 = 22;
+const RUNS: usize = 3;
+const APART: i32 = 290;
+/// Pixels left of the curves.
+const LEFT: i32 = 72;
+const GREY: RGBColor = RGBColor(85, 85, 85);
+/// Hues that differ for the colour-blind too (Okabe & Ito 2008), without yellow, which is faint on white.
 const HUES: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -86,57 +98,92 @@ fn draw(curves: &[Curve], log: bool) -> Result<String, String> {
     {
         let area = SVGBackend::with_string(&mut picture, SIZE).into_drawing_area();
         area.fill(&WHITE).map_err(|error| error.to_string())?;
+        let (top, area) = area.split_vertically(12 + KEY * (1 + curves.len().div_ceil(RUNS) as u32));
+        key(&top, curves)?;
         if log && low > 0.0 {
-            over(&area, curves, last, (low * 0.9..high * 1.1).log_scale())?;
+            over(&area, curves, last, "loss, on a logarithmic scale", (low * 0.9..high * 1.1).log_scale())?;
         } else {
-            over(&area, curves, last, 0.0_f64.min(low)..high * 1.05)?;
+            over(&area, curves, last, "loss", 0.0_f64.min(low)..high * 1.05)?;
         }
         area.present().map_err(|error| error.to_string())?;
     }
     Ok(picture)
 }
 
+#[allow(clippy::needless_pass_by_value)] // as map_err hands it over
+fn text_of(error: DrawingAreaErrorKind<std::io::Error>) -> String {
+    error.to_string()
+}
+
+/// The runs by their lines, and what lines, dots and marks are.
+fn key(area: &DrawingArea<SVGBackend<'_>, Shift>, curves: &[Curve]) -> Result<(), String> {
+    let font = TextStyle::from(("sans-serif", 13).into_font()).pos(Pos::new(HPos::Left, VPos::Center));
+    let line_of = |row: usize| (12 + KEY / 2) as i32 + row as i32 * KEY as i32;
+    for (index, curve) in curves.iter().enumerate() {
+        let (x, y) = (LEFT + (index % RUNS) as i32 * APART, line_of(index / RUNS));
+        let line = [(x, y), (x + 40, y)];
+        let style = HUES[index % HUES.len()].stroke_width(2);
+        let drawn = match DASHES[index % DASHES.len()] {
+            (0, _) => area.draw(&PathElement::new(line.to_vec(), style)),
+            (dash, gap) => area.draw(&DashedPathElement::new(line.iter().copied(), dash, gap, style)),
+        };
+        drawn.map_err(text_of)?;
+        let name = crate::text::cut(&curve.name, 30).into_owned();
+        area.draw(&Text::new(name, (x + 48, y), font.clone())).map_err(text_of)?;
+    }
+    let y = line_of(curves.len().div_ceil(RUNS));
+    let words = "lines: training loss, smoothed; dots: of each step";
+    let font = font.color(&GREY);
+    area.draw(&Text::new(words, (LEFT, y), font.clone())).map_err(text_of)?;
+    area.draw(&TriangleMarker::new((LEFT + APART + 46, y), 5, GREY.filled())).map_err(text_of)?;
+    area.draw(&Text::new("validation loss", (LEFT + APART + 56, y), font)).map_err(text_of)
+}
+
 /// Draws the curves over a scale of losses.
-fn over<Y>(area: &DrawingArea<SVGBackend<'_>, Shift>, curves: &[Curve], last: f64, scale: Y) -> Result<(), String>
+fn over<Y>(
+    area: &DrawingArea<SVGBackend<'_>, Shift>,
+    curves: &[Curve],
+    last: f64,
+    name: &str,
+    scale: Y,
+) -> Result<(), String>
 where
     Y: AsRangedCoord<Value = f64>,
     Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
-    let text = |error: DrawingAreaErrorKind<std::io::Error>| error.to_string();
     let mut chart = ChartBuilder::on(area)
         .margin(16)
         .x_label_area_size(36)
-        .y_label_area_size(56)
+        .y_label_area_size(LEFT - 16)
         .build_cartesian_2d(0.0..last, scale)
-        .map_err(text)?;
+        .map_err(text_of)?;
     chart
         .configure_mesh()
-        .light_line_style(WHITE)
+        .light_line_style(TRANSPARENT)
         .x_desc("step")
-        .y_desc("loss")
+        .y_desc(name)
         .x_label_formatter(&|step| format!("{step:.0}"))
+        .label_style(("sans-serif", 12).into_font())
+        .axis_desc_style(("sans-serif", 13).into_font())
         .draw()
-        .map_err(text)?;
+        .map_err(text_of)?;
     for (index, curve) in curves.iter().enumerate() {
         let hue = HUES[index % HUES.len()];
         let (dash, gap) = DASHES[index % DASHES.len()];
         let finite =
             |points: &[(f64, f64)]| points.iter().copied().filter(|(_, loss)| loss.is_finite()).collect::<Vec<_>>();
-        let dots = finite(&curve.raw).into_iter().map(|point| Circle::new(point, 1, hue.mix(0.35).filled()));
-        chart.draw_series(dots).map_err(text)?;
-        let key = move |(x, y): (i32, i32)| PathElement::new(vec![(x, y), (x + 24, y)], hue.stroke_width(2));
+        let dots = finite(&curve.raw).into_iter().map(|point| Circle::new(point, 1, hue.mix(0.6).filled()));
+        chart.draw_series(dots).map_err(text_of)?;
         let style = hue.stroke_width(2);
         if dash == 0 {
-            let line = LineSeries::new(finite(&curve.smooth), style);
-            chart.draw_series(line).map_err(text)?.label(&curve.name).legend(key);
+            chart.draw_series(LineSeries::new(finite(&curve.smooth), style)).map_err(text_of)?;
         } else {
-            let line = DashedLineSeries::new(finite(&curve.smooth), dash, gap, style);
-            chart.draw_series(line).map_err(text)?.label(format!("{} (dashes of {dash})", curve.name)).legend(key);
+            chart.draw_series(DashedLineSeries::new(finite(&curve.smooth), dash, gap, style)).map_err(text_of)?;
         }
         let marks = finite(&curve.valid).into_iter().map(|point| TriangleMarker::new(point, 5, hue.filled()));
-        chart.draw_series(marks).map_err(text)?;
+        chart.draw_series(marks).map_err(text_of)?;
     }
-    chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK.mix(0.3)).draw().map_err(text)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -159,7 +206,8 @@ mod tests {
             assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"));
             assert!(picture.contains("2026-11-22-a1") && picture.contains("2026-11-22-a2"));
             assert!(!picture.contains("NaN"));
-            assert_eq!(picture.matches("<polygon").count(), 2, "a mark for each validation");
+            assert_eq!(picture.matches("<polygon").count(), 3, "a mark for each validation, and one in the key");
+            assert!(picture.contains("validation loss") && picture.contains("logarithmic") == log);
         }
         assert!(draw(&[], false).unwrap_err().contains("no step"));
     }

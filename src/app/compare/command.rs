@@ -46,8 +46,10 @@ impl App {
                 self.ask(false, now, effects);
             }
             C::CompareStop | C::BlindLeave | C::PresentLeave => self.leave_mode(now, effects),
-            C::CompareScrollDown => self.compare.scroll = self.compare.scroll.saturating_add(SCROLL),
-            C::CompareScrollUp => self.compare.scroll = self.compare.scroll.saturating_sub(SCROLL),
+            C::CompareScrollDown | C::BlindScrollDown => {
+                self.compare.scroll = self.compare.scroll.saturating_add(SCROLL)
+            }
+            C::CompareScrollUp | C::BlindScrollUp => self.compare.scroll = self.compare.scroll.saturating_sub(SCROLL),
             C::CompareBlind => self.begin_blind(now, effects),
             C::BlindLeft => self.pick(Pick::Left, now, effects),
             C::BlindRight => self.pick(Pick::Right, now, effects),
@@ -63,7 +65,7 @@ impl App {
         let systems = self.compare.systems.clone();
         let items: Vec<String> = systems.iter().map(System::label).collect();
         let at = systems.iter().position(|system| *system == self.compare.sides[side]).unwrap_or(0);
-        let title = if side == 0 { "left" } else { "right" }.to_owned();
+        let title = format!("who answers {}", if side == 0 { "left" } else { "right" });
         self.overlay = Some(Overlay::Pick { choice: Choice::Side(side, systems), title, items, at });
     }
 

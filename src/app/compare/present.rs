@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::super::wish::Question;
 use super::super::{App, Ask, Effect};
 use super::{Compare, Mode};
+use crate::keymap::Command;
 
 /// A question's answers as they were written once.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +65,20 @@ impl App {
         effects.push(Effect::Store(Ask::Recordings));
         self.compare.mode = Mode::Present(Presenter::default());
         self.compare.answers = Default::default();
+    }
+
+    /// Rehearsed answers. Where all of them are another pair's, a presenter is told before the audience waits.
+    pub(in crate::app) fn recordings(&mut self, recordings: Vec<Recording>, now: Duration) {
+        self.compare.recordings = recordings;
+        let names = self.compare.sides.clone().map(|system| system.name().to_owned());
+        let all = &self.compare.recordings;
+        let others = all.last().filter(|_| all.iter().all(|one| one.systems != names)).map(|one| one.systems.clone());
+        if let (Mode::Present(_), Some([before, after])) = (&self.compare.mode, others) {
+            let [leave, left, right] = [Command::PresentLeave, Command::CompareLeft, Command::CompareRight]
+                .map(|command| self.keymap.first(command));
+            let words = format!("rehearsed were {before} and {after}: {leave}, then {left} and {right} choose them");
+            self.note(words, now);
+        }
     }
 
     /// The answers to the question that stands there alone, else the next question.

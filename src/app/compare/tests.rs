@@ -30,6 +30,8 @@ pub(in crate::app) const GIVEN: Given = &[
     (C::BlindBad, a_question_that_is_picked_on_again_counts_once),
     (C::BlindSkip, judging_needs_two_answers_and_ends_with_its_result),
     (C::BlindBefore, a_question_that_is_picked_on_again_counts_once),
+    (C::BlindScrollDown, a_long_question_is_scrolled),
+    (C::BlindScrollUp, a_long_question_is_scrolled),
     (C::BlindLeave, judging_needs_two_answers_and_ends_with_its_result),
     (C::PresentNext, an_audience_sees_no_half_answer_and_the_first_question_plays_too),
     (C::PresentBefore, rehearsed_answers_play_at_the_speed_they_were_written_without_a_model),
@@ -330,6 +332,9 @@ pub(in crate::app) fn a_long_question_is_scrolled() {
     hand.command(C::CompareBefore);
     hand.command(C::CompareBefore);
     assert!(hand.is_told("this is the first question"));
+    hand.command(C::CompareBlind);
+    hand.commands(&[C::BlindScrollDown, C::BlindScrollDown, C::BlindScrollUp]);
+    assert!(hand.app.compare.scroll > 0, "whoever judges has to read it, too");
 }
 
 /// What was judged.

@@ -46,7 +46,10 @@ impl App {
                 }
                 let items = Split::ALL.iter().map(|split| split.word().to_owned()).chain(["none".into()]).collect();
                 let title = format!("what {} for", used(records.len()));
-                self.overlay = Some(Overlay::Pick { choice: Choice::Split(records), title, items, at: 0 });
+                // The split that the record has is marked.
+                let split = records.first().and_then(|id| self.data.rows.get(id)).and_then(|row| row.split);
+                let at = Split::ALL.iter().position(|one| records.len() == 1 && Some(*one) == split).unwrap_or(0);
+                self.overlay = Some(Overlay::Pick { choice: Choice::Split(records), title, items, at });
             }
             C::Filter => {
                 let before = self.data.query.clone();
@@ -134,17 +137,41 @@ impl App {
         self.overlay = Some(Overlay::Pick { choice: Choice::Drafter(systems), title, items, at });
     }
 
+    /// Goes to the next record with a finding. Rows that are known tell at once; the store is asked about those that are not.
     fn next_flagged(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        let flagged = |at: &usize| {
-            let row = self.data.ids.get(*at).and_then(|id| self.data.rows.get(id));
-            row.is_some_and(|row| !row.flags.is_empty())
-        };
-        let found = (self.data.at + 1..self.data.ids.len()).chain(0..self.data.at).find(flagged);
-        let Some(at) = found else {
-            let key = self.keymap.first(Command::Lint);
-            return self.note(format!("nothing else here has a finding; {key} looks at all records"), now);
-        };
-        self.move_to(at, now, effects);
+        let known = |at: &usize| self.data.ids.get(*at).and_then(|id| self.data.rows.get(id));
+        let telling = |at: &usize| known(at).is_none_or(|row| !row.flags.is_empty());
+        let found = (self.data.at + 1..self.data.ids.len()).chain(0..self.data.at).find(telling);
+        match found {
+            Some(at) if known(&at).is_some() => self.move_to(at, now, effects),
+            Some(_) => {
+                let (query, after) = (self.data.query.clone(), self.data.current().unwrap_or_default());
+                effects.push(Effect::Store(Ask::NextFlagged { query, after }));
+            }
+            None => self.nothing_flagged(now),
+        }
+    }
+
+    /// The store has said which is the next record with a finding.
+    pub(super) fn flagged(&mut self, id: Option<i64>, now: Duration, effects: &mut Vec<Effect>) {
+        match id.and_then(|id| self.data.ids.binary_search(&id).ok()) {
+            Some(at) => self.move_to(at, now, effects),
+            None => self.nothing_flagged(now),
+        }
+    }
+
+    fn nothing_flagged(&mut self, now: Duration) {
+        let key = self.keymap.first(Command::Lint);
+        self.note(format!("nothing else here has a finding; {key} looks at all records"), now);
+    }
+
+    /// The mouse clicked on a line of the list; a second click edits the record.
+    pub(in crate::app) fn record_clicked(&mut self, at: usize, now: Duration, effects: &mut Vec<Effect>) {
+        if at != self.data.at && at < self.data.ids.len() {
+            self.move_to(at, now, effects);
+        } else if at == self.data.at && self.data.editor.is_none() {
+            self.data_command(Command::Edit, now, effects);
+        }
     }
 
     /// A command that moves the list's cursor.

@@ -1,5 +1,6 @@
 //! What the keys of the pane do, and what becomes of what the store and a companion tell.
 
+mod beyond;
 mod deciding;
 mod editing;
 mod list;

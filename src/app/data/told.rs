@@ -86,6 +86,7 @@ impl App {
                 self.go_to(id, now, effects);
             }
             Msg::GoTo(None) => self.note("nothing waits for you", now),
+            Msg::Flagged(id) => self.flagged(id, now, effects),
             Msg::History { record, lines } => return self.lay(Overlay::History { record, lines, at: 0 }),
             Msg::Names { categories, people } => {
                 self.data.categories = categories;

@@ -61,6 +61,19 @@ impl App {
         self.read_row(effects);
     }
 
+    /// The mouse clicked on a row of the list; a second click opens it.
+    pub(in crate::app) fn row_clicked(&mut self, at: usize, now: Duration, effects: &mut Vec<AppEffect>) {
+        let evaluate = &self.evaluate;
+        if evaluate.reading || at >= evaluate.rows(evaluate.list).len() {
+            return;
+        }
+        if evaluate.at == at {
+            self.open_row(now, effects);
+        } else {
+            self.go_to_row(at, now, effects);
+        }
+    }
+
     /// Goes to another row of the list; an open one is read.
     pub(super) fn go_to_row(&mut self, at: usize, now: Duration, effects: &mut Vec<AppEffect>) {
         let evaluate = &mut self.evaluate;

@@ -6,7 +6,7 @@ use super::super::overlay::{Choice, Purpose};
 use super::super::wish::Wish;
 use super::super::{App, Ask, Effect, Overlay};
 use super::trial::ROWS;
-use super::{Right, Version};
+use super::{FIRST, Right, Version};
 use crate::keymap::Command;
 
 /// Lines that one scroll goes.
@@ -30,10 +30,13 @@ impl App {
                 self.prompt.writing &= command == C::EditorSave;
             }
             C::EditorRevert | C::PromptRevert => {
-                let saved = self.prompt.saved.clone();
-                if let Some(field) = &mut self.prompt.field {
-                    field.set(&saved);
+                let named = self.prompt.versions.iter().any(|version| version.name == self.prompt.name);
+                // What was never saved has no text of its own but the one it began with.
+                let before = if named { self.prompt.saved.clone() } else { FIRST.to_owned() };
+                if let Some(field) = self.prompt.field.as_mut().filter(|field| field.text() != before) {
+                    field.set(&before);
                     self.prompt.was_written(now);
+                    self.note("back to the text as it was; ctrl-u while writing brings yours back", now);
                 }
             }
             C::PromptNext => self.prompt_step(1, effects),

@@ -68,6 +68,17 @@ impl App {
         }
     }
 
+    /// The mouse clicked on a line: of the runs, or of the form of a new one, where a second click changes what is there.
+    pub(in crate::app) fn run_clicked(&mut self, at: usize) {
+        if self.train.face != Face::New {
+            if at < self.train.runs.len() {
+                self.go_to_run(at);
+            }
+        } else if self.train.form.go_to(at) {
+            self.edit_form();
+        }
+    }
+
     fn none(&mut self, now: Duration) {
         let key = self.keymap.first(Command::TrainNew);
         self.note(format!("there is no run yet; {key} sets one up"), now);

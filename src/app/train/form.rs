@@ -149,12 +149,25 @@ impl Form {
     }
 
     pub(super) fn step(&mut self, by: isize) {
-        let (at, count) = match &mut self.choosing {
+        let (at, count) = self.cursor();
+        *at = at.saturating_add_signed(by).min(count.saturating_sub(1));
+    }
+
+    /// Goes to a line; returns whether the cursor was there already.
+    pub(super) fn go_to(&mut self, line: usize) -> bool {
+        let (at, count) = self.cursor();
+        let before = *at;
+        *at = line.min(count.saturating_sub(1));
+        before == *at
+    }
+
+    /// Where the cursor is, and of how many lines.
+    fn cursor(&mut self) -> (&mut usize, usize) {
+        match &mut self.choosing {
             // One line more, for a model that is not in the catalogue.
             Some(at) => (at, self.models.len() + 2),
             None => (&mut self.at, self.settings.len() + 1),
-        };
-        *at = at.saturating_add_signed(by).min(count.saturating_sub(1));
+        }
     }
 }
 

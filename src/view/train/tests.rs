@@ -40,7 +40,7 @@ fn screen(buffer: &Buffer) -> String {
 
 fn drawn(app: &App, size: (u16, u16), theme: &Theme) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
-    terminal.draw(|frame| crate::view::draw(frame, app, theme)).unwrap();
+    terminal.draw(|frame| drop(crate::view::draw(frame, app, theme))).unwrap();
     terminal.backend().buffer().clone()
 }
 
@@ -141,14 +141,20 @@ fn the_pane_as_it_was_seen_to_be_right() {
 #[test]
 fn every_heading_tells_how_far_a_live_run_is() {
     let mut app = app(false);
-    for pane in Pane::ALL {
-        app.pane = pane;
-        for (size, words) in [((60, 16), "▶ 75 %"), ((80, 24), "▶ 75 %"), ((120, 36), "▶ training 75 %")] {
-            let shown = screen(&drawn(&app, size, &theme(Colours::All, false)));
-            let heading = shown.lines().next().unwrap_or_default().to_owned();
-            assert!(heading.contains(words), "{pane:?} {size:?}: {heading}");
+    let sizes = [(60, 16), (80, 24), (120, 36)];
+    let told = |app: &mut App, words: [&str; 3]| {
+        for pane in Pane::ALL {
+            app.pane = pane;
+            for (size, words) in sizes.into_iter().zip(words) {
+                let shown = screen(&drawn(app, size, &theme(Colours::All, false)));
+                let heading = shown.lines().next().unwrap_or_default().to_owned();
+                assert!(heading.contains(words), "{pane:?} {size:?}: {heading}");
+            }
         }
-    }
+    };
+    told(&mut app, ["‖ 75 %", "‖ 75 %", "‖ paused 75 %"]);
+    take(&mut app, Msg::Runs(vec![run("2026-11-22-a2", "running", 90)]));
+    told(&mut app, ["▶ 75 %", "▶ 75 %", "▶ training 75 %"]);
     take(&mut app, Msg::Runs(vec![run("2026-11-22-a1", "finished", 120)]));
     assert!(!screen(&drawn(&app, (80, 24), &theme(Colours::All, false))).contains('▶'));
 }
@@ -338,4 +344,16 @@ fn differing_settings_stand_side_by_side() {
         assert!(line.contains(" 8 ") && line.contains(" 16"), "{screen}");
         assert!(screen.contains("簡潔に"), "{screen}");
     }
+}
+
+#[test]
+fn the_smallest_screen_has_a_chart_however_much_there_is_to_say() {
+    let mut app = app(true);
+    give(&mut app, Command::TrainOverlay);
+    give(&mut app, Command::TrainDown);
+    give(&mut app, Command::TrainCrossLeft);
+    let screen = screen(&drawn(&app, (60, 16), &theme(Colours::None, false)));
+    let rows = screen.lines().filter(|line| line.contains(['│', '┤'])).count();
+    assert!(rows >= 4, "{screen}");
+    assert!(screen.contains("step"), "{screen}");
 }

@@ -200,7 +200,7 @@ pub(in crate::app) fn a_model_drafts_what_is_selected() {
     // The list has the newer ones as soon as they are known, and the mark stays.
     hand.give(Msg::Systems(vec![System::Base, run("a0"), run("a1"), run("a1@20"), run("a1@now")]));
     let (items, at) = hand.list();
-    assert_eq!((items.len(), items[at].as_str()), (5, "a1"));
+    assert_eq!((items.len(), items[at].as_str()), (5, "a1  its best checkpoint"));
     let effects = hand.command(Command::PickDone);
     assert_eq!(asked(&effects), [&Ask::Drafts { records: vec![1, 2], system: run("a1") }]);
     assert!(hand.is_told("a1 drafts 2 records"));
@@ -208,7 +208,7 @@ pub(in crate::app) fn a_model_drafts_what_is_selected() {
     // Before anything is known there is the base.
     let mut hand = Hand::new(1);
     hand.command(Command::Drafts);
-    assert_eq!(hand.list(), (vec!["base".to_owned()], 0));
+    assert_eq!(hand.list(), (vec!["base  the model as it was".to_owned()], 0));
     let effects = hand.command(Command::PickDone);
     assert_eq!(asked(&effects), [&Ask::Drafts { records: vec![1], system: System::Base }]);
     assert!(hand.is_told("base drafts 1 record in"));
