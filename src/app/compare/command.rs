@@ -47,7 +47,7 @@ impl App {
             }
             C::CompareStop | C::BlindLeave | C::PresentLeave => self.leave_mode(now, effects),
             C::CompareScrollDown | C::BlindScrollDown => {
-                self.compare.scroll = self.compare.scroll.saturating_add(SCROLL)
+                self.compare.scroll = self.compare.scroll.saturating_add(SCROLL);
             }
             C::CompareScrollUp | C::BlindScrollUp => self.compare.scroll = self.compare.scroll.saturating_sub(SCROLL),
             C::CompareBlind => self.begin_blind(now, effects),
