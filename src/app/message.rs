@@ -122,7 +122,7 @@ pub enum Msg {
     Click(Spot),
     /// The screen has another size.
     Resize(u16, u16),
-    /// The time that [`App::wake`] asked for has come.
+    /// The time that [`App::wake`](super::App::wake) asked for has come.
     Wake,
     /// What a query finds.
     Found { number: u64, ids: Result<Vec<i64>, String> },

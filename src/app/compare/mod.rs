@@ -1,7 +1,7 @@
 //! The pane that compares: one question, two systems, their answers as they are written.
 //!
-//! Three ways to use it. Walking: question after question, with names, speeds and what differs from gold. Blind ([`blind`]): the
-//! sides are at random and have no names; a person picks, and the picks are kept. Presenting ([`present`]): one question at a
+//! Three ways to use it. Walking: question after question, with names, speeds and what differs from gold. Blind (`blind`): the
+//! sides are at random and have no names; a person picks, and the picks are kept. Presenting (`present`): one question at a
 //! time, large; answers that were rehearsed are played back at the speed they were written, with no model at hand.
 
 mod blind;

@@ -1,7 +1,7 @@
 //! The pane of the prompt: the template at the left, what the model reads of it at the right.
 //!
 //! The text is looked at while it is written: its rendering for the record that is shown comes from a companion, token by token.
-//! Trying ([`trial`]) asks the models: pinned records down, systems and templates across.
+//! Trying (`trial`) asks the models: pinned records down, systems and templates across.
 
 mod command;
 mod trial;
