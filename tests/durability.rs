@@ -317,7 +317,19 @@ fn open_place() -> (tempfile::TempDir, PathBuf) {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = folder.path().join("togi");
     fs::copy(env!("CARGO_BIN_EXE_togi"), &binary).unwrap();
-    (folder, binary)
+    // A process that another test has just forked may hold the copy's file open for writing until it becomes another program.
+    for _ in 0..200 {
+        match Command::new(&binary).arg("--version").output() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            other => {
+                assert!(other.unwrap().status.success());
+                return (folder, binary);
+            }
+        }
+    }
+    panic!("{} stays open for writing", binary.display());
 }
 
 const GROUP: u32 = 54_320;
