@@ -14,6 +14,7 @@
 
 mod expand;
 mod product;
+mod tall;
 
 use rayon::prelude::*;
 

@@ -12,7 +12,7 @@ use crate::multiversion;
 /// # Safety
 /// `words` must be a block's, from the vector's first lane on.
 #[inline(always)]
-unsafe fn each_code<S: Simd>(code: Code, words: *const u32, mut see: impl FnMut(usize, S::V)) {
+pub(super) unsafe fn each_code<S: Simd>(code: Code, words: *const u32, mut see: impl FnMut(usize, S::V)) {
     // SAFETY: the caller's promise.
     unsafe {
         match code {

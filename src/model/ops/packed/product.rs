@@ -8,23 +8,24 @@ use rayon::prelude::*;
 use super::super::rows::{Put, Rows};
 use super::super::simd::Simd;
 use super::expand::half;
+use super::tall::{ROWS, tall};
 use super::{BLOCK, Code, PANEL, Panels, Target, View, padded};
 use crate::multiversion;
 
 /// Bytes of codes a task keeps in the second-level cache while rows pass by it.
 const BLOCK_BYTES: usize = 192 << 10;
-/// Rows that a task takes where there are many.
-const ROWS: usize = 32;
+/// Rows from which on codes are turned into numbers once for all of them rather than in registers for a few.
+const TALL: usize = 8;
 /// Multiplications under which waking another thread costs more than it gains.
 const ALONE: usize = 1 << 16;
 
 /// The whole of one product, as pointers that tasks share.
 #[derive(Clone, Copy)]
-struct Job<'a> {
-    x: Rows<'a>,
+pub(super) struct Job<'a> {
+    pub x: Rows<'a>,
     /// Sums of each row's inputs, group by group: `[rows, blocks]`.
-    sums: &'a [f32],
-    view: View,
+    pub sums: &'a [f32],
+    pub view: View,
     outputs: usize,
     bias: &'a [f32],
     out: Target,
@@ -77,7 +78,7 @@ pub fn product(x: Rows<'_>, w: &Panels, bias: &[f32], y: &mut [f32], y_stride: u
     let blocks = panels.div_ceil(kept).next_multiple_of(threads);
     let width = panels.div_ceil(blocks).next_multiple_of(4).min(panels);
     // Panels come in fours, which few of them do not share out evenly: many rows make up for it.
-    let height = if x.rows < 2 * ROWS { x.rows } else { ROWS };
+    let height = x.rows.div_ceil(x.rows.div_ceil(ROWS));
     let stretches = x.rows.div_ceil(height);
     (0..panels.div_ceil(width) * stretches).into_par_iter().with_max_len(1).for_each(|task| {
         let (block, stretch) = (task / stretches, task % stretches);
@@ -89,6 +90,24 @@ pub fn product(x: Rows<'_>, w: &Panels, bias: &[f32], y: &mut [f32], y_stride: u
 multiversion! {
     /// Computes panels `from..to` of `rows`. A matrix has a multiple of four panels, and so has each task.
     fn columns<S>(job: Job<'_>, rows: std::ops::Range<usize>, from: usize, to: usize) {
+        if rows.len() >= TALL {
+            let mut first = rows.start;
+            while first < rows.end {
+                let some = first..rows.end.min(first + ROWS);
+                first = some.end;
+                // SAFETY: `product` has checked the shapes, and the rows and panels exist.
+                unsafe {
+                    match job.view.code {
+                        Code::Four => tall::<S, 0>(job, some, from, to),
+                        Code::Eight => tall::<S, 1>(job, some, from, to),
+                        Code::EightBy16 => tall::<S, 2>(job, some, from, to),
+                        Code::Bf16 => tall::<S, 3>(job, some, from, to),
+                        Code::F16 => tall::<S, 4>(job, some, from, to),
+                    }
+                }
+            }
+            return;
+        }
         // As many rows at once as the registers hold accumulators for: two for each vector of a coded product.
         let half = matches!(job.view.code, Code::Bf16 | Code::F16);
         let most = match (S::LANES, half) {
@@ -158,11 +177,11 @@ unsafe fn halves<S: Simd, const M: usize>(job: Job<'_>, row: usize, from: usize,
     }
 }
 
-const CODES: [Code; 5] = [Code::Four, Code::Eight, Code::EightBy16, Code::Bf16, Code::F16];
+pub(super) const CODES: [Code; 5] = [Code::Four, Code::Eight, Code::EightBy16, Code::Bf16, Code::F16];
 
 /// Where a vector of outputs lies: its panel and its first lane there.
 #[inline(always)]
-fn place<S: Simd>(vector: usize) -> (usize, usize) {
+pub(super) fn place<S: Simd>(vector: usize) -> (usize, usize) {
     let each = PANEL / S::LANES;
     (vector / each, vector % each * S::LANES)
 }
@@ -259,7 +278,7 @@ unsafe fn tile<S: Simd, const M: usize, const N: usize, const CODE: usize>(job: 
 
 /// Puts the sums of the outputs from `first` on, as many of them as there are, where they belong.
 #[inline(always)]
-unsafe fn settle<S: Simd>(job: Job<'_>, row: usize, first: usize, sums: S::V) {
+pub(super) unsafe fn settle<S: Simd>(job: Job<'_>, row: usize, first: usize, sums: S::V) {
     if first >= job.outputs {
         return;
     }
@@ -298,23 +317,87 @@ mod tests {
         y
     }
 
+    /// Some packed matrix.
+    fn packed(code: Code, outputs: usize, inputs: usize) -> Panels {
+        let fill = |output: usize, row: &mut Unpacked| {
+            let code_at = |i: usize| ((i * 7 + output * 3) % if code == Code::Four { 16 } else { 256 }) as u8 as i8;
+            row.codes.extend((0..inputs).map(code_at));
+            row.scales.extend([[0.25, -1.5], [0.1, 0.7]].into_iter().cycle().take(inputs / BLOCK));
+            row.halves.extend((0..inputs).map(|i| match code {
+                Code::F16 => half::f16::from_f32(i as f32 / 64.0 - 0.5).to_bits(),
+                _ => half::bf16::from_f32(i as f32 / 64.0 - output as f32).to_bits(),
+            }));
+            Ok(())
+        };
+        Panels::pack(code, outputs, inputs, &fill).unwrap()
+    }
+
+    /// [`tall`] at a level, over all rows.
+    fn at_once<S: Simd, const CODE: usize>(x: Rows<'_>, w: &Panels) -> Vec<f32> {
+        let mut y = vec![0f32; x.rows * w.outputs];
+        let sums = block_sums(w.code, x, w.inputs);
+        let out = Target { y: y.as_mut_ptr(), stride: w.outputs };
+        let job = Job { x, sums: &sums, view: w.view(), outputs: w.outputs, bias: &[], out, put: Put::Set };
+        // SAFETY: the rows and panels are there, and the level's instructions, too.
+        unsafe { tall::<S, CODE>(job, 0..x.rows, 0, padded(w.outputs)) };
+        y
+    }
+
+    #[test]
+    fn many_rows_at_once_are_bit_for_bit_the_rows_alone() {
+        let (outputs, inputs) = (70, 64);
+        let x: Vec<f32> = (0..ROWS * inputs).map(|i| (i * 31 % 101) as f32 / 50.0 - 1.0).collect();
+        for rows in [1, 2, 3, 8, 13, 35, ROWS] {
+            let x = Rows { data: &x, rows, stride: inputs };
+            macro_rules! same {
+                ($level:ty, $($code:literal)*) => {
+                    $(
+                        let w = packed(CODES[$code], outputs, inputs);
+                        let (alone, together) = (at::<$level>(x, &w), at_once::<$level, $code>(x, &w));
+                        let bits = |y: &[f32]| y.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
+                        assert!(bits(&alone) == bits(&together), "{:?}, {rows} rows", CODES[$code]);
+                    )*
+                };
+            }
+            same!(Base, 0 1 2 3 4);
+            #[cfg(target_arch = "x86_64")]
+            {
+                if simd::level() >= simd::Level::Avx2 {
+                    same!(simd::Avx2, 0 1 2 3 4);
+                }
+                if simd::level() == simd::Level::Avx512 {
+                    same!(simd::Avx512, 0 1 2 3 4);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_small_matrix_takes_any_number_of_rows() {
+        // So small that no other thread is woken for it.
+        let (outputs, inputs) = (16, 32);
+        for code in CODES {
+            let w = packed(code, outputs, inputs);
+            for rows in [63, 64, 65, 67, 128] {
+                let x: Vec<f32> = (0..rows * inputs).map(|i| (i * 31 % 101) as f32 / 50.0 - 1.0).collect();
+                let mut together = vec![f32::NAN; rows * outputs];
+                product(Rows { data: &x, rows, stride: inputs }, &w, &[], &mut together, outputs, Put::Set);
+                for (x, together) in x.chunks_exact(inputs).zip(together.chunks_exact(outputs)) {
+                    let mut alone = vec![f32::NAN; outputs];
+                    product(Rows { data: x, rows: 1, stride: inputs }, &w, &[], &mut alone, outputs, Put::Set);
+                    assert!(alone == together, "{code:?}, {rows} rows");
+                }
+            }
+        }
+    }
+
     #[test]
     fn every_level_computes_the_same_product() {
         let (outputs, inputs, rows) = (37, 64, 3);
         let x: Vec<f32> = (0..rows * inputs).map(|i| (i % 17) as f32 / 8.0 - 1.0).collect();
         let x = Rows { data: &x, rows, stride: inputs };
         for code in CODES {
-            let fill = |output: usize, row: &mut Unpacked| {
-                let code_at = |i: usize| ((i * 7 + output * 3) % if code == Code::Four { 16 } else { 256 }) as u8 as i8;
-                row.codes.extend((0..inputs).map(code_at));
-                row.scales.extend([[0.25, -1.5], [0.1, 0.7]]);
-                row.halves.extend((0..inputs).map(|i| match code {
-                    Code::F16 => half::f16::from_f32(i as f32 / 64.0 - 0.5).to_bits(),
-                    _ => half::bf16::from_f32(i as f32 / 64.0 - output as f32).to_bits(),
-                }));
-                Ok(())
-            };
-            let w = Panels::pack(code, outputs, inputs, &fill).unwrap();
+            let w = packed(code, outputs, inputs);
             let mut row = vec![0f32; inputs];
             let mut levels = vec![("base", at::<Base>(x, &w))];
             #[cfg(target_arch = "x86_64")]
