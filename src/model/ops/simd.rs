@@ -8,6 +8,10 @@
 //!
 //! Results are the same bit for bit on one machine whatever the batch; between levels they differ by rounding, since
 //! the portable level has no fused multiply-add and the lanes are fewer.
+//!
+//! `TOGI_SIMD=base`, `avx2` or `avx512` in the environment lowers the level to that one, so that a wide machine can try what a
+//! narrower one computes; it never raises it. At the portable level the products of training are the `gemm` crate's, which
+//! chooses its instructions by itself.
 
 #![allow(unsafe_code)] // Calling a function compiled for more instructions, after asking the processor; vector loads by pointer.
 #![allow(clippy::inline_always)] // A body not inlined into its wrapper would be compiled without the wrapper's instructions.
@@ -45,7 +49,7 @@ impl Level {
     }
 }
 
-/// The widest level this machine has; asked of the processor once.
+/// The level in use: the widest this machine has, or the lower one that `TOGI_SIMD` names. Found out once.
 #[must_use]
 #[inline]
 pub fn level() -> Level {
@@ -62,8 +66,25 @@ pub fn level() -> Level {
     }
 }
 
+/// The environment variable that lowers the level.
+const VARIABLE: &str = "TOGI_SIMD";
+
 #[cold]
 fn detect() -> Level {
+    lowered(widest(), std::env::var(VARIABLE).ok().as_deref())
+}
+
+/// The lower of the level that was found and the one that is asked for by name. None is over AVX-512, so its name changes
+/// nothing, and neither does a name that no level has.
+fn lowered(found: Level, asked: Option<&str>) -> Level {
+    match asked {
+        Some("base") => Level::Base,
+        Some("avx2") => found.min(Level::Avx2),
+        _ => found,
+    }
+}
+
+fn widest() -> Level {
     #[cfg(target_arch = "x86_64")]
     {
         let avx2 =
@@ -345,6 +366,17 @@ mod tests {
 
     multiversion! { fn dot_of<S>(a: &[f32], b: &[f32]) -> f32 { dot::<S>(a, b) } }
     multiversion! { fn sum_of<S>(a: &[f32]) -> f32 { sum::<S>(a) } }
+
+    #[test]
+    fn what_is_asked_for_lowers_the_level_and_never_raises_it() {
+        let all = [Level::Base, Level::Avx2, Level::Avx512];
+        let to = |asked: Option<&str>| all.map(|found| lowered(found, asked));
+        assert_eq!(to(Some("base")), [Level::Base; 3]);
+        assert_eq!(to(Some("avx2")), [Level::Base, Level::Avx2, Level::Avx2]);
+        for asked in [Some("avx512"), Some("sse9"), Some(""), None] {
+            assert_eq!(to(asked), all, "{asked:?}");
+        }
+    }
 
     #[test]
     #[allow(clippy::float_cmp)] // sums of small whole numbers are exact in any order
