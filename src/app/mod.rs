@@ -17,6 +17,7 @@ pub mod overlay;
 mod pointer;
 pub mod prompt;
 pub mod record;
+pub mod scroll;
 pub mod train;
 pub mod wish;
 

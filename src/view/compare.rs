@@ -45,7 +45,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let height = area.height.saturating_sub(1);
     // One above the other, the answers need more of the height than beside each other.
     let above = (asked.len() as u16).min(if area.width < BESIDE { height / 3 } else { height / 2 });
-    let skip = usize::from(compare.scroll).min(asked.len().saturating_sub(usize::from(above)));
+    let skip = compare.scroll.skip(0, asked.len().saturating_sub(usize::from(above)));
     let top = Rect { y: area.y + 1, height: above, ..area };
     paint::lines(frame, top, &asked, skip);
     let hidden = asked.len().saturating_sub(usize::from(above) + skip);
@@ -180,7 +180,7 @@ fn sides(frame: &mut Frame<'_>, area: Rect, app: &App, gold: Option<&str>, theme
         let rest = Rect { y: column.y + top, height: column.height.saturating_sub(top), ..column };
         // A long answer is followed as it grows, and read from its beginning.
         let most = lines.len().saturating_sub(usize::from(rest.height));
-        let skip = if answer.done.is_some() { usize::from(compare.scroll).min(most) } else { most };
+        let skip = if answer.done.is_some() { compare.scroll.skip(0, most) } else { most };
         paint::lines(frame, rest, &lines, skip);
         paint::more(frame, rest, most - skip, theme);
     }

@@ -381,7 +381,7 @@ fn read(frame: &mut Frame<'_>, area: Rect, open: &Opened, app: &App, theme: &The
     // The chosen part shows as far as it fits, with what stands above it.
     let by_itself = focus.end.saturating_sub(height).min(focus.start);
     let furthest = lines.len().saturating_sub(height);
-    let skip = (by_itself as i64 + i64::from(app.data.scroll)).clamp(0, furthest as i64) as usize;
+    let skip = app.data.scroll.skip(by_itself, furthest);
     paint::lines(frame, area, &lines, skip);
     paint::more(frame, area, furthest - skip, theme);
 }
@@ -404,7 +404,7 @@ fn write(frame: &mut Frame<'_>, area: Rect, open: &Opened, editor: &Editor, app:
     let room = height.saturating_sub(below + 1);
     // What stands last above the text, the draft, is what is being corrected.
     let furthest = above.len().saturating_sub(room);
-    let skip = (furthest as i64 + i64::from(app.data.scroll)).clamp(0, furthest as i64) as usize;
+    let skip = app.data.scroll.skip(furthest, furthest);
     paint::lines(frame, Rect { height: room as u16, ..area }, &above, skip);
     let name = parts.iter().find(|part| part.place == editor.place).map_or("answer", |part| part.name.as_str());
     let title = format!("{} {name}: writing", theme.sign("▸", ">"));

@@ -169,7 +169,7 @@ fn upper(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report, both: bo
     }
     let height = (lines.len() as u16).min(area.height);
     let most = lines.len().saturating_sub(usize::from(height));
-    let skip = usize::from(evaluate.scroll).min(most);
+    let skip = evaluate.scroll.skip(0, most);
     let area = Rect { height, ..area };
     paint::lines(frame, area, &lines, skip);
     let key = app.keymap.first(Command::EvaluateScrollDown);

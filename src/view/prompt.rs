@@ -250,7 +250,7 @@ fn tokens(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     }
     let lines = tokens_wrapped(&shown, &marks, cells);
     let most = lines.len().saturating_sub(usize::from(body.height));
-    let skip = usize::from(prompt.scroll).min(most);
+    let skip = prompt.scroll.skip(0, most);
     paint::lines(frame, body, &lines, skip);
     paint::more(frame, body, most - skip, theme);
 }
@@ -322,7 +322,7 @@ fn trial(frame: &mut Frame<'_>, area: Rect, prompt: &Prompt, theme: &Theme) {
                 let lines = paint::wrapped(answer, &[], usize::from(width));
                 let most = lines.len().saturating_sub(usize::from(body.height));
                 // A long answer is followed as it grows, and read from its beginning.
-                let skip = if *done { usize::from(prompt.scroll).min(most) } else { most };
+                let skip = if *done { prompt.scroll.skip(0, most) } else { most };
                 paint::lines(frame, body, &lines, skip);
                 paint::more(frame, body, most - skip, theme);
             }
@@ -348,7 +348,7 @@ fn differences(frame: &mut Frame<'_>, area: Rect, prompt: &Prompt, theme: &Theme
     lines.push(paint::rule(&format!("{}, here", prompt.name), cells, theme.style(Role::Title), theme));
     lines.extend(paint::wrapped(&text, &marks(new, Role::Added), cells));
     let most = lines.len().saturating_sub(usize::from(area.height));
-    let skip = usize::from(prompt.scroll).min(most);
+    let skip = prompt.scroll.skip(0, most);
     paint::lines(frame, area, &lines, skip);
     paint::more(frame, area, most - skip, theme);
 }

@@ -437,7 +437,7 @@ fn samples(frame: &mut Frame<'_>, area: Rect, train: &Train, theme: &Theme) {
         }
     }
     let most = lines.len().saturating_sub(usize::from(area.height));
-    let skip = usize::from(train.scroll).min(most);
+    let skip = train.scroll.skip(0, most);
     paint::lines(frame, area, &lines, skip);
     paint::more(frame, area, most - skip, theme);
 }

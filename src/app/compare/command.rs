@@ -9,7 +9,7 @@ use super::{Mode, Pick};
 use crate::keymap::Command;
 
 /// Lines that one scroll goes.
-const SCROLL: u16 = 3;
+const SCROLL: i32 = 3;
 /// The temperature at which a question is asked again with another seed.
 const TEMPERATURE: f64 = 0.8;
 
@@ -46,10 +46,8 @@ impl App {
                 self.ask(false, now, effects);
             }
             C::CompareStop | C::BlindLeave | C::PresentLeave => self.leave_mode(now, effects),
-            C::CompareScrollDown | C::BlindScrollDown => {
-                self.compare.scroll = self.compare.scroll.saturating_add(SCROLL);
-            }
-            C::CompareScrollUp | C::BlindScrollUp => self.compare.scroll = self.compare.scroll.saturating_sub(SCROLL),
+            C::CompareScrollDown | C::BlindScrollDown => self.compare.scroll.by(SCROLL),
+            C::CompareScrollUp | C::BlindScrollUp => self.compare.scroll.by(-SCROLL),
             C::CompareBlind => self.begin_blind(now, effects),
             C::BlindLeft => self.pick(Pick::Left, now, effects),
             C::BlindRight => self.pick(Pick::Right, now, effects),
@@ -92,7 +90,7 @@ impl App {
             return;
         }
         self.compare.typed = typed;
-        self.compare.scroll = 0;
+        self.compare.scroll.home();
         self.ask(false, now, effects);
     }
 
@@ -106,7 +104,7 @@ impl App {
         }
         self.compare.typed = None;
         self.compare.at = at;
-        self.compare.scroll = 0;
+        self.compare.scroll.home();
         effects.extend(self.compare.questions.get(at).map(|id| Effect::Store(Ask::Open(*id))));
         self.show_kept(now, effects);
     }

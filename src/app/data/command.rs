@@ -20,8 +20,8 @@ impl App {
             C::ListDown | C::ListUp | C::ListPageDown | C::ListPageUp | C::ListTop | C::ListBottom => {
                 self.list_command(command, now, effects);
             }
-            C::ScrollDown | C::EditorScrollDown => self.data.scroll += SCROLL,
-            C::ScrollUp | C::EditorScrollUp => self.data.scroll -= SCROLL,
+            C::ScrollDown | C::EditorScrollDown => self.data.scroll.by(SCROLL),
+            C::ScrollUp | C::EditorScrollUp => self.data.scroll.by(-SCROLL),
             C::PartNext => self.data.choose(1),
             C::PartBefore => self.data.choose(-1),
             C::Accept => self.do_to(Act::Accept, self.data.about(), now, effects),

@@ -10,6 +10,7 @@ use std::time::Duration;
 pub use editor::{Editor, Watch};
 
 use super::record::{self, Place};
+use super::scroll::Scroll;
 use super::wish::Found;
 use super::{Ask, Conflict, Effect, Opened};
 use crate::store::{Origin, Split, Status};
@@ -80,7 +81,7 @@ pub struct Data {
     /// The part that is chosen; the answer unless somebody chose.
     pub part: Option<Place>,
     /// Lines by which the record is scrolled from where it stands by itself.
-    pub scroll: i32,
+    pub scroll: Scroll,
     /// The part that is being written.
     pub editor: Option<Editor>,
     /// What the record is found to be while it is being written; the last lint's word otherwise.
@@ -208,7 +209,7 @@ impl Data {
         }
         self.close(now, effects);
         self.watch.take(now);
-        self.scroll = 0;
+        self.scroll.home();
         self.part = None;
         // What is left may be gone back to, and what comes may have been read ahead.
         if let Some(open) = self.open.take() {

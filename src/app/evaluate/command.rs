@@ -10,7 +10,7 @@ use crate::job::Request;
 use crate::keymap::Command;
 
 /// Lines that one scroll goes.
-const SCROLL: u16 = 3;
+const SCROLL: i32 = 3;
 /// Rows of a page.
 const PAGE: usize = 10;
 
@@ -30,9 +30,12 @@ impl App {
             C::EvaluateList => self.turn_list(1),
             C::EvaluateListBefore => self.turn_list(super::List::ALL.len() - 1),
             C::EvaluateOpen => self.open_row(now, effects),
-            C::EvaluateTable => (evaluate.errors, evaluate.scroll) = (!evaluate.errors, 0),
-            C::EvaluateScrollDown | C::RowScrollDown => evaluate.scroll = evaluate.scroll.saturating_add(SCROLL),
-            C::EvaluateScrollUp | C::RowScrollUp => evaluate.scroll = evaluate.scroll.saturating_sub(SCROLL),
+            C::EvaluateTable => {
+                evaluate.errors = !evaluate.errors;
+                evaluate.scroll.home();
+            }
+            C::EvaluateScrollDown | C::RowScrollDown => evaluate.scroll.by(SCROLL),
+            C::EvaluateScrollUp | C::RowScrollUp => evaluate.scroll.by(-SCROLL),
             C::EvaluateAgain if evaluate.test().is_none() => self.none_yet(now),
             C::EvaluateAgain => evaluate.stale = true,
             C::EvaluateTest => self.choose_test(now),
@@ -52,7 +55,10 @@ impl App {
                 }
                 None => self.note("no evaluation runs", now),
             },
-            C::RowLeave => (evaluate.reading, evaluate.scroll) = (false, 0),
+            C::RowLeave => {
+                evaluate.reading = false;
+                evaluate.scroll.home();
+            }
             C::RowAnswer => self.turn_answer(1),
             C::RowAnswerBefore => {
                 let answers = self.evaluate.row.as_ref().map_or(1, |row| row.answers.len());
@@ -134,7 +140,8 @@ impl App {
                 let newest_first = evaluate.tests.len().checked_sub(at + 1);
                 if let Some(test) = newest_first.and_then(|at| evaluate.tests.get(at)) {
                     evaluate.test = Some(test.id);
-                    (evaluate.pair, evaluate.at, evaluate.scroll) = (None, 0, 0);
+                    (evaluate.pair, evaluate.at) = (None, 0);
+                    evaluate.scroll.home();
                 }
             }
             Choice::System => {

@@ -17,6 +17,7 @@ pub use crate::evaluate::report::{Change, Errors, Figures, Metric, Pair, Report,
 pub use marks::{At, Said, Step};
 pub use stored::{Answer, Job, Known, Row, Test};
 
+use super::scroll::Scroll;
 use super::{App, Pane};
 use crate::job::Request;
 use crate::keymap::Scope;
@@ -128,7 +129,7 @@ pub struct Evaluate {
     /// Whether the errors stand where the figures stand on a small screen.
     pub errors: bool,
     /// Lines by which the upper half, or the row, is scrolled.
-    pub scroll: u16,
+    pub scroll: Scroll,
     /// Whether a row is open.
     pub reading: bool,
     /// The row that was read last.
@@ -301,7 +302,8 @@ impl App {
         let shown = evaluate.test().map(|test| test.id);
         if evaluate.made.as_ref().is_some_and(|made| Some(made.0) != shown) {
             (evaluate.made, evaluate.report, evaluate.problem) = (None, None, None);
-            (evaluate.reading, evaluate.row, evaluate.at, evaluate.scroll) = (false, None, 0, 0);
+            (evaluate.reading, evaluate.row, evaluate.at) = (false, None, 0);
+            evaluate.scroll.home();
         }
         if let Some((wanted, from)) = evaluate.due()
             && from <= now

@@ -56,7 +56,8 @@ impl App {
             };
             return self.note(words, now);
         }
-        (self.evaluate.reading, self.evaluate.scroll) = (true, 0);
+        self.evaluate.reading = true;
+        self.evaluate.scroll.home();
         self.evaluate.row = None;
         self.read_row(effects);
     }
@@ -88,7 +89,7 @@ impl App {
         }
         evaluate.at = at;
         if evaluate.reading {
-            evaluate.scroll = 0;
+            evaluate.scroll.home();
             self.read_row(effects);
         }
     }

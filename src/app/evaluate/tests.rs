@@ -353,9 +353,9 @@ pub(in crate::app) fn the_upper_half_shows_figures_or_errors_and_is_scrolled() {
     hand.give(Command::EvaluateScrollDown);
     hand.give(Command::EvaluateScrollDown);
     hand.give(Command::EvaluateScrollUp);
-    assert!(hand.app.evaluate.scroll > 0);
+    assert!(hand.app.evaluate.scroll.lines() > 0);
     hand.give(Command::EvaluateTable);
-    assert_eq!((hand.app.evaluate.errors, hand.app.evaluate.scroll), (true, 0));
+    assert_eq!((hand.app.evaluate.errors, hand.app.evaluate.scroll.lines()), (true, 0));
     hand.give(Command::EvaluateTable);
     assert!(!hand.app.evaluate.errors);
 }
@@ -396,9 +396,9 @@ pub(in crate::app) fn a_long_row_is_scrolled_and_the_next_begins_at_its_top() {
     hand.give(Command::RowScrollDown);
     hand.give(Command::RowScrollDown);
     hand.give(Command::RowScrollUp);
-    assert!(hand.app.evaluate.scroll > 0);
+    assert!(hand.app.evaluate.scroll.lines() > 0);
     hand.give(Command::RowNext);
-    assert_eq!(hand.app.evaluate.scroll, 0);
+    assert_eq!(hand.app.evaluate.scroll.lines(), 0);
 }
 
 #[test]

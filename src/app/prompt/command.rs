@@ -10,7 +10,7 @@ use super::{FIRST, Right, Version};
 use crate::keymap::Command;
 
 /// Lines that one scroll goes.
-const SCROLL: u16 = 5;
+const SCROLL: i32 = 5;
 /// How often the same is asked at most.
 const TIMES: u64 = 3;
 
@@ -91,10 +91,8 @@ impl App {
                 let diff = self.prompt.right == Right::Diff;
                 self.prompt.right = if diff { Right::Tokens } else { Right::Diff };
             }
-            C::PromptScrollDown | C::EditorScrollDown => {
-                self.prompt.scroll = self.prompt.scroll.saturating_add(SCROLL);
-            }
-            C::PromptScrollUp | C::EditorScrollUp => self.prompt.scroll = self.prompt.scroll.saturating_sub(SCROLL),
+            C::PromptScrollDown | C::EditorScrollDown => self.prompt.scroll.by(SCROLL),
+            C::PromptScrollUp | C::EditorScrollUp => self.prompt.scroll.by(-SCROLL),
             _ => {}
         }
     }
@@ -147,7 +145,7 @@ impl App {
     fn prompt_step(&mut self, by: isize, effects: &mut Vec<Effect>) {
         let last = self.prompt.records.len().saturating_sub(1);
         self.prompt.at = self.prompt.at.saturating_add_signed(by).min(last);
-        self.prompt.scroll = 0;
+        self.prompt.scroll.home();
         effects.extend(self.prompt.records.get(self.prompt.at).map(|id| Effect::Store(Ask::Open(*id))));
     }
 

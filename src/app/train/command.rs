@@ -33,13 +33,13 @@ impl App {
             C::TrainPanRight => train.pan(true),
             C::TrainCrossLeft => train.move_cross(false),
             C::TrainCrossRight => train.move_cross(true),
-            C::TrainScrollDown => train.scroll = train.scroll.saturating_add(SCROLL),
-            C::TrainScrollUp => train.scroll = train.scroll.saturating_sub(SCROLL),
+            C::TrainScrollDown => train.scroll.by(SCROLL),
+            C::TrainScrollUp => train.scroll.by(-SCROLL),
             C::TrainBack => {
                 if train.face != Face::Chart {
                     train.face = Face::Chart;
                 } else if train.chart.cross.take().is_none() && train.chart.window.take().is_none() {
-                    train.scroll = 0;
+                    train.scroll.home();
                 }
             }
             C::TrainOverlay => self.keep_on_chart(now),
@@ -87,7 +87,7 @@ impl App {
     fn go_to_run(&mut self, at: usize) {
         if at != self.train.at {
             self.train.at = at;
-            self.train.scroll = 0;
+            self.train.scroll.home();
             if self.train.face != Face::Chart {
                 self.train.face = Face::Chart;
             }

@@ -13,13 +13,14 @@ use std::collections::HashMap;
 pub use form::{Facts, Form, Model, Needs, Setting, Stand, Wish};
 pub use history::{History, Point, Series, Stretch};
 
+use super::scroll::Scroll;
 use crate::job::Request;
 use crate::keymap::Scope;
 
 /// Curves on the chart at most.
 pub const CURVES: usize = 6;
 /// Lines that one scroll goes.
-const SCROLL: u16 = 3;
+const SCROLL: i32 = 3;
 
 /// A run in the list.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -246,7 +247,7 @@ pub struct Train {
     /// The form; kept while it is not shown.
     pub form: Form,
     /// Lines by which the samples are scrolled.
-    pub scroll: u16,
+    pub scroll: Scroll,
     /// What a process is at.
     pub busy: Option<&'static str>,
     /// The run to which the cursor wants to go once the list has it.

@@ -428,14 +428,16 @@ pub(in crate::app) fn a_run_that_goes_on_elsewhere_does_not_draw_another_pane() 
 #[test]
 pub(in crate::app) fn samples_are_scrolled_and_another_runs_begin_at_the_top() {
     let mut app = app();
+    // As drawn, with ten lines that do not fit.
+    assert_eq!(app.train.scroll.skip(0, 10), 0);
     give(&mut app, Command::TrainScrollUp);
-    assert_eq!(app.train.scroll, 0);
+    assert_eq!(app.train.scroll.lines(), 0);
     give(&mut app, Command::TrainScrollDown);
     give(&mut app, Command::TrainScrollDown);
     give(&mut app, Command::TrainScrollUp);
-    assert!(app.train.scroll > 0);
+    assert!(app.train.scroll.lines() > 0);
     give(&mut app, Command::TrainDown);
-    assert_eq!(app.train.scroll, 0);
+    assert_eq!(app.train.scroll.lines(), 0);
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, evaluate: &Evaluate, theme: &Them
     let height = usize::from(below.height);
     let least = if focused.end > height { focused.start.min(focused.end - height) } else { 0 };
     let most = lines.len().saturating_sub(height);
-    paint::lines(frame, below, &lines, (least + usize::from(evaluate.scroll)).min(most));
+    paint::lines(frame, below, &lines, evaluate.scroll.skip(least, most));
 }
 
 fn heading(evaluate: &Evaluate, cells: usize, theme: &Theme) -> Line<'static> {

@@ -46,7 +46,7 @@ pub fn draw(
     }
     rows.extend(differences.iter().flat_map(|one| beside(one, widest, half, theme)));
     let most = rows.len().saturating_sub(usize::from(inner.height));
-    let skip = usize::from(train.scroll).min(most);
+    let skip = train.scroll.skip(0, most);
     paint::lines(frame, inner, &rows, skip);
     paint::more(frame, inner, most - skip, theme);
 }

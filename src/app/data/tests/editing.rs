@@ -174,12 +174,12 @@ pub(in crate::app) fn what_is_no_text_of_its_own_is_edited_outside() {
 pub(in crate::app) fn a_long_record_is_scrolled_also_while_one_writes() {
     let mut hand = Hand::new(2);
     hand.commands(&[Command::ScrollDown, Command::ScrollDown, Command::ScrollUp]);
-    let one = hand.app.data.scroll;
+    let one = hand.app.data.scroll.lines();
     assert!(one > 0);
     hand.commands(&[Command::Edit, Command::EditorScrollDown]);
-    assert_eq!(hand.app.data.scroll, 2 * one);
+    assert_eq!(hand.app.data.scroll.lines(), 2 * one);
     hand.commands(&[Command::EditorScrollUp, Command::EditorDone, Command::ListDown]);
-    assert_eq!(hand.app.data.scroll, 0, "another record begins at its own place");
+    assert_eq!(hand.app.data.scroll.lines(), 0, "another record begins at its own place");
 }
 
 fn conflict(record: i64) -> Box<Conflict> {
