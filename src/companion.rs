@@ -148,6 +148,48 @@ pub struct Found {
     pub span: Option<(String, usize, usize)>,
 }
 
+/// What is told while cells are answered. `cell` is a cell's place among those asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Told {
+    /// Who answers the cell, and how long its prompt is.
+    Begins {
+        /// The cell.
+        cell: usize,
+        /// The adapter's fingerprint; none for the base.
+        adapter: Option<String>,
+        /// The checkpoint's folder name.
+        checkpoint: Option<String>,
+        /// Tokens of the prompt.
+        prompt_tokens: usize,
+    },
+    /// More of its answer: whole characters.
+    Text {
+        /// The cell.
+        cell: usize,
+        /// What is new.
+        text: String,
+    },
+    /// How far its logits at the first token are from those of the first cell of the same question.
+    Apart {
+        /// The cell.
+        cell: usize,
+        /// The greatest difference; 0 where both compute the same.
+        difference: f32,
+    },
+    /// It is done.
+    Done {
+        /// The cell.
+        cell: usize,
+        /// Tokens of the answer.
+        tokens: usize,
+        /// Why it ended, as `togi generate` says it.
+        stop: String,
+        /// Seconds from the first prompt token to here.
+        seconds: f64,
+    },
+}
+
 /// What a companion answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -165,54 +207,12 @@ pub enum Granted {
         /// The window.
         window: usize,
     },
-    /// Who answers a cell.
-    Begins {
-        /// The cell.
-        cell: usize,
-        /// The adapter's fingerprint; none for the base.
-        adapter: Option<String>,
-        /// The checkpoint's folder name.
-        checkpoint: Option<String>,
-        /// Tokens of the prompt.
-        prompt_tokens: usize,
-    },
-    /// More of an answer: whole characters.
-    Text {
-        /// The cell.
-        cell: usize,
-        /// What is new.
-        text: String,
-    },
-    /// How far a cell's logits at the first token are from those of the first cell of the same question.
-    Apart {
-        /// The cell.
-        cell: usize,
-        /// The greatest difference; 0 where both compute the same.
-        difference: f32,
-    },
-    /// A cell is done.
-    Done {
-        /// The cell.
-        cell: usize,
-        /// Tokens of the answer.
-        tokens: usize,
-        /// Why it ended, as `togi generate` says it.
-        stop: String,
-        /// Seconds from the first prompt token to here.
-        seconds: f64,
-    },
+    /// More of the answers that were asked for.
+    Told(Told),
     /// All that was asked for is told.
     Ended,
     /// It could not be done: why, with the line of a template where it has one.
     Failed(String),
-}
-
-impl Granted {
-    /// Whether more of the same answer follows.
-    #[must_use]
-    pub fn is_part(&self) -> bool {
-        matches!(self, Self::Begins { .. } | Self::Text { .. } | Self::Apart { .. } | Self::Done { .. })
-    }
 }
 
 /// An answer and the number of what was asked.
@@ -263,10 +263,15 @@ mod tests {
             Granted::Linted("2 findings".into()),
             Granted::Near(vec![(3, 0.25)]),
             Granted::Rendered { tokens: Vec::new(), window: 512 },
-            Granted::Begins { cell: 0, adapter: None, checkpoint: Some("step-000020".into()), prompt_tokens: 9 },
-            Granted::Text { cell: 1, text: "二\n".into() },
-            Granted::Apart { cell: 1, difference: 0.5 },
-            Granted::Done { cell: 1, tokens: 3, stop: "end".into(), seconds: 0.25 },
+            Granted::Told(Told::Begins {
+                cell: 0,
+                adapter: None,
+                checkpoint: Some("step-000020".into()),
+                prompt_tokens: 9,
+            }),
+            Granted::Told(Told::Text { cell: 1, text: "二\n".into() }),
+            Granted::Told(Told::Apart { cell: 1, difference: 0.5 }),
+            Granted::Told(Told::Done { cell: 1, tokens: 3, stop: "end".into(), seconds: 0.25 }),
             Granted::Ended,
             Granted::Failed("line 2: no end".into()),
         ];

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::adapters::{self, Choice, Chosen};
 use super::context::{ActionError, Context};
 use super::generate::{Limits, record_of, word};
-pub use crate::companion::Question;
+pub use crate::companion::{Question, Told};
 use crate::data::view::rendered;
 use crate::model::decoder::Decoder;
 use crate::model::device::infer::OnDevice;
@@ -49,48 +49,6 @@ pub struct Cell {
     /// Which of the seed's streams it draws from; equal for cells to be compared.
     #[serde(default)]
     pub stream: u64,
-}
-
-/// What is told while cells are answered. `cell` is a cell's place among those asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "kebab-case")]
-pub enum Told {
-    /// Who answers the cell, and how long its prompt is.
-    Begins {
-        /// The cell.
-        cell: usize,
-        /// The adapter's fingerprint; none for the base.
-        adapter: Option<String>,
-        /// The checkpoint's folder name.
-        checkpoint: Option<String>,
-        /// Tokens of the prompt.
-        prompt_tokens: usize,
-    },
-    /// More of its answer: whole characters.
-    Text {
-        /// The cell.
-        cell: usize,
-        /// What is new.
-        text: String,
-    },
-    /// How far its logits at the first token are from those of the first cell of the same question.
-    Apart {
-        /// The cell.
-        cell: usize,
-        /// The greatest difference; 0 where both compute the same.
-        difference: f32,
-    },
-    /// It is done.
-    Done {
-        /// The cell.
-        cell: usize,
-        /// Tokens of the answer.
-        tokens: usize,
-        /// Why it ended, as `togi generate` says it.
-        stop: String,
-        /// Seconds from the first prompt token to here.
-        seconds: f64,
-    },
 }
 
 /// A model that has been loaded, and what was read for it.

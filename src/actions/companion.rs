@@ -17,7 +17,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::adapters::Choice;
-use super::answer::{self, Answerer, Told};
+use super::answer::{self, Answerer};
 use super::context::{ActionError, Context};
 use super::generate::{Limits, Sampling};
 use super::records::{self, lint};
@@ -143,7 +143,7 @@ impl<W: Write> Server<W> {
         // The store is this process's own, so that a long answer holds nobody up.
         let store = context.store()?;
         let answered = answerer.answer(&mut context, Some(&store), &cells, &limits, &mut |_| {}, &mut |told| {
-            if let Err(error) = self.tell(number, granted(told)) {
+            if let Err(error) = self.tell(number, Granted::Told(told)) {
                 gone = Some(error);
                 return false;
             }
@@ -187,17 +187,6 @@ fn cell(Cell { question, system, template, stream }: Cell) -> answer::Cell {
         System::Run(run) => Some(run),
     };
     answer::Cell { question, choice: Choice { run, adapter: None }, template, stream }
-}
-
-fn granted(told: Told) -> Granted {
-    match told {
-        Told::Begins { cell, adapter, checkpoint, prompt_tokens } => {
-            Granted::Begins { cell, adapter, checkpoint, prompt_tokens }
-        }
-        Told::Text { cell, text } => Granted::Text { cell, text },
-        Told::Apart { cell, difference } => Granted::Apart { cell, difference },
-        Told::Done { cell, tokens, stop, seconds } => Granted::Done { cell, tokens, stop, seconds },
-    }
 }
 
 fn seen(finding: &Finding) -> Found {

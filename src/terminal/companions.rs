@@ -90,7 +90,7 @@ impl Companion {
             let mut answered = 0;
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 if let Ok(Reply { number, granted }) = serde_json::from_str(&line) {
-                    if !granted.is_part() {
+                    if !matches!(granted, Granted::Told(_)) {
                         answered = number;
                     }
                     tell(Msg::Granted { number, granted });

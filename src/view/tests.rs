@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::*;
 use crate::app::compare::Mode;
 use crate::app::prompt::{Token, Version};
-use crate::app::wish::{Found, Granted, System};
+use crate::app::wish::{Found, Granted, System, Told};
 use crate::app::{Content, Effect, Flag, Msg, Opened, Origin, Record, Row, Split, State, Status, Tally};
 use crate::keymap::{Command, Keymap};
 use crate::theme::Colours;
@@ -237,10 +237,10 @@ fn comparing(words: &Words, size: (u16, u16)) -> App {
         let adapter = (cell == 1).then(|| "8b18cb286d0011223344".to_owned());
         let checkpoint = (cell == 1).then(|| "step-000152".to_owned());
         let told = [
-            Granted::Begins { cell, adapter, checkpoint, prompt_tokens: 61 },
-            Granted::Apart { cell, difference: 2.93 },
-            Granted::Text { cell, text: text.into() },
-            Granted::Done { cell, tokens: 20, stop: "end".into(), seconds: 0.5 },
+            Granted::Told(Told::Begins { cell, adapter, checkpoint, prompt_tokens: 61 }),
+            Granted::Told(Told::Apart { cell, difference: 2.93 }),
+            Granted::Told(Told::Text { cell, text: text.into() }),
+            Granted::Told(Told::Done { cell, tokens: 20, stop: "end".into(), seconds: 0.5 }),
         ];
         for granted in told {
             app.update(Msg::Granted { number: *number, granted }, now);

@@ -14,7 +14,8 @@ use std::time::Duration;
 pub use blind::{Blind, Judged, Pick, Score};
 pub use present::{Presenter, Recording};
 
-use super::wish::{Cell, Granted, How, Question, System, Wish};
+use super::scroll::Scroll;
+use super::wish::{Cell, Granted, How, Question, System, Told, Wish};
 use super::{App, Ask, Effect, Opened};
 use crate::keymap::Command;
 
@@ -93,7 +94,7 @@ pub struct Compare {
     /// What the sides of blind questions are drawn from.
     pub seed: u64,
     /// Lines scrolled.
-    pub scroll: u16,
+    pub scroll: Scroll,
     /// The number of the question that is being answered, and what its answers depend on.
     asked: Option<(u64, Key)>,
     /// Whole answers.
@@ -270,24 +271,24 @@ impl App {
     ) -> bool {
         let answers = &mut self.compare.answers;
         match granted.clone() {
-            Granted::Begins { cell, adapter, checkpoint, prompt_tokens } => {
+            Granted::Told(Told::Begins { cell, adapter, checkpoint, prompt_tokens }) => {
                 if let Some(answer) = answers.get_mut(cell) {
                     (answer.begun, answer.adapter, answer.checkpoint) = (true, adapter, checkpoint);
                     answer.prompt_tokens = prompt_tokens;
                 }
             }
-            Granted::Text { cell, text } => {
+            Granted::Told(Told::Text { cell, text }) => {
                 if let Some(answer) = answers.get_mut(cell) {
                     answer.text.push_str(&text);
                 }
                 self.record(cell, text, now);
             }
-            Granted::Apart { cell, difference } => {
+            Granted::Told(Told::Apart { cell, difference }) => {
                 if let Some(answer) = answers.get_mut(cell) {
                     answer.apart = Some(difference);
                 }
             }
-            Granted::Done { cell, tokens, stop, seconds } => {
+            Granted::Told(Told::Done { cell, tokens, stop, seconds }) => {
                 if let Some(answer) = answers.get_mut(cell) {
                     answer.done = Some((tokens, stop, seconds));
                 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::hand::{Given, Hand, asked, wished};
-use super::super::wish::{Granted, Question, System, Wish};
+use super::super::wish::{Granted, Question, System, Told, Wish};
 use super::super::{Ask, Effect, Msg, Overlay};
 use super::*;
 use crate::keymap::Command as C;
@@ -60,12 +60,12 @@ fn both(effects: &[Effect]) -> Option<(u64, Vec<System>)> {
 
 fn answered(hand: &mut Hand, number: u64, texts: [&str; 2]) {
     for (cell, text) in texts.into_iter().enumerate() {
-        let granted = Granted::Begins { cell, adapter: None, checkpoint: None, prompt_tokens: 9 };
+        let granted = Granted::Told(Told::Begins { cell, adapter: None, checkpoint: None, prompt_tokens: 9 });
         hand.give(Msg::Granted { number, granted });
-        hand.give(Msg::Granted { number, granted: Granted::Text { cell, text: text.into() } });
+        hand.give(Msg::Granted { number, granted: Granted::Told(Told::Text { cell, text: text.into() }) });
         hand.give(Msg::Granted {
             number,
-            granted: Granted::Done { cell, tokens: 3, stop: "end".into(), seconds: 0.1 },
+            granted: Granted::Told(Told::Done { cell, tokens: 3, stop: "end".into(), seconds: 0.1 }),
         });
     }
     hand.give(Msg::Granted { number, granted: Granted::Ended });
@@ -77,7 +77,7 @@ pub(in crate::app) fn base_and_the_newest_run_answer_side_by_side_and_stale_toke
     let (first, systems) = both(&hand.press("enter")).unwrap();
     assert_eq!(systems, [System::Base, System::Run("a1".into())]);
     let (second, _) = both(&hand.press("j")).unwrap();
-    hand.give(Msg::Granted { number: first, granted: Granted::Text { cell: 0, text: "stale".into() } });
+    hand.give(Msg::Granted { number: first, granted: Granted::Told(Told::Text { cell: 0, text: "stale".into() }) });
     assert_eq!(hand.app.compare.answers[0].text, "");
     answered(&mut hand, second, ["x", "y"]);
     assert_eq!(hand.app.compare.answers[1].text, "y");
@@ -136,8 +136,8 @@ pub(in crate::app) fn a_run_in_progress_is_picked_by_name_and_judged_as_the_chec
     for (cell, system) in systems.iter().enumerate() {
         let checkpoint = system.is_moving().then(|| "step-000120".to_owned());
         for granted in [
-            Granted::Begins { cell, adapter: None, checkpoint, prompt_tokens: 3 },
-            Granted::Done { cell, tokens: 3, stop: "end".into(), seconds: 0.1 },
+            Granted::Told(Told::Begins { cell, adapter: None, checkpoint, prompt_tokens: 3 }),
+            Granted::Told(Told::Done { cell, tokens: 3, stop: "end".into(), seconds: 0.1 }),
         ] {
             hand.give(Msg::Granted { number, granted });
         }
@@ -159,7 +159,7 @@ pub(in crate::app) fn rehearsed_answers_play_at_the_speed_they_were_written_with
     hand.press("P");
     let (number, _) = both(&hand.press("enter")).unwrap();
     hand.now += Duration::from_millis(700);
-    hand.give(Msg::Granted { number, granted: Granted::Text { cell: 0, text: "one".into() } });
+    hand.give(Msg::Granted { number, granted: Granted::Told(Told::Text { cell: 0, text: "one".into() }) });
     hand.now += Duration::from_millis(300);
     hand.effects.clear();
     answered(&mut hand, number, [" two", "2"]);
@@ -267,7 +267,7 @@ pub(in crate::app) fn who_answers_is_chosen_and_sides_change_without_asking_agai
 pub(in crate::app) fn a_newer_run_takes_the_right_side_but_never_the_answers_of_another() {
     let mut hand = comparing();
     let (number, _) = both(&hand.command(C::CompareRun)).unwrap();
-    hand.give(Msg::Granted { number, granted: Granted::Text { cell: 1, text: "from a1".into() } });
+    hand.give(Msg::Granted { number, granted: Granted::Told(Told::Text { cell: 1, text: "from a1".into() }) });
     hand.give(Msg::Systems(vec![System::Base, System::Run("a1".into()), System::Run("a2".into())]));
     assert_eq!(hand.app.compare.sides[1], System::Run("a2".into()));
     assert_eq!(texts(&hand), ["", ""]);
@@ -303,7 +303,7 @@ pub(in crate::app) fn another_seed_draws_and_the_likeliest_answer_is_kept() {
 pub(in crate::app) fn what_is_being_written_is_stopped() {
     let mut hand = comparing();
     let (number, _) = both(&hand.command(C::CompareRun)).unwrap();
-    hand.give(Msg::Granted { number, granted: Granted::Text { cell: 0, text: "half".into() } });
+    hand.give(Msg::Granted { number, granted: Granted::Told(Told::Text { cell: 0, text: "half".into() }) });
     let effects = hand.command(C::CompareStop);
     assert!(matches!(wished(&effects)[..], [(_, Wish::Stop)]), "{effects:?}");
     assert!(hand.is_told("stopped") && !hand.app.compare.is_busy());
@@ -326,15 +326,15 @@ pub(in crate::app) fn what_cannot_be_answered_says_why() {
 pub(in crate::app) fn a_long_question_is_scrolled() {
     let mut hand = comparing();
     hand.commands(&[C::CompareScrollDown, C::CompareScrollDown, C::CompareScrollUp]);
-    assert!(hand.app.compare.scroll > 0);
+    assert!(hand.app.compare.scroll.lines() > 0);
     hand.command(C::CompareNext);
-    assert_eq!(hand.app.compare.scroll, 0, "the next one is read from its beginning");
+    assert_eq!(hand.app.compare.scroll.lines(), 0, "the next one is read from its beginning");
     hand.command(C::CompareBefore);
     hand.command(C::CompareBefore);
     assert!(hand.is_told("this is the first question"));
     hand.command(C::CompareBlind);
     hand.commands(&[C::BlindScrollDown, C::BlindScrollDown, C::BlindScrollUp]);
-    assert!(hand.app.compare.scroll > 0, "whoever judges has to read it, too");
+    assert!(hand.app.compare.scroll.lines() > 0, "whoever judges has to read it, too");
 }
 
 /// What was judged.
@@ -391,11 +391,11 @@ pub(in crate::app) fn judging_needs_two_answers_and_ends_with_its_result() {
 pub(in crate::app) fn an_audience_sees_no_half_answer_and_the_first_question_plays_too() {
     let mut hand = comparing();
     let (number, _) = both(&hand.command(C::CompareRun)).unwrap();
-    hand.give(Msg::Granted { number, granted: Granted::Text { cell: 0, text: "half an".into() } });
+    hand.give(Msg::Granted { number, granted: Granted::Told(Told::Text { cell: 0, text: "half an".into() }) });
     let effects = hand.command(C::ComparePresent);
     assert!(matches!(wished(&effects)[..], [(_, Wish::Stop)]), "{effects:?}");
     assert!(asked(&effects).contains(&&Ask::Recordings));
-    hand.give(Msg::Granted { number, granted: Granted::Text { cell: 0, text: " answer".into() } });
+    hand.give(Msg::Granted { number, granted: Granted::Told(Told::Text { cell: 0, text: " answer".into() }) });
     assert_eq!(texts(&hand), ["", ""], "the question stands there alone");
     let recording = |id, text: &str| Recording {
         question: Question::Record(id),

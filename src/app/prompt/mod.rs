@@ -11,7 +11,8 @@ use std::time::Duration;
 pub use trial::{Column, Trial};
 
 use super::field::Field;
-use super::wish::{Granted, Question, Wish};
+use super::scroll::Scroll;
+use super::wish::{Granted, Question, Told, Wish};
 use super::{App, Ask, Effect, Opened};
 use crate::keymap::Command;
 use crate::store::Content;
@@ -97,7 +98,7 @@ pub struct Prompt {
     /// What stands at the right.
     pub right: Right,
     /// Lines scrolled at the right.
-    pub scroll: u16,
+    pub scroll: Scroll,
     written: Option<Duration>,
     unseen: bool,
     unkept: bool,
@@ -313,12 +314,12 @@ impl App {
                     prompt.trying = None;
                 }
             }
-            Granted::Text { cell, text } => {
+            Granted::Told(Told::Text { cell, text }) => {
                 if let Some((answer, _)) = prompt.trial.answers.get_mut(cell) {
                     answer.push_str(&text);
                 }
             }
-            Granted::Done { cell, .. } => {
+            Granted::Told(Told::Done { cell, .. }) => {
                 if let Some((_, done)) = prompt.trial.answers.get_mut(cell) {
                     *done = true;
                 }

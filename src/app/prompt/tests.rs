@@ -3,7 +3,7 @@
 use serde_json::Map;
 
 use super::super::hand::{Given, Hand, asked, opened_as, wished};
-use super::super::wish::{Granted, Question, System, Wish};
+use super::super::wish::{Granted, Question, System, Told, Wish};
 use super::super::{Ask, Content, Effect, Msg, Overlay, State, Status};
 use super::*;
 use crate::keymap::Command as C;
@@ -348,10 +348,14 @@ pub(in crate::app) fn each_is_asked_once_twice_or_three_times() {
 pub(in crate::app) fn answers_come_cell_by_cell_until_they_are_stopped() {
     let mut hand = prompting();
     let number = wished(&hand.command(C::PromptTry))[0].0;
-    let text = |cell, text: &str| Msg::Granted { number, granted: Granted::Text { cell, text: text.into() } };
+    let text =
+        |cell, text: &str| Msg::Granted { number, granted: Granted::Told(Told::Text { cell, text: text.into() }) };
     hand.give(text(1, "東"));
     hand.give(text(1, "京"));
-    hand.give(Msg::Granted { number, granted: Granted::Done { cell: 1, tokens: 2, stop: "end".into(), seconds: 0.1 } });
+    hand.give(Msg::Granted {
+        number,
+        granted: Granted::Told(Told::Done { cell: 1, tokens: 2, stop: "end".into(), seconds: 0.1 }),
+    });
     assert_eq!(hand.app.prompt.trial.answers, [(String::new(), false), ("東京".into(), true)]);
     let effects = hand.command(C::PromptStop);
     assert!(matches!(wished(&effects)[..], [(_, Wish::Stop)]), "{effects:?}");
@@ -372,10 +376,10 @@ pub(in crate::app) fn answers_come_cell_by_cell_until_they_are_stopped() {
 pub(in crate::app) fn a_long_rendering_is_scrolled_also_while_one_writes() {
     let mut hand = prompting();
     hand.commands(&[C::PromptScrollDown, C::PromptScrollDown, C::PromptScrollUp]);
-    let one = hand.app.prompt.scroll;
+    let one = hand.app.prompt.scroll.lines();
     assert!(one > 0);
     hand.commands(&[C::PromptEdit, C::EditorScrollDown]);
-    assert_eq!(hand.app.prompt.scroll, 2 * one);
+    assert_eq!(hand.app.prompt.scroll.lines(), 2 * one);
     hand.commands(&[C::EditorScrollUp, C::EditorDone, C::PromptNext]);
-    assert_eq!(hand.app.prompt.scroll, 0, "another record is read from its beginning");
+    assert_eq!(hand.app.prompt.scroll.lines(), 0, "another record is read from its beginning");
 }

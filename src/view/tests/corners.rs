@@ -150,7 +150,7 @@ fn an_audience_sees_the_end_of_a_long_question_and_no_keys_once_there_are_answer
     let effects = command(&mut app, Command::ComparePresent);
     let stops = |effect: &Effect| matches!(effect, Effect::Wish { wish: crate::app::wish::Wish::Stop, .. });
     assert!(effects.iter().any(stops), "{effects:?}");
-    app.update(Msg::Granted { number, granted: Granted::Text { cell: 0, text: "half of it".into() } }, NOW);
+    app.update(Msg::Granted { number, granted: Granted::Told(Told::Text { cell: 0, text: "half of it".into() }) }, NOW);
     let text = shown(&app, SIZES[0]);
     assert!(!text.contains("half of it"), "{text}");
     assert!(text.contains("質問: いつですか？") && text.contains("enter asks"), "{text}");
