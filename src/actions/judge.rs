@@ -1,6 +1,6 @@
 //! What people preferred: kept, counted, and as pairs to train on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -86,22 +86,61 @@ pub struct Tally {
     pub interval: Interval,
 }
 
+/// A system and what it answered.
+type Side<'a> = (&'a str, &'a str);
+
+/// A question, a record's where it is one, with the two answers that were judged, and who judged.
+type Item<'a> = (Option<i64>, &'a str, [Side<'a>; 2], &'a str);
+
+/// A judgement that stands.
+struct Stands<'a> {
+    question: &'a str,
+    /// In the order of the alphabet but the base first.
+    sides: [Side<'a>; 2],
+    author: &'a str,
+    /// None where both are bad.
+    pick: Option<Pick>,
+}
+
+/// The judgements that stand, in the order they were given: of those that one person gave on the same two answers to one question
+/// the last word; only those given without names where `blind`.
+fn standing(judgements: &[Judgement], blind: bool) -> Vec<Stands<'_>> {
+    let mut last: HashMap<Item<'_>, (usize, Option<Pick>)> = HashMap::new();
+    for (at, judgement) in judgements.iter().enumerate().filter(|(_, judgement)| judgement.blind || !blind) {
+        let mut sides = [(&*judgement.left, &*judgement.left_answer), (&*judgement.right, &*judgement.right_answer)];
+        let turned = (sides[0].0 != "base", sides[0]) > (sides[1].0 != "base", sides[1]);
+        if turned {
+            sides.swap(0, 1);
+        }
+        let pick = match (judgement.pick.as_str(), turned) {
+            ("left", false) | ("right", true) => Some(Pick::First),
+            ("right", false) | ("left", true) => Some(Pick::Second),
+            ("tie", _) => Some(Pick::Tie),
+            _ => None,
+        };
+        last.insert((judgement.record, &judgement.question, sides, &judgement.author), (at, pick));
+    }
+    let mut standing: Vec<_> = last.into_iter().collect();
+    standing.sort_by_key(|(_, (at, _))| *at);
+    standing
+        .into_iter()
+        .map(|((_, question, sides, author), (_, pick))| Stands { question, sides, author, pick })
+        .collect()
+}
+
 /// Counts judgements, pair of systems by pair of systems; `blind` counts only those given without names.
 #[must_use]
 pub fn tallies(judgements: &[Judgement], blind: bool) -> Vec<Tally> {
-    let mut by: BTreeMap<[String; 2], Tally> = BTreeMap::new();
-    for judgement in judgements.iter().filter(|judgement| judgement.blind || !blind) {
-        let mut systems = [judgement.left.clone(), judgement.right.clone()];
-        let turned = (systems[0] != "base", &systems[0]) > (systems[1] != "base", &systems[1]);
-        if turned {
-            systems.swap(0, 1);
-        }
-        let tally = by.entry(systems.clone()).or_insert_with(|| Tally { systems, ..Tally::default() });
-        match (judgement.pick.as_str(), turned) {
-            ("left", false) | ("right", true) => tally.first += 1,
-            ("right", false) | ("left", true) => tally.second += 1,
-            ("tie", _) => tally.tie += 1,
-            _ => tally.bad += 1,
+    let mut by: BTreeMap<[&str; 2], Tally> = BTreeMap::new();
+    for Stands { sides, pick, .. } in standing(judgements, blind) {
+        let systems = sides.map(|(system, _)| system);
+        let new = || Tally { systems: systems.map(str::to_owned), ..Tally::default() };
+        let tally = by.entry(systems).or_insert_with(new);
+        match pick {
+            Some(Pick::First) => tally.first += 1,
+            Some(Pick::Second) => tally.second += 1,
+            Some(Pick::Tie) => tally.tie += 1,
+            None => tally.bad += 1,
         }
     }
     let mut tallies: Vec<Tally> = by.into_values().collect();
@@ -142,23 +181,15 @@ pub struct RankedSystem {
 pub fn ranking(judgements: &[Judgement], blind: bool) -> Option<Ranked> {
     let mut names: Vec<&str> = Vec::new();
     let mut picks = Vec::new();
-    for judgement in judgements.iter().filter(|judgement| judgement.blind || !blind) {
-        let pick = match judgement.pick.as_str() {
-            "left" => Pick::First,
-            "right" => Pick::Second,
-            "tie" => Pick::Tie,
-            _ => continue,
-        };
-        if judgement.left == judgement.right {
-            continue;
-        }
+    for Stands { sides: [left, right], pick, .. } in standing(judgements, blind) {
+        let Some(pick) = pick.filter(|_| left.0 != right.0) else { continue };
         let mut number = |name| {
             names.iter().position(|known| *known == name).unwrap_or_else(|| {
                 names.push(name);
                 names.len() - 1
             })
         };
-        let (first, second) = (number(judgement.left.as_str()), number(judgement.right.as_str()));
+        let (first, second) = (number(left.0), number(right.0));
         picks.push(preference::Judgement { first, second, pick });
     }
     let ranking = Ranking::of(names.len(), &picks, &preference::Settings::default()).ok()?;
@@ -170,51 +201,34 @@ pub fn ranking(judgements: &[Judgement], blind: bool) -> Option<Ranked> {
     Some(Ranked { systems, ties: ranking.ties, warnings, judgements: ranking.judgements })
 }
 
-/// A question with the two answers that were judged, each with its system.
-type Item = (String, [(String, String); 2]);
-
-/// How far people agree who judged the same two answers, over first, second, as good and both bad; none where no two did. Of a question that a person judged again the last word counts.
+/// How far people agree who judged the same two answers, over first, second, as good and both bad; none where no two did.
 #[must_use]
 pub fn agreement(judgements: &[Judgement]) -> Option<Agreement> {
-    let mut items: BTreeMap<Item, BTreeMap<&str, u32>> = BTreeMap::new();
-    for judgement in judgements {
-        let side = |system: &String, answer: &String| (system.clone(), answer.clone());
-        let mut sides =
-            [side(&judgement.left, &judgement.left_answer), side(&judgement.right, &judgement.right_answer)];
-        let turned = sides[0] > sides[1];
-        if turned {
-            sides.swap(0, 1);
-        }
-        let label = match (judgement.pick.as_str(), turned) {
-            ("left", false) | ("right", true) => 0,
-            ("right", false) | ("left", true) => 1,
-            ("tie", _) => 2,
-            _ => 3,
+    let mut items: BTreeMap<(&str, [Side<'_>; 2]), BTreeMap<&str, u32>> = BTreeMap::new();
+    for Stands { question, sides, author, pick } in standing(judgements, false) {
+        let label = match pick {
+            Some(Pick::First) => 0,
+            Some(Pick::Second) => 1,
+            Some(Pick::Tie) => 2,
+            None => 3,
         };
-        items.entry((judgement.question.clone(), sides)).or_default().insert(&judgement.author, label);
+        items.entry((question, sides)).or_default().insert(author, label);
     }
     Agreement::of(items.into_values())
 }
 
-/// The decided judgements as preference pairs: `{"prompt", "chosen", "rejected"}`. Of a question that the same person judged
-/// again with the same answers, the last word counts.
+/// The decided judgements as preference pairs: `{"prompt", "chosen", "rejected"}`.
 #[must_use]
 pub fn pairs(judgements: &[Judgement]) -> Vec<Value> {
-    let mut last: BTreeMap<(String, String, [String; 2]), (i64, Value)> = BTreeMap::new();
-    for judgement in judgements {
-        let (chosen, rejected) = match judgement.pick.as_str() {
-            "left" => (&judgement.left_answer, &judgement.right_answer),
-            "right" => (&judgement.right_answer, &judgement.left_answer),
-            _ => continue,
+    let pair = |Stands { question, sides: [first, second], pick, .. }: Stands<'_>| {
+        let (chosen, rejected) = match pick? {
+            Pick::First => (first.1, second.1),
+            Pick::Second => (second.1, first.1),
+            Pick::Tie => return None,
         };
-        let mut answers = [chosen.clone(), rejected.clone()];
-        answers.sort();
-        let pair = json!({ "prompt": judgement.question, "chosen": chosen, "rejected": rejected });
-        last.insert((judgement.author.clone(), judgement.question.clone(), answers), (judgement.id, pair));
-    }
-    let mut pairs: Vec<(i64, Value)> = last.into_values().collect();
-    pairs.sort_by_key(|(id, _)| *id);
-    pairs.into_iter().map(|(_, pair)| pair).collect()
+        Some(json!({ "prompt": question, "chosen": chosen, "rejected": rejected }))
+    };
+    standing(judgements, false).into_iter().filter_map(pair).collect()
 }
 
 #[cfg(test)]
@@ -235,16 +249,40 @@ mod tests {
         }
     }
 
+    /// Each of another question.
+    fn asked(judgements: impl IntoIterator<Item = Judgement>) -> Vec<Judgement> {
+        (0..).zip(judgements).map(|(at, judged)| Judgement { question: format!("q{at}"), ..judged }).collect()
+    }
+
+    #[test]
+    fn of_a_question_judged_again_the_last_word_stands() {
+        let by = |author: &str, judged: Judgement| Judgement { author: author.into(), ..judged };
+        let all = [
+            by("aiko", judged("base", "a1", "left")),
+            by("ben", judged("base", "a1", "left")),
+            by("aiko", judged("a1", "base", "left")),
+            // Other answers to the same question are another judgement.
+            by("aiko", Judgement { left_answer: "once more".into(), ..judged("base", "a1", "right") }),
+        ];
+        let tally = &tallies(&all, true)[0];
+        assert_eq!((tally.first, tally.second), (1, 2));
+        assert_eq!(ranking(&all, true).unwrap().judgements, 3);
+        assert_eq!(pairs(&all).len(), 3);
+        // Who takes a decision back has no pair.
+        let undecided = [judged("base", "a1", "left"), judged("a1", "base", "bad")];
+        assert!(pairs(&undecided).is_empty());
+    }
+
     #[test]
     fn sides_do_not_matter_and_ties_decide_nothing() {
-        let all = [
+        let all = asked([
             judged("base", "a1", "right"),
             judged("a1", "base", "left"),
             judged("a1", "base", "right"),
             judged("base", "a1", "tie"),
             judged("base", "a1", "bad"),
             Judgement { blind: false, ..judged("base", "a1", "left") },
-        ];
+        ]);
         let tallies = tallies(&all, true);
         assert_eq!(tallies.len(), 1);
         let tally = &tallies[0];
@@ -260,7 +298,7 @@ mod tests {
         all.push(judged("a1", "base", "right"));
         all.extend(vec![judged("a1", "b2", "right"); 5]);
         all.push(judged("b2", "a1", "right"));
-        let ranked = ranking(&all, true).unwrap();
+        let ranked = ranking(&asked(all), true).unwrap();
         let names: Vec<&str> = ranked.systems.iter().map(|system| system.system.as_str()).collect();
         assert_eq!((names, ranked.judgements), (vec!["b2", "a1", "base"], 13), "b2 and base never met");
         assert!(ranked.warnings.iter().any(|warning| warning.contains("base")) || ranked.warnings.is_empty());
