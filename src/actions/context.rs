@@ -90,6 +90,18 @@ impl Context {
         Ok(Self { project: Project::find(start)?, config: Config::load()?, model: model.map(ModelRef::parse) })
     }
 
+    /// As [`Context::find`]; where a model is named there need be no project. For what keeps nothing.
+    ///
+    /// # Errors
+    /// When there is neither project nor model, or a settings file is wrong.
+    pub fn reading(start: &Path, model: Option<&str>) -> Result<Self, ActionError> {
+        let project = match Project::find(start) {
+            Err(ProjectError::NotFound(_)) if model.is_some() => Project::none(start)?,
+            found => found?,
+        };
+        Ok(Self { project, config: Config::load()?, model: model.map(ModelRef::parse) })
+    }
+
     /// The same with another base model in place of the project's own; with the project's own where none is named.
     #[must_use]
     pub fn of_model(&self, model: Option<&str>) -> Self {

@@ -38,7 +38,7 @@ impl Compare {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
         let limits = self.how.limits()?;
         let prompt = prompt(self.prompt.as_deref())?;
-        let mut context = place.context(&self.base)?;
+        let mut context = place.reading(&self.base)?;
         let spinner = progress::spinner("reading the model");
         let mut columns = if self.json { None } else { output::terminal().map(Columns::new) };
         let mut failed = None;

@@ -26,7 +26,7 @@ pub struct Doctor {
 
 impl Doctor {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
-        let found = doctor(&place.0);
+        let found = doctor(&place.folder);
         if self.json {
             output::json(&found)?;
         } else {

@@ -118,7 +118,7 @@ impl Generate {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
         let limits = self.how.limits()?;
         let prompt = prompt(self.prompt.as_deref())?;
-        let mut context = place.context(&self.base)?;
+        let mut context = place.reading(&self.base)?;
         let spinner = progress::spinner("reading the model");
         let mut failed = None;
         let answer = generate::generate(

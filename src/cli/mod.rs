@@ -169,12 +169,21 @@ impl Verb {
 }
 
 /// Where the verb is to look for its project.
-struct Place(PathBuf);
+struct Place {
+    folder: PathBuf,
+    /// Whether a person named it.
+    given: bool,
+}
 
 impl Place {
     /// Opens the project, with `model` in place of its own where one is given.
     fn context(&self, model: &BaseModel) -> Result<Context, ActionError> {
-        Context::find(&self.0, model.model.as_deref())
+        Context::find(&self.folder, model.model.as_deref())
+    }
+
+    /// The same for what keeps nothing: where a model is given, and no project is named, there need be none.
+    fn reading(&self, model: &BaseModel) -> Result<Context, ActionError> {
+        if self.given { self.context(model) } else { Context::reading(&self.folder, model.model.as_deref()) }
     }
 }
 
@@ -210,7 +219,8 @@ pub fn main() -> ExitCode {
     // Only the panic hook matters: errors are printed below, without a report's framing.
     let _ = color_eyre::config::HookBuilder::default().display_env_section(false).theme(plain()).install();
     let cli = Cli::parse();
-    let place = Place(cli.project.clone().unwrap_or_else(|| PathBuf::from(".")));
+    let place =
+        Place { folder: cli.project.clone().unwrap_or_else(|| PathBuf::from(".")), given: cli.project.is_some() };
     // Settings that do not parse are told by the verb that needs them.
     if let Ok(config) = Config::load() {
         let _ = rayon::ThreadPoolBuilder::new().num_threads(config.threads).build_global();

@@ -42,7 +42,7 @@ pub struct Render {
 
 impl Render {
     pub fn run(&self, place: &Place) -> Result<ExitCode> {
-        let mut context = place.context(&self.base)?;
+        let mut context = if self.data.is_some() { place.reading(&self.base) } else { place.context(&self.base) }?;
         let spinner = progress::spinner("reading the tokenizer");
         let shown = self.shown(&mut context, &mut progress::download(&spinner));
         spinner.finish_and_clear();

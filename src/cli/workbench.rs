@@ -23,8 +23,8 @@ pub fn run(place: &Place) -> Result<ExitCode> {
         Cli::command().print_help()?;
         return Ok(ExitCode::from(2));
     }
-    let context = match Context::find(&place.0, None) {
-        Err(error) if error.is_no_project() => match offer(&place.0)? {
+    let context = match Context::find(&place.folder, None) {
+        Err(error) if error.is_no_project() => match offer(&place.folder)? {
             Some(context) => context,
             None => return Ok(ExitCode::FAILURE),
         },

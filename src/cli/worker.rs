@@ -45,7 +45,7 @@ impl Worker {
         let nice = Config::load()?.nice;
         let Some(job) = &self.job else {
             let _ = rustix::process::nice(nice);
-            companion::serve(Context::find(&place.0, None)?, std::io::stdin(), std::io::stdout())?;
+            companion::serve(Context::find(&place.folder, None)?, std::io::stdin(), std::io::stdout())?;
             return Ok(ExitCode::SUCCESS);
         };
         let job = train::open(job)?;

@@ -215,6 +215,25 @@ impl Project {
         }
     }
 
+    /// What holds where there is no project: the defaults, seen from `folder`. Nothing may be kept in it.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such folder.
+    pub fn none(folder: &Path) -> Result<Self, ProjectError> {
+        let root = fs::canonicalize(folder).map_err(FileError::on("find", folder))?;
+        Ok(Self {
+            root,
+            name: String::new(),
+            model: None,
+            prompt: PromptSettings::default(),
+            train: toml::Table::new(),
+            endpoints: toml::Table::new(),
+            errors: Vec::new(),
+            cost: toml::Table::new(),
+        })
+    }
+
     /// The project's folder, absolute.
     #[must_use]
     pub fn root(&self) -> &Path {
