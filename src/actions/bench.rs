@@ -1,7 +1,7 @@
 //! Measuring machine and model.
 
 pub use crate::bench::device::Measured as OnDevice;
-use crate::bench::saved::{self, Saved};
+use crate::bench::saved::{self, Saved, SavedOnDevice};
 use crate::bench::{self, shapes};
 pub use crate::bench::{Measured, Rate};
 pub use crate::model::device::choose::Precision;
@@ -75,7 +75,8 @@ fn check_runs(runs: usize) -> Result<(), ActionError> {
     Ok(())
 }
 
-/// Measures a training step on the GPU, with the project's model (`context` finds it) or a shape of random weights.
+/// Measures a training step on the GPU, with the project's model (`context` finds it) or a shape of random weights. What is found of
+/// a model in the precision that a training chooses by itself is kept for estimates of plans.
 ///
 /// # Errors
 /// When there is no GPU to use, the model cannot be read, the shape is unknown, or the GPU has no room.
@@ -94,17 +95,17 @@ pub fn on_device(
     let failed = |error: crate::model::device::DeviceError| ActionError::Refused(error.to_string());
     let found = choose(Wish::Cuda, kernels().as_deref()).map_err(failed)?;
     let Some(device) = found.device else { return refused(found.words) };
-    let (name, decoder) = if let Some(name) = &request.shape {
+    let (name, decoder, identity) = if let Some(name) = &request.shape {
         let Some(description) = shapes::description(name) else {
             let why = format!("there is no shape {name:?}; there are {}", shapes::SHAPES.join(", "));
             return Err(ActionError::Asked(why));
         };
         let decoder = shapes::decoder(&description).map_err(|e| ActionError::Refused(e.to_string()))?;
-        (format!("{name}, random weights"), decoder)
+        (format!("{name}, random weights"), decoder, None)
     } else {
         let mut context = context()?;
         let (opened, ..) = context.open(tell)?;
-        (opened.source.name().to_owned(), opened.load()?)
+        (opened.source.name().to_owned(), opened.load()?, Some(opened.source.identity().to_owned()))
     };
     if longest > decoder.description.context {
         return refused(format!("the model reads at most {} tokens", decoder.description.context));
@@ -123,5 +124,10 @@ pub fn on_device(
         runs: request.runs,
         compare: request.compare,
     };
-    bench.measure(&device, kind, limits).map_err(failed)
+    let mut measured = bench.measure(&device, kind, limits).map_err(failed)?;
+    if let (Some(identity), Precision::Auto, Some(file)) = (identity, request.precision, saved::file()) {
+        let saved = SavedOnDevice { device: device.name(), identity, flops_per_s: measured.flops_per_s() };
+        measured.not_kept = saved::save_on_device(&file, &saved).err().map(|error| error.to_string());
+    }
+    Ok(measured)
 }

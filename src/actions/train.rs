@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::bench::saved;
 use crate::data::view::rendered;
 use crate::job::{self, JobError, State};
+use crate::model::device::choose::Precision;
 use crate::model::weights::hub;
 use crate::project::{ModelRef, durable};
 use crate::prompt::Record;
@@ -79,9 +80,20 @@ fn look(context: &mut Context, request: &Request, tell: &mut dyn FnMut(hub::Prog
     let identity = base.identity.clone();
     let mut checked = training::check(&opened, base, prompt, settings, train, valid, threads)?;
     checked.facts.notes = notes;
-    let measured = saved::file().map(|file| saved::load(&file)).unwrap_or_default();
-    checked.facts.seconds = saved::find(&measured, &saved::machine_name(), &identity)
-        .map(|saved| saved.measured.seconds(checked.facts.flops));
+    let facts = &checked.facts;
+    // Other precisions than the usual one are not kept of a device.
+    let is_usual = checked.plan.settings.precision == Precision::Auto;
+    checked.facts.seconds = saved::file().and_then(|file| match &facts.device {
+        Some(device) if is_usual => {
+            let saved = saved::load_on_device(&file);
+            Some(saved::find_on_device(&saved, &device.name, &identity)?.seconds(facts.flops))
+        }
+        Some(_) => None,
+        None => {
+            let saved = saved::load(&file);
+            Some(saved::find(&saved, &saved::machine_name(), &identity)?.measured.seconds(facts.flops))
+        }
+    });
     Ok(checked)
 }
 

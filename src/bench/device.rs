@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::model::device::infer::Inference;
 use crate::model::device::{Address, Device, DeviceError, Gemm, Kind, Operand, Span};
 use crate::model::infer::{Infer, InferError, Turn, Want};
 use crate::model::lora::{Adapter, LoraConfig};
-use crate::train::batch::{Packed, Row, micro_batches};
+use crate::train::batch::{Packed, Row, packs};
 use crate::train::device::{self, Engine, Estimate, Update};
 use crate::train::optimizer::{AdamW, Moments};
 use crate::train::step;
@@ -47,9 +47,13 @@ pub struct Measured {
     pub asked_share: f64,
     /// Seconds of a median step.
     pub step_s: f64,
-    /// Memory that loading and training took of the device, as the driver tells it, and what was foretold, in MiB.
+    /// Memory that loading and training took of the device, as the driver tells it, and what was foretold, in MiB; neither with what
+    /// the driver takes for itself.
     pub used_mib: u64,
     pub told_mib: u64,
+    /// When the steps that are counted began and ended, in seconds since 1970: whoever samples how busy the device is finds them so.
+    pub steps_began_s: f64,
+    pub steps_ended_s: f64,
     /// Loss of the first row before training on the device, and on the processor where that was asked for.
     pub loss: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +64,17 @@ pub struct Measured {
     /// Tokens a second that one text is written at, and 32 side by side, behind 128 tokens each; the choice of tokens left aside.
     pub answer_per_s: f64,
     pub answers_per_s: f64,
+    /// Why this could not be kept for estimates of plans, if it could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_kept: Option<String>,
+}
+
+impl Measured {
+    /// Floating-point operations a second of the median step, counted as those of a plan are.
+    #[must_use]
+    pub fn flops_per_s(&self) -> f64 {
+        self.fraction * self.device.gemm_tflops * 1e12 * self.median_tokens_per_s / self.tokens_per_s
+    }
 }
 
 /// What is to be measured.
@@ -76,6 +91,9 @@ pub struct Bench<'a> {
     /// Compare the first row's loss with the processor's.
     pub compare: bool,
 }
+
+/// Steps before those that are counted.
+const UNCOUNTED: usize = 2;
 
 /// Side of the square matrices whose product is timed.
 const SIDE: usize = 8192;
@@ -140,7 +158,7 @@ pub fn limits(device: &dyn Device, kind: Kind) -> Result<Limits, DeviceError> {
 }
 
 impl Bench<'_> {
-    /// Trains a few steps on the device.
+    /// Answers, then trains a few steps on the device: what samples the device's load from outside ends with steps.
     ///
     /// # Errors
     /// When the device has no room, or fails.
@@ -150,13 +168,16 @@ impl Bench<'_> {
         let rows: Vec<&Row> = rows.iter().collect();
         let adapter = Adapter::new(self.decoder, self.config, 0);
         let moments = Moments::new(adapter.values.len());
-        let packs: Vec<Packed> = micro_batches(&rows, self.pass_tokens).iter().map(|r| Packed::new(r, true)).collect();
+        let packs = packs(&rows, self.pass_tokens, true);
         let trained = Trained::Adapter(adapter.values.len());
         let flops: f64 = packs.iter().map(|p| Work::of(p).flops(d, trained, self.recompute)).sum();
         let most = |count: fn(&Packed) -> usize| packs.iter().map(count).max().unwrap_or(0);
         let size = [most(|p| p.tokens.len()), most(|p| p.predicting.len())];
-        let told = Estimate::of(d, kind, self.config, size, self.recompute).bytes();
+        let told = Estimate::of(d, kind, self.config, size, self.recompute).beside_context();
 
+        let (answer_per_s, answers_per_s) = (self.answers(device, kind, 1)?, self.answers(device, kind, 32)?);
+        // What answers took is given back once that is done.
+        device.wait()?;
         let before = device.memory()?.free;
         let mut engine = Engine::new(Arc::clone(device), kind, self.decoder, &adapter, &moments)?;
         let first = &rows[..1.min(rows.len())];
@@ -175,16 +196,20 @@ impl Bench<'_> {
         let update = Update { adam: AdamW::default(), rate: 1e-4, clip: 1.0 };
         let mut each = Vec::new();
         let mut losses = Vec::new();
-        for _ in 0..self.runs.max(1) + 2 {
+        let mut steps_began_s = 0.0;
+        for number in 0..self.runs.max(1) + UNCOUNTED {
+            if number == UNCOUNTED {
+                steps_began_s = seconds_now();
+            }
             let started = Instant::now();
             let found = engine.step(&rows, options, update)?;
             each.push((started.elapsed().as_secs_f64(), found.asked_s));
             losses.push(found.loss);
         }
+        let steps_ended_s = seconds_now();
         let used = before.saturating_sub(device.memory()?.free);
         drop(engine);
-        let (answer_per_s, answers_per_s) = (self.answers(device, kind, 1)?, self.answers(device, kind, 32)?);
-        each.drain(..2);
+        each.drain(..UNCOUNTED);
         each.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (quickest, (median, asked)) = (each[0].0, each[each.len() / 2]);
         let tokens: usize = rows.iter().map(|row| row.tokens.len()).sum();
@@ -203,16 +228,19 @@ impl Bench<'_> {
             step_s: median,
             used_mib: used >> 20,
             told_mib: told >> 20,
+            steps_began_s,
+            steps_ended_s,
             loss,
             loss_on_cpu,
             first_loss: losses[0] / all,
             last_loss: losses[losses.len() - 1] / all,
             answer_per_s,
             answers_per_s,
+            not_kept: None,
         })
     }
 
-    /// Tokens a second that `texts` texts are written at.
+    /// Tokens a second that `texts` texts are written at. Nothing of it stays on the device.
     fn answers(&self, device: &Arc<dyn Device>, kind: Kind, texts: usize) -> Result<f64, DeviceError> {
         const PROMPT: usize = 128;
         const TOKENS: usize = 32;
@@ -236,4 +264,9 @@ impl Bench<'_> {
         (0..TOKENS).try_for_each(|_| write(1))?;
         Ok((texts * TOKENS) as f64 / started.elapsed().as_secs_f64())
     }
+}
+
+/// Seconds since 1970.
+fn seconds_now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }

@@ -1,6 +1,6 @@
 //! How fast this machine is, and how near togi comes to that: limits, counted work, measured rates.
 //!
-//! Rates are the best and the median of several runs in one process; on a shared machine only ratios within one run mean
+//! Rates are the best, the median and the lowest of several runs in one process; on a shared machine only ratios within one run mean
 //! anything. A model is measured as it is, with a seeded adapter, on seeded tokens: the numbers do not matter to speed.
 //! [`device`] measures training on a GPU, also of models whose files are not there ([`shapes`]). [`saved`] keeps what was measured,
 //! so that a plan's work can be told in minutes before it is begun.
@@ -39,9 +39,11 @@ pub struct Machine {
 /// A rate and how it was reached.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rate {
-    /// Best and median tokens a second.
+    /// Tokens a second: the best run's, the median one's, and the slowest one's (0 in what was kept before that was).
     pub tokens_per_s: f64,
     pub median_tokens_per_s: f64,
+    #[serde(default)]
+    pub lowest_tokens_per_s: f64,
     /// Share of what the machine's limit allows for the counted work (arithmetic for training and prompts, bytes of
     /// weights for decoding few streams).
     pub fraction: f64,
@@ -119,8 +121,8 @@ pub fn machine() -> Machine {
     }
 }
 
-/// The best and the median of `times` runs, in seconds, after one that is not counted.
-fn best(times: usize, mut run: impl FnMut()) -> (f64, f64) {
+/// The quickest, the median and the slowest of `times` runs, in seconds, after one that is not counted.
+fn best(times: usize, mut run: impl FnMut()) -> (f64, f64, f64) {
     run();
     let mut seconds: Vec<f64> = (0..times.max(1))
         .map(|_| {
@@ -130,7 +132,7 @@ fn best(times: usize, mut run: impl FnMut()) -> (f64, f64) {
         })
         .collect();
     seconds.sort_by(f64::total_cmp);
-    (seconds[0], seconds[seconds.len() / 2])
+    (seconds[0], seconds[seconds.len() / 2], seconds[seconds.len() - 1])
 }
 
 /// Seeded token number `i`: which ones they are does not matter to speed.
@@ -192,6 +194,7 @@ impl Bench<'_> {
         let batched = Rate {
             tokens_per_s: batched.tokens_per_s * STREAMS as f64,
             median_tokens_per_s: batched.median_tokens_per_s * STREAMS as f64,
+            lowest_tokens_per_s: batched.lowest_tokens_per_s * STREAMS as f64,
             fraction: batched.tokens_per_s * STREAMS as f64 * work / 1e9 / machine.gemm_gflops,
             work_per_token: work,
             ..batched
@@ -248,6 +251,7 @@ impl Bench<'_> {
             rate: Rate {
                 tokens_per_s: tokens / step.0,
                 median_tokens_per_s: tokens / step.1,
+                lowest_tokens_per_s: tokens / step.2,
                 fraction: flops / step.0 / 1e9 / machine.gemm_gflops,
                 work_per_token: flops / tokens,
                 peak_mib: memory_mib().1,
@@ -275,6 +279,7 @@ impl Bench<'_> {
         Ok(Rate {
             tokens_per_s: long as f64 / read.0,
             median_tokens_per_s: long as f64 / read.1,
+            lowest_tokens_per_s: long as f64 / read.2,
             fraction: work * long as f64 / read.0 / 1e9 / machine.gemm_gflops,
             work_per_token: work,
             peak_mib: memory_mib().1,
@@ -293,7 +298,7 @@ impl Bench<'_> {
             inference.forward(&mut [InferRow { tokens: &start, cache, adapter }], Want::Nothing)?;
         }
         let mut result = Ok(());
-        let time = best(self.runs.min(3), || {
+        let time = best(self.runs, || {
             for cache in &mut caches {
                 cache.truncate(seen);
             }
@@ -315,6 +320,7 @@ impl Bench<'_> {
         Ok(Rate {
             tokens_per_s: rate,
             median_tokens_per_s: steps as f64 / time.1,
+            lowest_tokens_per_s: steps as f64 / time.2,
             fraction: rate * bytes / 1e9 / machine.read_gb_s,
             work_per_token: bytes,
             peak_mib: memory_mib().1,
@@ -339,6 +345,7 @@ mod tests {
         let rate = Rate {
             tokens_per_s: 2.0 * speed,
             median_tokens_per_s: speed,
+            lowest_tokens_per_s: 0.5 * speed,
             fraction: 0.5,
             work_per_token: 1e9,
             peak_mib: 1,

@@ -63,7 +63,7 @@ impl Bench {
         if self.gpu {
             return self.on_gpu(place);
         }
-        let mut context = place.context(&self.base)?;
+        let mut context = place.reading(&self.base)?;
         let spinner = progress::spinner("measuring");
         let found = bench::run(&mut context, self.batch, self.length, self.runs, &mut progress::download(&spinner));
         spinner.finish_and_clear();
@@ -91,9 +91,12 @@ impl Bench {
             compare: self.compare,
         };
         let spinner = progress::spinner("measuring");
-        let found = bench::on_device(|| place.context(&self.base), &request, &mut progress::download(&spinner));
+        let found = bench::on_device(|| place.reading(&self.base), &request, &mut progress::download(&spinner));
         spinner.finish_and_clear();
         let found = found?;
+        if let Some(problem) = &found.not_kept {
+            say!("note: {problem}");
+        }
         if self.json {
             output::json(&found)?;
         } else {
@@ -146,11 +149,12 @@ fn told(found: &Measured) -> String {
             name.to_owned(),
             format!("{:.1}", rate.tokens_per_s),
             format!("{:.1}", rate.median_tokens_per_s),
+            format!("{:.1}", rate.lowest_tokens_per_s),
             format!("{:.0} % of {of}", 100.0 * rate.fraction),
             format!("{} MiB", rate.peak_mib),
         ]
     };
-    let head = ["", "best", "median", "limit", "peak so far"].map(str::to_owned).to_vec();
+    let head = ["", "best", "median", "lowest", "limit", "peak so far"].map(str::to_owned).to_vec();
     let training = format!("train {}x{}, tokens/s", found.batch, found.length);
     let rows = [
         head,

@@ -219,9 +219,10 @@ fn tell(facts: &Facts) {
         say!("  note: {note}");
     }
     let free = facts.free_bytes.map(|free| format!("; {} are free", text::bytes(free))).unwrap_or_default();
+    let bench = if facts.device.is_some() { "togi bench --gpu" } else { "togi bench" };
     let time = facts.seconds.map_or_else(
-        || "; togi bench measures this machine, so that it can be told how long that takes".to_owned(),
-        |seconds| format!("; about {} at the speed that togi bench has measured", text::duration(seconds)),
+        || format!("; {bench} measures this machine, so that it can be told how long that takes"),
+        |seconds| format!("; about {} at the speed that {bench} has measured", text::duration(seconds)),
     );
     say!("  {} steps; about {} of memory{free}{time}", text::count(facts.steps), text::bytes(facts.needs_bytes));
     if let Some(device) = &facts.device {

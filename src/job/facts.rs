@@ -22,7 +22,7 @@ pub struct Facts {
     pub supervised: usize,
     /// Steps in all.
     pub steps: u64,
-    /// Estimated peak of memory, in bytes.
+    /// Estimated peak of this machine's own memory, in bytes.
     pub needs_bytes: u64,
     /// What is free of it, where the system says.
     pub free_bytes: Option<u64>,
@@ -32,7 +32,7 @@ pub struct Facts {
     /// Floating-point operations of all steps and evaluations, counted on the first rows.
     #[serde(default)]
     pub flops: f64,
-    /// Seconds they take at the speed that `togi bench` has measured on this machine.
+    /// Seconds they take at the speed that `togi bench` has measured on this machine, or `togi bench --gpu` on the device that is used.
     #[serde(default)]
     pub seconds: Option<f64>,
     /// What a person should know of the records, though nothing stands against them.
@@ -45,8 +45,8 @@ pub struct Facts {
 pub struct Needs {
     /// What a person would call the device.
     pub name: String,
-    /// Estimated peak of its memory, in bytes.
+    /// Estimated peak of its memory, in bytes, without what its driver takes for itself.
     pub needs_bytes: u64,
-    /// What is free of it, in bytes.
+    /// What is free of it, in bytes, beside that.
     pub free_bytes: u64,
 }

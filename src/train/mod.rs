@@ -1,6 +1,6 @@
 //! Training: from rendered rows to an adapter.
 //!
-//! - [`settings`], [`plan`]: what a person may set, and what is frozen of it.
+//! - [`settings`], [`plan`]: what a person may set, and what is frozen of it; [`plan_packs`]: how large its packs will be.
 //! - [`batch`]: packing rows without padding, shared beginnings once.
 //! - [`linear`], [`block`], [`step`]: the explicit forward and backward.
 //! - [`device`]: the same on a GPU.
@@ -18,6 +18,7 @@ pub mod linear;
 pub mod metrics;
 pub mod optimizer;
 pub mod plan;
+pub mod plan_packs;
 pub mod schedule;
 pub mod settings;
 pub mod step;

@@ -186,7 +186,8 @@ fn found(facts: &Facts, form: &Form, train: &Train) -> Vec<String> {
     // Without a measurement the speed of a run on the same base is the best guess there is.
     let known = train.runs.iter().find(|run| run.base == form.base() || run.base.ends_with(form.base()));
     if let Some(seconds) = facts.seconds {
-        let _ = write!(memory, "; about {} at the speed that togi bench has measured", text::duration(seconds));
+        let bench = if facts.device.is_some() { "togi bench --gpu" } else { "togi bench" };
+        let _ = write!(memory, "; about {} at the speed that {bench} has measured", text::duration(seconds));
     } else if let Some((speed, run)) = known.and_then(|run| Some((run.tokens_per_s.filter(|speed| *speed > 0.0)?, run)))
         && facts.rows > 0
     {

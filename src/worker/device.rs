@@ -11,6 +11,7 @@ use crate::model::device::choose::{Found, Wish, choose};
 use crate::model::device::infer::{Inference, OnDevice};
 use crate::model::device::{Device, DeviceError};
 use crate::train::device::Estimate;
+use crate::train::plan_packs::PlanPacks;
 use crate::train::settings::{Method, Settings, SettingsError};
 
 use super::model::gib;
@@ -59,24 +60,49 @@ pub fn answering(settings: &Settings, decoder: &Decoder) -> Result<Option<OnDevi
     }
 }
 
-/// What passes of `settings` need of a device, `share` of their tokens being predicted.
+/// What a plan under `settings` with packs of these sizes needs of a device, beside what the driver has taken for itself already.
 ///
 /// # Errors
 /// When the settings' adapter does not fit the model, the device does not tell its memory, or has too little.
-pub fn fit(device: &Arc<dyn Device>, d: &Description, settings: &Settings, share: f64) -> Result<Needs, Unfit> {
-    let rows = settings.pass_tokens.min(settings.batch * settings.max_length).max(settings.max_length);
-    let predicting = ((rows as f64 * share).ceil() as usize).clamp(1, rows);
-    let lora = settings.lora(d)?;
-    let estimate =
-        Estimate::of(d, settings.precision.kind(device.as_ref()), &lora, [rows, predicting], settings.checkpointing);
-    let needs = Needs { name: device.name(), needs_bytes: estimate.bytes(), free_bytes: device.memory()?.free };
+pub fn fit(device: &Arc<dyn Device>, d: &Description, settings: &Settings, packs: PlanPacks) -> Result<Needs, Unfit> {
+    let (kind, lora) = (settings.precision.kind(device.as_ref()), settings.lora(d)?);
+    let estimate = Estimate::of(d, kind, &lora, packs.steps, settings.checkpointing);
+    let estimate = estimate.with_losses(d, kind, &lora, packs.losses);
+    let free_bytes = device.memory()?.free;
+    let needs = Needs { name: device.name(), needs_bytes: estimate.beside_context(), free_bytes };
     // Passes are made shorter where memory does not suffice, so what has no room at all is what is refused.
-    let least = estimate.bytes() - estimate.kept - estimate.passing;
-    if least > needs.free_bytes { Err(Unfit::Short(needs)) } else { Ok(needs) }
+    if estimate.weights + estimate.adapter > free_bytes { Err(Unfit::Short(needs)) } else { Ok(needs) }
 }
 
 /// Where compiled kernels are kept: `kernels` in the user's cache folder.
 #[must_use]
 pub fn kernels() -> Option<PathBuf> {
     Some(directories::ProjectDirs::from("", "", "togi")?.cache_dir().join("kernels"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::device::emulated::Machine;
+    use crate::model::device::fixtures::decoder;
+
+    #[test]
+    fn a_plan_needs_what_its_largest_packs_do_and_is_refused_where_not_even_the_weights_have_room() {
+        let device = |limit| Some(Arc::new(Machine::new(limit)?) as Arc<dyn Device>);
+        let (Some(roomy), Some(narrow)) = (device(None), device(Some(100_000))) else { return };
+        let (d, settings) = (decoder(json!({})).description, Settings::default());
+        let needs = |steps, losses| fit(&roomy, &d, &settings, PlanPacks { steps, losses }).unwrap();
+        let usual = needs([400, 200], [400, 200]);
+        assert_eq!(usual.free_bytes, roomy.memory().unwrap().free);
+        assert!(usual.needs_bytes > 2 * d.parameters() as u64, "the weights in bf16: {usual:?}");
+        assert!(usual.needs_bytes < 64 << 20, "and not what the driver has taken: {usual:?}");
+        assert!(needs([800, 400], [400, 200]).needs_bytes > usual.needs_bytes);
+        assert!(needs([400, 200], [9000, 4000]).needs_bytes > usual.needs_bytes, "evaluations count as well");
+        let refused = fit(&narrow, &d, &settings, PlanPacks::default()).unwrap_err().to_string();
+        for part in ["this plan needs about", "on the processor as a device and 0.0 GiB are free", "train.device=cpu"] {
+            assert!(refused.contains(part), "{part:?} in {refused}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ pub mod answers;
 pub mod device;
 pub mod making;
 pub mod model;
+mod room;
 pub mod scoring;
 pub mod training;
 

@@ -4,7 +4,7 @@
 use crate::model::infer::Infer;
 use crate::model::lora::Adapter;
 use crate::prompt::{Kind, Mode, Record};
-use crate::train::batch::{Packed, Row, micro_batches};
+use crate::train::batch::{Packed, Row, micro_batches, shared_prefix};
 use crate::train::step::Engine;
 
 use super::answers::{AnswerError, Answering};
@@ -80,7 +80,8 @@ pub fn likelihoods(
         on.borrow_mut().begin();
     }
     let mut first = 0;
-    for part in micro_batches(&rows, if on.is_some() { DEVICE_PASS } else { PASS }) {
+    let pass = if on.is_some() { DEVICE_PASS } else { PASS };
+    for part in micro_batches(&rows, pass, shared_prefix(&rows, true)) {
         let packed = Packed::new(&part, true);
         let losses = match on {
             Some(on) => on.borrow_mut().losses(packed.pack(), adapter)?,

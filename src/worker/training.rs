@@ -10,12 +10,13 @@ use crate::job::{Control, Job, JobError, Kind as JobKind, Outcome};
 use crate::model::decoder::Decoder;
 use crate::model::device::infer::OnDevice;
 use crate::model::weights::{Source, TensorError};
-use crate::prompt::preflight::{self, preflight};
+use crate::prompt::preflight;
 use crate::prompt::{Kind, Mode, Preflight, Prompt, Record, RenderError, Rendered};
 use crate::text;
-use crate::train::batch::{Packed, Row, micro_batches};
+use crate::train::batch::{Row, packs};
 use crate::train::metrics::Summary;
 use crate::train::plan::{BaseModel, Plan};
+use crate::train::plan_packs::PlanPacks;
 use crate::train::settings::{Method, Settings, SettingsError, TooLong};
 use crate::train::trainer::{Data, Event, TrainError, Trainer, chosen};
 use crate::train::work::{Trained, Work};
@@ -24,7 +25,8 @@ pub use crate::job::facts::Facts;
 
 use super::answers::{Answering, Limits};
 use super::device::{self, Unfit};
-use super::model::{ModelError, Opened, available_bytes, gib};
+use super::model::{ModelError, Opened, available_bytes};
+use super::room;
 
 /// Longest window that is chosen without being asked for, in tokens.
 pub const LONGEST: usize = 1024;
@@ -136,11 +138,16 @@ pub fn check(
         (train, valid)
     };
     let supervise = settings.supervise_prompt;
-    // The plan's work is counted on the first rows in the order of the first epoch, so that packs are as mixed as they will be.
-    let batch = settings.batch.max(1);
-    let sampled = chosen(1, train.len(), batch.max(SAMPLE / batch * batch), settings.seed);
+    // What stands against a device is told after what stands against the records.
+    let found_device = device::find(&settings);
+    let on_device = found_device.as_ref().is_ok_and(|found| found.device.is_some());
+    // The plan's work is counted on the first rows in the order of the first epoch, so that packs are as mixed as they will be. What a
+    // device has to have room for is counted on all.
+    let (batch, seed) = (settings.batch.max(1), settings.seed);
+    let first_of = |rows: usize| chosen(1, rows, batch.max(SAMPLE / batch * batch), seed);
+    let looked_at: Vec<usize> = if on_device { (0..train.len()).collect() } else { first_of(train.len()) };
     // Texts are cut into windows, so only the other kinds bind the window's length.
-    let (first, sampled) = preflight::keeping(&opened.renderer, &train, usize::MAX, supervise, &sampled);
+    let (first, looked_at) = preflight::keeping(&opened.renderer, &train, usize::MAX, supervise, &looked_at);
     if settings.max_length == 0 {
         settings.max_length = first.percentile99.max(16).min(LONGEST.min(context));
         let longest = first.lengths.iter().flatten().copied().max().unwrap_or(0);
@@ -151,40 +158,44 @@ pub fn check(
     }
     let window = settings.max_length;
     let (train, found, mut dropped) = fit(train, first, window, settings.too_long, &places)?;
+    let mut rows_of_valid = Vec::new();
     let (valid, found_valid, dropped_valid) = if valid.is_empty() {
         (valid, Preflight::default(), Vec::new())
     } else {
-        let found = preflight(&opened.renderer, &valid, window, supervise);
+        let looked_at: Vec<usize> = if on_device { (0..valid.len()).collect() } else { Vec::new() };
+        let (found, looked_at) = preflight::keeping(&opened.renderer, &valid, window, supervise, &looked_at);
+        rows_of_valid = rows_within(looked_at, window);
         fit(valid, found, window, settings.too_long, &places_of_valid)?
     };
     dropped.extend(dropped_valid);
 
     let rows = count_rows(&train, &found, window);
     let steps = Plan::count_steps(&settings, rows);
-    let needs_bytes = estimate(opened, &settings);
-    let free_bytes = available_bytes();
     let evaluate_every = Plan::count_between(&settings, rows);
     // The loss is looked at before the first step and after the last one, too.
     let evaluations = 1 + steps / evaluate_every.max(1) + u64::from(!steps.is_multiple_of(evaluate_every.max(1)));
     let evaluated = evaluations * count_rows(&valid, &found_valid, window) as u64;
-    let fitting = sampled.iter().filter(|(text, rendered)| *text || rendered.tokens.len() <= window);
-    let sampled: Vec<Row> = fitting.flat_map(|(text, rendered)| cut(rendered, *text, window)).collect();
-    let flops = work(opened, &settings, &sampled, (steps, rows), evaluated)?;
-    if let Some(free) = free_bytes.filter(|&free| free < needs_bytes) {
-        return Err(TrainingError::Refused(format!(
-            "this plan needs about {:.1} GiB and {:.1} GiB are free; lower train.pass_tokens, set \
-             train.checkpointing = true, or choose a smaller model",
-            gib(needs_bytes),
-            gib(free)
-        )));
-    }
-    let device = match device::find(&settings).map_err(TrainError::from)?.device {
+    let mut rows_of_train = rows_within(looked_at, window);
+    let description = opened.source.description();
+    let device = match found_device.map_err(TrainError::from)?.device {
         Some(device) => {
-            let share = found.supervised as f64 / found.tokens.max(1) as f64;
-            Some(device::fit(&device, opened.source.description(), &settings, share)?)
+            let packs = PlanPacks::of(&rows_of_train, &rows_of_valid, &settings, steps);
+            let first = first_of(rows_of_train.len().max(1));
+            rows_of_train = first.iter().filter_map(|&i| rows_of_train.get(i).cloned()).collect();
+            Some(device::fit(&device, description, &settings, packs)?)
         }
         None => None,
     };
+    drop(rows_of_valid);
+    let flops = work(opened, &settings, &rows_of_train, (steps, rows), evaluated)?;
+    let loaded = opened.source.memory_bytes();
+    let needs_bytes = match &device {
+        Some(_) => room::beside_device(description, loaded, &settings)?,
+        None => room::on_processor(description, loaded, &settings),
+    };
+    let free_bytes = available_bytes();
+    let name = device.as_ref().map(|device| device.name.as_str());
+    room::check(needs_bytes, free_bytes, name).map_err(TrainingError::Refused)?;
     let plan = Plan { base, settings, steps, evaluate_every, threads, prompt };
     let facts = Facts {
         rows,
@@ -298,36 +309,6 @@ fn hold_out(records: Vec<Record>, share: f64, seed: u64) -> (Vec<Record>, Vec<Re
     if train.is_empty() { (records, Vec::new()) } else { (train, valid) }
 }
 
-/// Bytes of a training process that are no weights and no buffers.
-const PROGRAM: u64 = 128 << 20;
-
-/// Peak bytes of a training: weights, adapter with its gradient and moments, activations of a pass, logits, optimizer.
-fn estimate(opened: &Opened, settings: &Settings) -> u64 {
-    let d = opened.source.description();
-    let weights = opened.source.parameters();
-    let linears = d.qkv_rows() + 3 * d.hidden + d.heads * d.head_dim + d.mlp_rows() + d.intermediate;
-    let trained = match settings.method {
-        Method::Lora => d.layers * settings.rank * linears,
-        Method::Full => weights,
-    };
-    let rows = settings.pass_tokens.max(settings.max_length);
-    let post_norms = if d.post_norms { 2 * d.hidden } else { 0 };
-    let kept = 2 * d.hidden + post_norms + d.qkv_rows() + d.heads * (d.head_dim + 1) + d.mlp_rows() + 7 * settings.rank;
-    let layers = if settings.checkpointing { 1 } else { d.layers };
-    let activations = rows * (layers * kept + d.layers * d.hidden * usize::from(settings.checkpointing));
-    let passing = rows * 3 * (d.mlp_rows() + d.hidden);
-    let logits = (8 << 20).max(16 * d.vocab);
-    // Buffers come in steps of an eighth of a doubling, so a sixteenth is lost on average; the tokenizer, the program and what
-    // the allocator keeps are about as much for every model.
-    let buffers = activations + passing;
-    // A base that is trained whole is turned into `f32`; a packed one needs room for a stretch of a matrix.
-    let base = match settings.method {
-        Method::Lora => opened.source.memory_bytes() + (8 << 20),
-        Method::Full => 4 * weights as u64,
-    };
-    base + 4 * (4 * trained + buffers + buffers / 16 + logits) as u64 + PROGRAM
-}
-
 /// Rows that a plan's work is counted on.
 const SAMPLE: usize = 128;
 
@@ -344,8 +325,8 @@ fn work(
     let batch = settings.batch.max(1);
     let mut found = Work::default();
     for rows in rows.chunks(batch) {
-        for rows in micro_batches(&rows.iter().collect::<Vec<_>>(), settings.pass_tokens) {
-            found = found + Work::of(&Packed::new(&rows, settings.share_prefix));
+        for packed in packs(&rows.iter().collect::<Vec<_>>(), settings.pass_tokens, settings.share_prefix) {
+            found = found + Work::of(&packed);
         }
     }
     let trained = match settings.method {
@@ -440,6 +421,12 @@ fn rows(opened: &Opened, records: &[Record], settings: &Settings) -> Result<Vec<
         })
         .collect::<Result<_, RenderError>>()?;
     Ok(rendered.into_iter().flatten().collect())
+}
+
+/// Rendered records, each with whether it is a text, as rows that teach something; without what is longer than the window and no text.
+fn rows_within(rendered: Vec<(bool, Rendered)>, window: usize) -> Vec<Row> {
+    let fitting = rendered.into_iter().filter(|(text, rendered)| *text || rendered.tokens.len() <= window);
+    fitting.flat_map(|(text, rendered)| cut(&rendered, text, window)).collect()
 }
 
 /// A rendered record as rows that teach something: one, or of a text one for each window.

@@ -30,8 +30,26 @@ if [ -n "${TESTS:-}" ]; then
     TOGI_TEST_GPU=1 timeout "$(left)" "$TESTS" train::device model::device --test-threads 1 2>&1 | tail -40
 fi
 
-busy() { # SECONDS between samples, until killed: the GPU's own word on how busy it is
-    nvidia-smi --query-gpu=utilization.gpu,memory.used --format=csv,noheader,nounits -lms 200 >"$1"
+busy() { # FILE: the GPU's own word on how busy it is, five times a second until killed
+    exec nvidia-smi --query-gpu=timestamp,utilization.gpu --format=csv,noheader,nounits -lms 200 >"$1"
+}
+
+figure() { # NAME: a number of the measurement in one.json
+    sed -n "s/.*\"$1\": *\([0-9.]*\).*/\1/p" "$out/one.json" | head -n 1
+}
+
+clock() { # SECONDS since 1970: the same moment as nvidia-smi writes it
+    date -d "@$1" '+%Y/%m/%d %H:%M:%S.%3N'
+}
+
+busy_in_steps() { # the mean of the samples that were taken while the steps that count ran; nothing where there are none
+    local from to
+    from=$(figure steps_began_s)
+    to=$(figure steps_ended_s)
+    [ -n "$from" ] && [ -n "$to" ] || return
+    # A sample tells of the time before it, up to a second on some GPUs: the steps that warm up lie there, and are steps as well.
+    awk -F', *' -v from="$(clock "$from")" -v to="$(clock "$to")" \
+        '$1 "" >= from && $1 "" <= to { s += $2; n++ } END { if (n) printf "%.0f", s / n }' "$out/busy.txt"
 }
 
 ours() { # NAME ARGUMENTS…
@@ -40,13 +58,18 @@ ours() { # NAME ARGUMENTS…
     [ "$(left)" -gt 20 ] || { echo "no time left for $name"; return; }
     say "togi: $name"
     busy "$out/busy.txt" &
-    local sampler=$!
+    local sampler=$! share
     timeout "$(left)" "$togi" bench --gpu "$@" --json | tee "$out/one.json"
     kill "$sampler" 2>/dev/null
     wait "$sampler" 2>/dev/null
-    # The samples of the last tenth of the run lie within the steps.
-    tail -n 15 "$out/busy.txt" | awk -F, '{ s += $1; n++ } END { if (n) printf "busy, last samples: %.0f %%\n", s / n }'
-    sed "s/^{/{\"what\": \"$name\", /" "$out/one.json" >>"$results"
+    share=$(busy_in_steps)
+    if [ -n "$share" ]; then
+        echo "busy during the steps: $share %"
+        share=", \"busy_percent\": $share"
+    else
+        echo "the steps were too short to sample how busy the GPU was"
+    fi
+    sed "s/^{/{\"what\": \"$name\"$share, /" "$out/one.json" >>"$results"
 }
 
 theirs() { # NAME ARGUMENTS…

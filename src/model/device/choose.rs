@@ -88,14 +88,29 @@ fn gpu(cache: Option<&Path>) -> Result<Arc<dyn Device>, DeviceError> {
 
 #[cfg(not(feature = "cuda"))]
 fn gpu(_cache: Option<&Path>) -> Result<Arc<dyn Device>, DeviceError> {
-    Err(DeviceError::Absent(
-        "this togi was built without CUDA (cargo build --release --features cuda has it)".to_owned(),
-    ))
+    Err(DeviceError::Absent(none_built_in(cfg!(target_os = "macos")).to_owned()))
+}
+
+/// Why a program without CUDA knows no GPU; `mac` says that it is one for macOS, for which no other can be built.
+#[cfg(not(feature = "cuda"))]
+fn none_built_in(mac: bool) -> &'static str {
+    if mac {
+        "a Mac has no NVIDIA GPU, and trains with the portable form of every kernel"
+    } else {
+        "this togi was built without CUDA (cargo build --release --features cuda has it)"
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn nobody_is_told_to_build_on_a_mac_what_cannot_be_built_there() {
+        assert!(none_built_in(false).contains("--features cuda"));
+        assert!(!none_built_in(true).contains("CUDA") && !none_built_in(true).contains("built"));
+    }
 
     #[test]
     fn a_gpu_that_is_not_there_is_refused_where_it_is_demanded_and_told_where_it_is_not() {

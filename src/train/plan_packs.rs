@@ -1,0 +1,94 @@
+//! How large a plan's packs will be, counted before it starts: a device has to have room for the largest.
+
+use super::batch::{Row, micro_batches, shared_prefix};
+use super::settings::Settings;
+use super::trainer::chosen;
+
+/// Epochs that are looked at. Each has an order of its own, so that a later one may still make a pack that is a little larger.
+const EPOCHS: u64 = 8;
+
+/// The most packed rows that a plan's packs hold, and the most of them that carry loss; these two may be of different packs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlanPacks {
+    /// Of its steps.
+    pub steps: [usize; 2],
+    /// Of the losses that are taken over the validation rows on the way.
+    pub losses: [usize; 2],
+}
+
+impl PlanPacks {
+    /// Of `steps` steps over the rows `train`, which are all that the run will have, in their order, and of losses over `valid`. The
+    /// packs of the first eight epochs are counted.
+    #[must_use]
+    pub fn of(train: &[Row], valid: &[Row], settings: &Settings, steps: u64) -> Self {
+        let batch = settings.batch.max(1);
+        let each = train.len().div_ceil(batch) as u64;
+        let epochs = if each == 0 { 0 } else { steps.div_ceil(each).min(EPOCHS) };
+        let mut found = Self::default();
+        for epoch in 0..epochs {
+            // With all rows in one batch a step is an epoch, and what is chosen for it is the epoch's order.
+            let order = chosen(epoch + 1, train.len(), train.len(), settings.seed);
+            let left = (steps - epoch * each).min(each) as usize;
+            for step in order.chunks(batch).take(left) {
+                let rows: Vec<&Row> = step.iter().map(|&i| &train[i]).collect();
+                found.steps = larger(found.steps, largest(&rows, settings.pass_tokens, settings.share_prefix));
+            }
+        }
+        let valid: Vec<&Row> = valid.iter().collect();
+        found.losses = largest(&valid, settings.pass_tokens, true);
+        found
+    }
+}
+
+/// The same of the packs of one step's rows, without packing them.
+fn largest(rows: &[&Row], budget: usize, share: bool) -> [usize; 2] {
+    let prefix = shared_prefix(rows, share);
+    let size = |pack: &Vec<&Row>| {
+        // A row alone has its beginning in itself.
+        let shared = if pack.len() > 1 { prefix } else { 0 };
+        let own: usize = pack.iter().map(|row| row.tokens.len() - shared).sum();
+        [shared + own, pack.iter().map(|row| row.supervised()).sum()]
+    };
+    micro_batches(rows, budget, prefix).iter().map(size).fold([0, 0], larger)
+}
+
+fn larger([rows, predicting]: [usize; 2], [other, others]: [usize; 2]) -> [usize; 2] {
+    [rows.max(other), predicting.max(others)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::batch::{Packed, packs};
+
+    fn of_made(made: &[Packed]) -> [usize; 2] {
+        let most = |count: fn(&Packed) -> usize| made.iter().map(count).max().unwrap_or(0);
+        [most(|pack| pack.tokens.len()), most(|pack| pack.predicting.len())]
+    }
+
+    #[test]
+    fn the_largest_packs_are_those_that_the_plans_steps_and_evaluations_make() {
+        let row = |i: usize| {
+            let length = 24 + i * 17 % 40;
+            let token = |t: usize| if t < 12 { t } else { 100 + t * 31 + i * 17 };
+            let weight = |t: usize| if t > 14 + i % 5 { 1.0 } else { 0.0 };
+            Row { tokens: (0..length).map(|t| token(t) as u32).collect(), weights: (0..length).map(weight).collect() }
+        };
+        let (train, valid): (Vec<Row>, Vec<Row>) = ((0..23).map(row).collect(), (30..37).map(row).collect());
+        let plans = [(true, 120, 4, 17), (false, 120, 4, 17), (true, 30, 5, 5), (true, 4000, 7, 3), (true, 100, 1, 2)];
+        for (share_prefix, pass_tokens, batch, steps) in plans {
+            let settings = Settings { batch, pass_tokens, share_prefix, ..Settings::default() };
+            let mut made = Vec::new();
+            for step in 1..=steps {
+                let order = chosen(step, train.len(), batch, settings.seed);
+                let rows: Vec<&Row> = order.iter().map(|&i| &train[i]).collect();
+                made.extend(packs(&rows, pass_tokens, share_prefix));
+            }
+            let rows: Vec<&Row> = valid.iter().collect();
+            let expected = PlanPacks { steps: of_made(&made), losses: of_made(&packs(&rows, pass_tokens, true)) };
+            assert_eq!(PlanPacks::of(&train, &valid, &settings, steps), expected, "{settings:?}");
+        }
+        let nothing = PlanPacks::of(&[], &[], &Settings::default(), 3);
+        assert_eq!(nothing, PlanPacks::default(), "without rows there are no packs");
+    }
+}
