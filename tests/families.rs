@@ -7,12 +7,13 @@ mod common;
 
 use common::reference::{self, Tensors, close, ids, numbers};
 use common::seeded::{self, Seeded};
+use proptest::prelude::*;
 use serde_json::Value;
 use togi::model::decoder::Decoder;
 use togi::model::description::{Activation, Description, Linear, Norm, RotaryScaling};
 use togi::model::families;
 use togi::model::lora::{Adapter, LoraConfig};
-use togi::train::batch::{Packed, Row};
+use togi::train::batch::{Packed, Row, packs, shared_prefix};
 use togi::train::optimizer::{AdamW, Moments, clip_factor, norm};
 use togi::train::schedule::{Rate, Schedule};
 use togi::train::step::{Engine, Options, Sink};
@@ -293,6 +294,59 @@ fn a_shared_beginning_and_recomputing_change_neither_loss_nor_gradient() {
             let (other_loss, other) = adapter_gradient(&decoder, &adapter, &rows, share, recompute);
             assert!((loss - other_loss).abs() < 1e-6 * loss, "{name}: loss {loss} and {other_loss}");
             close(name, &other, &gradient, GRADIENTS);
+        }
+    }
+}
+
+/// Mean loss and the adapter's gradient over packs of one step's rows.
+fn over(decoder: &Decoder, adapter: &Adapter, packs: &[Packed], options: Options) -> (f64, Vec<f32>) {
+    let mut gradient = vec![0.0; adapter.values.len()];
+    let mut engine = Engine::new();
+    let mut sum = 0.0;
+    for packed in packs {
+        let losses = engine.step(decoder, Some(adapter), packed, options, Sink::Adapter(&mut gradient));
+        sum += losses.sum(packed);
+    }
+    (sum * f64::from(options.scale), gradient)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn rows_have_the_gradients_of_rows_alone_however_they_are_packed(
+        case in 0..CASES.len(),
+        beginning in prop::collection::vec(0u32..101, 0..40),
+        tails in prop::collection::vec((prop::collection::vec(0u32..101, 1..30), 0usize..20), 1..7),
+        budget in 1usize..300,
+        (masked, recompute) in any::<(bool, bool)>(),
+    ) {
+        let decoder = load(CASES[case]);
+        let adapter = seeded::adapter(&decoder, 4, 8.0, false);
+        let row = |(tail, silent): &(Vec<u32>, usize)| {
+            let tokens = [&beginning[..], &tail[..]].concat();
+            let from = beginning.len() + silent;
+            // Of several weights, none among them.
+            let weights = tokens.iter().enumerate().map(|(i, t)| if i < from { 0.0 } else { (t % 3) as f32 / 2.0 });
+            Row { weights: weights.collect(), tokens }
+        };
+        let rows: Vec<Row> = tails.iter().map(row).collect();
+        prop_assume!(weight(&rows) > 0.0);
+        let rows_of: Vec<&Row> = rows.iter().collect();
+        let dropout = masked.then_some((0.2, [7, 3]));
+        let options = Options { dropout, recompute: false, scale: (1.0 / weight(&rows)) as f32 };
+        // Each row alone, masked as the step's rows are.
+        let prefix = shared_prefix(&rows_of, true);
+        let alone: Vec<Packed> = (0..rows.len()).map(|i| Packed::of(&rows_of[i..=i], i, prefix)).collect();
+        let (loss, gradient) = over(&decoder, &adapter, &alone, options);
+        let options = Options { recompute, ..options };
+        let (other_loss, other) = over(&decoder, &adapter, &packs(&rows_of, budget, true), options);
+        prop_assert!((loss - other_loss).abs() <= 2e-6 * loss, "{}: loss {loss} and {other_loss}", CASES[case]);
+        close(CASES[case], &other, &gradient, GRADIENTS);
+        if !masked {
+            let (apart_loss, apart) = over(&decoder, &adapter, &packs(&rows_of, budget, false), options);
+            prop_assert!((loss - apart_loss).abs() <= 2e-6 * loss, "{}: loss {loss} and {apart_loss}", CASES[case]);
+            close(CASES[case], &apart, &gradient, GRADIENTS);
         }
     }
 }

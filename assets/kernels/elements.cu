@@ -63,34 +63,51 @@ KERNEL(activate_backward, (T *x, const T *dy, u32 width, u32 gated, u32 code, u3
 // Which four numbers this thread has of a flat stretch.
 __device__ __forceinline__ u64 place() { return ((u64)blockIdx.x * THREADS + threadIdx.x) * 4; }
 
-// The processor's hash of an element's index under a key.
-__device__ __forceinline__ u32 draw(u32 index, u32 key0, u32 key1) {
-    u32 z = index * 0x9E3779B9u ^ key0;
+// The processor's hash of an element's column under a key.
+__device__ __forceinline__ u32 draw(u32 column, u32 key0, u32 key1) {
+    u32 z = column * 0x9E3779B9u ^ key0;
     z = (z ^ (z >> 16)) * 0x85EBCA6Bu + key1;
     z = (z ^ (z >> 13)) * 0xC2B2AE35u;
     return z ^ (z >> 16);
 }
 
-KERNEL(drop_out, (const T *x, T *y, u64 n, u32 key0, u32 key1, u32 threshold, float scale, u32 wide)) {
+// The factors of four elements from `at` on, in rows of `width` that have a key each. Those past `n` are none.
+__device__ __forceinline__ void factors(u64 at, u64 n, const u32 *rows, u32 width, u32 key0, u32 key1, u32 threshold,
+                                        float scale, float *factor) {
+    u64 row = at / width;
+    u32 column = (u32)(at - row * width);
+    for (int c = 0; c < 4; c++) {
+        factor[c] = at + c < n && draw(column, key0 ^ rows[row], key1) >= threshold ? scale : 0.0f;
+        if (++column == width) {
+            column = 0;
+            row++;
+        }
+    }
+}
+
+KERNEL(drop_out, (const T *x, T *y, u64 n, u32 key0, u32 key1, u32 threshold, float scale, const u32 *rows, u32 width,
+                  u32 wide)) {
     u64 at = place();
     if (at >= n) return;
     wide = wide && at + 4 <= n;
-    float v[4];
+    float v[4], factor[4];
     load(x, at, n, wide, v);
-    for (int c = 0; c < 4; c++) v[c] *= draw((u32)(at + c), key0, key1) >= threshold ? scale : 0.0f;
+    factors(at, n, rows, width, key0, key1, threshold, scale, factor);
+    for (int c = 0; c < 4; c++) v[c] *= factor[c];
     store(v, y, at, n, wide);
 }
 
-KERNEL(drop_add, (const T *x, T *y, u64 n, u32 key0, u32 key1, u32 threshold, float scale, u32 wide)) {
+KERNEL(drop_add, (const T *x, T *y, u64 n, u32 key0, u32 key1, u32 threshold, float scale, const u32 *rows, u32 width,
+                  u32 wide)) {
     u64 at = place();
     if (at >= n) return;
     wide = wide && at + 4 <= n;
-    float v[4], sum[4];
+    float v[4], sum[4], factor[4];
     load(x, at, n, wide, v);
     load(y, at, n, wide, sum);
+    factors(at, n, rows, width, key0, key1, threshold, scale, factor);
     // Rounded after each operation, as the processor does.
-    for (int c = 0; c < 4; c++)
-        sum[c] = __fadd_rn(sum[c], __fmul_rn(v[c], draw((u32)(at + c), key0, key1) >= threshold ? scale : 0.0f));
+    for (int c = 0; c < 4; c++) sum[c] = __fadd_rn(sum[c], __fmul_rn(v[c], factor[c]));
     store(sum, y, at, n, wide);
 }
 

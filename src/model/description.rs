@@ -5,6 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ops::attention::Shape;
+use super::ops::norm::Heads;
+
 /// The checkpoint families togi reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -29,6 +32,16 @@ pub enum Norm {
     Rms { eps: f32 },
     /// `(x - mean) / sqrt(var + eps) * w + b` (Ba et al. 2016, eq. 4).
     Layer { eps: f32 },
+}
+
+impl Norm {
+    /// What is added under the root.
+    #[must_use]
+    pub fn eps(self) -> f32 {
+        match self {
+            Self::Rms { eps } | Self::Layer { eps } => eps,
+        }
+    }
 }
 
 /// How rotary frequencies are stretched for long contexts.
@@ -154,6 +167,30 @@ impl Description {
     #[must_use]
     pub fn window_of(&self, layer: usize) -> Option<usize> {
         if self.is_local(layer) { self.window } else { None }
+    }
+
+    /// The attention of layer `layer`.
+    #[must_use]
+    pub fn attention(&self, layer: usize) -> Shape {
+        Shape {
+            heads: self.heads,
+            kv_heads: self.kv_heads,
+            head_dim: self.head_dim,
+            scale: self.attention_scale,
+            window: self.window_of(layer),
+        }
+    }
+
+    /// The queries in rows of q|k|v.
+    #[must_use]
+    pub fn queries(&self) -> Heads {
+        Heads { stride: self.qkv_rows(), first: 0, count: self.heads, dim: self.head_dim }
+    }
+
+    /// The keys in rows of q|k|v.
+    #[must_use]
+    pub fn keys(&self) -> Heads {
+        Heads { first: self.heads * self.head_dim, count: self.kv_heads, ..self.queries() }
     }
 
     /// Number of parameters, embeddings counted once when tied.

@@ -11,8 +11,7 @@ use super::device::infer::Place;
 use super::kv_cache::KvCache;
 use super::lora::Adapter;
 use super::ops::attend::{Sequence, attend};
-use super::ops::attention::Shape;
-use super::ops::norm::{self, Heads};
+use super::ops::norm;
 use super::ops::rows::{Layer, Put, Rows, product};
 use super::ops::{activation, rotary};
 
@@ -304,13 +303,8 @@ impl<'d> Inference<'d> {
         let before = normed(d.norm, &block.attention_norm, x);
         let mut qkv = linear(&block.qkv, &before, layer, Product::Qkv, adapters);
         if d.qk_norm {
-            let eps = match d.norm {
-                Norm::Rms { eps } | Norm::Layer { eps } => eps,
-            };
-            let q = Heads { stride, first: 0, count: d.heads, dim: d.head_dim };
-            let k = Heads { stride, first: d.heads * d.head_dim, count: d.kv_heads, dim: d.head_dim };
-            norm::heads_forward(q, &block.query_norm, eps, &mut qkv);
-            norm::heads_forward(k, &block.key_norm, eps, &mut qkv);
+            norm::heads_forward(d.queries(), &block.query_norm, d.norm.eps(), &mut qkv);
+            norm::heads_forward(d.keys(), &block.key_norm, d.norm.eps(), &mut qkv);
         }
         let table = &self.tables[usize::from(d.is_local(layer))];
         rotary::apply(table, positions, &mut qkv, stride, d.heads + d.kv_heads, d.head_dim, false);
@@ -331,14 +325,7 @@ impl<'d> Inference<'d> {
             })
             .collect();
         let mut attended = vec![0.0; positions.len() * d.heads * d.head_dim];
-        let shape = Shape {
-            heads: d.heads,
-            kv_heads: d.kv_heads,
-            head_dim: d.head_dim,
-            scale: d.attention_scale,
-            window: d.window_of(layer),
-        };
-        attend(shape, &sequences, &qkv, &mut attended);
+        attend(d.attention(layer), &sequences, &qkv, &mut attended);
         let mut before = before;
         if let Some(keep) = keep {
             *x = chosen(x, d.hidden, keep);

@@ -1,11 +1,13 @@
 //! Packing: rows of different lengths behind one another without padding, their shared beginning computed once.
 //!
 //! Rows of an instruction data set begin alike (system text, instruction). Where the rows of a pack share a prefix, it
-//! becomes a segment of its own which all of them continue: the loss and, without dropout, the gradients are exactly
-//! those of separate rows, since a causal model's states at the prefix do not depend on what follows.
+//! becomes a segment of its own which all of them continue: the loss and the gradients are exactly those of separate
+//! rows, since a causal model's states at the prefix do not depend on what follows. What is shared is decided for an optimizer
+//! step, and dropout's masks belong to rows and places in them, so that the packs a step is cut into change nothing either.
 
 use crate::model::device::infer::Pack;
 use crate::model::ops::attention::Segment;
+use crate::model::ops::dropout::row_key;
 
 /// One tokenised row: what the model reads and how much each token counts as a prediction.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +70,8 @@ pub struct Packed {
     pub weights: Vec<f32>,
     /// For each of them the index of its row in the list that was packed.
     pub owners: Vec<u32>,
+    /// What each packed row's part of a dropout's mask is drawn from.
+    pub draws: Vec<u32>,
 }
 
 /// A shared prefix shorter than this is not worth a segment.
@@ -84,19 +88,34 @@ impl Packed {
     /// Packs `rows`, sharing their common beginning where `share` allows it.
     #[must_use]
     pub fn new(rows: &[&Row], share: bool) -> Self {
+        Self::of(rows, 0, shared_prefix(rows, share))
+    }
+
+    /// Packs `rows`, the ones from `first` on of an optimizer step whose rows all begin with the same `prefix` tokens.
+    ///
+    /// # Panics
+    /// When a row is not longer than that: a mistake of the caller.
+    #[must_use]
+    pub fn of(rows: &[&Row], first: usize, prefix: usize) -> Self {
         let mut packed = Self::default();
-        let prefix = if share && rows.len() > 1 { common_prefix(rows) } else { 0 };
-        let prefix = if prefix < SHORTEST_PREFIX { 0 } else { prefix };
-        if prefix > 0 {
-            packed.push(&rows[0].tokens[..prefix], 0, None);
+        // What one row alone begins with needs no segment of its own.
+        let shared = if rows.len() > 1 { prefix } else { 0 };
+        // The beginning is the step's, sequence 0, wherever it is packed.
+        let key = |sequence: usize, position: usize| {
+            row_key(if position < prefix { 0 } else { sequence as u64 + 1 }, position as u64)
+        };
+        if shared > 0 {
+            packed.push(&rows[0].tokens[..shared], 0, None);
+            packed.draws.extend((0..shared).map(|position| key(0, position)));
         }
         for (owner, row) in rows.iter().enumerate() {
-            let first = packed.tokens.len();
-            packed.push(&row.tokens[prefix..], prefix, (prefix > 0).then_some(0));
-            for position in prefix..row.tokens.len().saturating_sub(1) {
+            let start = packed.tokens.len();
+            packed.push(&row.tokens[shared..], shared, (shared > 0).then_some(0));
+            packed.draws.extend((shared..row.tokens.len()).map(|position| key(first + owner, position)));
+            for position in shared..row.tokens.len().saturating_sub(1) {
                 let weight = row.weights[position + 1];
                 if weight > 0.0 {
-                    packed.predicting.push((first + position - prefix) as u32);
+                    packed.predicting.push((start + position - shared) as u32);
                     packed.targets.push(row.tokens[position + 1]);
                     packed.weights.push(weight);
                     packed.owners.push(owner as u32);
@@ -110,6 +129,12 @@ impl Packed {
         self.segments.push(Segment { start: self.tokens.len(), len: tokens.len(), prefix });
         self.positions.extend((position..position + tokens.len()).map(|p| p as u32));
         self.tokens.extend_from_slice(tokens);
+    }
+
+    /// The draws of the rows that predict.
+    #[must_use]
+    pub fn predicting_draws(&self) -> Vec<u32> {
+        self.predicting.iter().map(|&row| self.draws[row as usize]).collect()
     }
 
     /// Number of positions, that is one more than the highest.
@@ -131,11 +156,17 @@ fn common_prefix(rows: &[&Row]) -> usize {
         .unwrap_or(0)
 }
 
-/// Splits one optimizer step's rows into packs of at most `budget` tokens each (a longer row stands alone).
+/// Length of the beginning that the rows of an optimizer step share in their packs: 0 where it is not to be shared, or not worth it.
 #[must_use]
-pub fn micro_batches<'a>(rows: &[&'a Row], budget: usize) -> Vec<Vec<&'a Row>> {
-    // Shared beginnings shorten a pack, which the budget may use: count each row without it.
-    let prefix = if rows.len() > 1 { common_prefix(rows) } else { 0 };
+pub fn shared_prefix(rows: &[&Row], share: bool) -> usize {
+    let prefix = if share && rows.len() > 1 { common_prefix(rows) } else { 0 };
+    if prefix < SHORTEST_PREFIX { 0 } else { prefix }
+}
+
+/// Splits one optimizer step's rows into packs of at most `budget` tokens each (a longer row stands alone), the `prefix` tokens that
+/// they share being counted once.
+#[must_use]
+pub fn micro_batches<'a>(rows: &[&'a Row], budget: usize, prefix: usize) -> Vec<Vec<&'a Row>> {
     let mut packs: Vec<Vec<&Row>> = Vec::new();
     let mut room = 0;
     for &row in rows {
@@ -154,9 +185,49 @@ pub fn micro_batches<'a>(rows: &[&'a Row], budget: usize) -> Vec<Vec<&'a Row>> {
     packs
 }
 
+/// One optimizer step's rows as packs of at most `budget` tokens each (a longer row stands alone).
+#[must_use]
+pub fn packs(rows: &[&Row], budget: usize, share: bool) -> Vec<Packed> {
+    let prefix = shared_prefix(rows, share);
+    let mut first = 0;
+    let pack = |rows: Vec<&Row>| {
+        first += rows.len();
+        Packed::of(&rows, first - rows.len(), prefix)
+    };
+    micro_batches(rows, budget, prefix).into_iter().map(pack).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packs_keep_to_their_budget_and_rows_to_their_masks() {
+        let row = |own: &[u32]| {
+            let tokens: Vec<u32> = (100..120).chain(own.iter().copied()).collect();
+            let weights = (0..tokens.len()).map(|i| f32::from(u8::from(i > 20))).collect();
+            Row { tokens, weights }
+        };
+        let rows: Vec<Row> = (0..9).map(|i| row(&[i, i + 1, i + 2, i + 3])).collect();
+        let rows: Vec<&Row> = rows.iter().collect();
+        for (share, budget, most) in [(true, 40, 40), (false, 50, 50), (true, 20, 24), (false, 200, 200)] {
+            let packs = packs(&rows, budget, share);
+            assert!(packs.iter().all(|pack| pack.tokens.len() <= most), "{share} {budget}");
+            assert_eq!(packs.iter().map(|pack| pack.predicting.len()).sum::<usize>(), 9 * 3);
+            // Whatever the packs, a token is masked as its row and place say: those of the beginning once for all rows.
+            let mut keys: Vec<(u32, u32, u32)> = Vec::new();
+            for pack in &packs {
+                assert_eq!(
+                    (pack.draws.len(), pack.predicting_draws().len()),
+                    (pack.tokens.len(), pack.predicting.len())
+                );
+                keys.extend(pack.draws.iter().zip(&pack.positions).zip(&pack.tokens).map(|((d, p), t)| (*p, *t, *d)));
+            }
+            keys.sort_unstable();
+            keys.dedup();
+            assert_eq!(keys.len(), if share { 20 + 9 * 4 } else { 9 * 24 }, "{share} {budget}");
+        }
+    }
 
     #[test]
     fn windows_predict_every_token_but_the_first_once() {

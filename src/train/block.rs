@@ -8,12 +8,12 @@ use std::cell::Cell;
 use std::time::Instant;
 
 use crate::model::decoder::{Block, Decoder, Product};
-use crate::model::description::{Description, Norm};
+use crate::model::description::Description;
 use crate::model::lora::Adapter;
 use crate::model::ops::activation;
-use crate::model::ops::attention::{self, Segment, Shape};
+use crate::model::ops::attention::{self, Segment};
 use crate::model::ops::dropout::Dropout;
-use crate::model::ops::norm::{self, Heads};
+use crate::model::ops::norm;
 use crate::model::ops::pool::Pool;
 use crate::model::ops::rotary::{self, Table};
 
@@ -30,8 +30,11 @@ pub struct Pass<'a> {
     pub table: &'a Table,
     /// The rotary table of local layers, where it differs.
     pub local_table: Option<&'a Table>,
-    /// Probability and key words of the adapters' dropout; `None` outside training.
-    pub dropout: Option<(f32, [u64; 3])>,
+    /// Probability and key words (seed, step) of the adapters' dropout; `None` outside training.
+    pub dropout: Option<(f32, [u64; 2])>,
+    /// What each row's part of a mask is drawn from, and that of the rows that go on in the last block.
+    draws: &'a [u32],
+    kept_draws: Vec<u32>,
     /// Seconds in attention so far.
     pub attention_seconds: Cell<f64>,
 }
@@ -44,11 +47,24 @@ impl<'a> Pass<'a> {
         adapter: Option<&'a Adapter>,
         packed: &'a Packed,
         (table, local_table): (&'a Table, Option<&'a Table>),
-        dropout: Option<(f32, [u64; 3])>,
+        dropout: Option<(f32, [u64; 2])>,
     ) -> Self {
         let (positions, segments) = (packed.positions.as_slice(), packed.segments.as_slice());
         let attention_seconds = Cell::new(0.0);
-        Self { decoder, adapter, positions, segments, table, local_table, dropout, attention_seconds }
+        let kept_draws = if dropout.is_some() { packed.predicting_draws() } else { Vec::new() };
+        let draws = packed.draws.as_slice();
+        Self {
+            decoder,
+            adapter,
+            positions,
+            segments,
+            table,
+            local_table,
+            dropout,
+            draws,
+            kept_draws,
+            attention_seconds,
+        }
     }
 }
 
@@ -105,12 +121,6 @@ impl Pass<'_> {
         &self.decoder.description
     }
 
-    fn eps(&self) -> f32 {
-        match self.d().norm {
-            Norm::Rms { eps } | Norm::Layer { eps } => eps,
-        }
-    }
-
     fn attended_since(&self, started: Instant) {
         self.attention_seconds.set(self.attention_seconds.get() + started.elapsed().as_secs_f64());
     }
@@ -119,26 +129,18 @@ impl Pass<'_> {
         self.positions.len()
     }
 
-    fn adapted(&self, layer: usize, product: Product) -> Option<Adapted<'_>> {
+    /// The adapted part of a product of all rows, or of those that are kept.
+    fn adapted(&self, layer: usize, product: Product, kept: bool) -> Option<Adapted<'_>> {
         let adapter = self.adapter?;
-        let dropout = self.dropout.and_then(|(p, [a, b, c])| Dropout::new(p, &[a, b, c, layer as u64, product as u64]));
+        let rows = if kept { &self.kept_draws } else { self.draws };
+        let dropout = self.dropout.and_then(|(p, [a, b])| Dropout::new(p, &[a, b, layer as u64, product as u64]));
+        let dropout = dropout.map(|dropout| dropout.over(rows));
         Some(Adapted {
             product: adapter.product(layer, product)?,
             values: &adapter.values,
             scale: adapter.config.scale(),
             dropout,
         })
-    }
-
-    fn shape(&self, layer: usize) -> Shape {
-        let d = self.d();
-        Shape {
-            heads: d.heads,
-            kv_heads: d.kv_heads,
-            head_dim: d.head_dim,
-            scale: d.attention_scale,
-            window: d.window_of(layer),
-        }
     }
 
     fn table_of(&self, layer: usize) -> &Table {
@@ -148,19 +150,12 @@ impl Pass<'_> {
         }
     }
 
-    fn heads(&self, keys: bool) -> Heads {
-        let d = self.d();
-        let first = if keys { d.heads * d.head_dim } else { 0 };
-        let count = if keys { d.kv_heads } else { d.heads };
-        Heads { stride: d.qkv_rows(), first, count, dim: d.head_dim }
-    }
-
     /// QK-norm where the family has it, then rotary, in place.
     fn turn(&self, layer: usize, block: &Block, qkv: &mut [f32]) {
         let d = self.d();
         if d.qk_norm {
-            norm::heads_forward(self.heads(false), &block.query_norm, self.eps(), qkv);
-            norm::heads_forward(self.heads(true), &block.key_norm, self.eps(), qkv);
+            norm::heads_forward(d.queries(), &block.query_norm, d.norm.eps(), qkv);
+            norm::heads_forward(d.keys(), &block.key_norm, d.norm.eps(), qkv);
         }
         let turning = d.heads + d.kv_heads;
         rotary::apply(self.table_of(layer), self.positions, qkv, d.qkv_rows(), turning, d.head_dim, false);
@@ -183,7 +178,7 @@ impl Pass<'_> {
         let mut h = pool.take(rows * hidden);
         norm::forward(d.norm, &block.attention_norm, &x, &mut h);
         let mut qkv = pool.take(rows * d.qkv_rows());
-        saved.u[0] = linear::forward(&block.qkv, self.adapted(layer, Product::Qkv), rows, &h, &mut qkv, pool);
+        saved.u[0] = linear::forward(&block.qkv, self.adapted(layer, Product::Qkv, false), rows, &h, &mut qkv, pool);
         pool.give(h);
         if d.qk_norm && save {
             saved.qkv = pool.take(qkv.len());
@@ -193,7 +188,7 @@ impl Pass<'_> {
         let mut attended = pool.take(rows * wide);
         saved.lse = pool.take(rows * d.heads);
         let started = Instant::now();
-        attention::forward(self.shape(layer), self.segments, &qkv, &mut attended, &mut saved.lse);
+        attention::forward(d.attention(layer), self.segments, &qkv, &mut attended, &mut saved.lse);
         self.attended_since(started);
         if d.qk_norm {
             pool.give(qkv);
@@ -222,8 +217,14 @@ impl Pass<'_> {
         let (x, attended) = if gathered { (&saved.kept_x, &saved.kept_attended) } else { (&saved.x, &saved.attended) };
 
         let mut middle = pool.take(rows * hidden);
-        saved.u[1] =
-            linear::forward(&block.output, self.adapted(layer, Product::Output), rows, attended, &mut middle, pool);
+        saved.u[1] = linear::forward(
+            &block.output,
+            self.adapted(layer, Product::Output, gathered),
+            rows,
+            attended,
+            &mut middle,
+            pool,
+        );
         if d.post_norms {
             let raw = middle;
             middle = pool.take(rows * hidden);
@@ -235,11 +236,13 @@ impl Pass<'_> {
         let mut h = pool.take(rows * hidden);
         norm::forward(d.norm, &block.mlp_norm, if d.parallel_residual { x } else { &middle }, &mut h);
         let mut wide = pool.take(rows * d.mlp_rows());
-        saved.u[2] = linear::forward(&block.mlp_in, self.adapted(layer, Product::MlpIn), rows, &h, &mut wide, pool);
+        saved.u[2] =
+            linear::forward(&block.mlp_in, self.adapted(layer, Product::MlpIn, gathered), rows, &h, &mut wide, pool);
         let mut act = pool.take(rows * d.intermediate);
         activation::forward(d.activation, d.gated_mlp, &wide, d.intermediate, &mut act);
         let mut y = h;
-        saved.u[3] = linear::forward(&block.down, self.adapted(layer, Product::Down), rows, &act, &mut y, pool);
+        saved.u[3] =
+            linear::forward(&block.down, self.adapted(layer, Product::Down, gathered), rows, &act, &mut y, pool);
         pool.give(act);
         if d.post_norms {
             let raw = y;
@@ -297,7 +300,7 @@ impl Pass<'_> {
             pool,
         );
         let dm = through.as_ref().unwrap_or(&dy);
-        let adapted = self.adapted(layer, Product::Down);
+        let adapted = self.adapted(layer, Product::Down, keep.is_some());
         linear::backward(
             &block.down,
             adapted,
@@ -317,7 +320,7 @@ impl Pass<'_> {
         let mut h = pool.take(kept * hidden);
         norm::forward(d.norm, &block.mlp_norm, normed, &mut h);
         let mut dh = pool.take(kept * hidden);
-        let adapted = self.adapted(layer, Product::MlpIn);
+        let adapted = self.adapted(layer, Product::MlpIn, keep.is_some());
         let d_in = &saved.mlp_in;
         linear::backward(
             &block.mlp_in,
@@ -354,7 +357,7 @@ impl Pass<'_> {
         );
         let da = through.as_ref().unwrap_or(da);
         let mut d_attended = pool.take(kept * wide);
-        let adapted = self.adapted(layer, Product::Output);
+        let adapted = self.adapted(layer, Product::Output, keep.is_some());
         let (u, dx) = (&saved.u[1], Some(d_attended.as_mut_slice()));
         linear::backward(&block.output, adapted, kept, kept_attended, u, da, dx, sinks!(Product::Output), pool);
         pool.give(through.unwrap_or_default());
@@ -373,7 +376,7 @@ impl Pass<'_> {
         }
         let attended_from = if d.qk_norm { &turned } else { &saved.qkv };
         let mut d_qkv = pool.take(rows * d.qkv_rows());
-        let shape = self.shape(layer);
+        let shape = d.attention(layer);
         let started = Instant::now();
         attention::backward(shape, self.segments, attended_from, &saved.attended, &saved.lse, &d_attended, &mut d_qkv);
         self.attended_since(started);
@@ -385,14 +388,15 @@ impl Pass<'_> {
             for (keys, scale) in [(false, &block.query_norm), (true, &block.key_norm)] {
                 let sink = full.as_deref_mut().map(|b| if keys { &mut b.key_norm } else { &mut b.query_norm });
                 let sink = sink.map(Vec::as_mut_slice);
-                norm::heads_backward(self.heads(keys), scale, self.eps(), &saved.qkv, &mut d_qkv, sink);
+                let heads = if keys { d.keys() } else { d.queries() };
+                norm::heads_backward(heads, scale, d.norm.eps(), &saved.qkv, &mut d_qkv, sink);
             }
         }
         let mut h = pool.take(rows * hidden);
         norm::forward(d.norm, &block.attention_norm, &saved.x, &mut h);
         let mut dh = pool.take(if need_dx { rows * hidden } else { 0 });
         let dx = need_dx.then_some(dh.as_mut_slice());
-        let adapted = self.adapted(layer, Product::Qkv);
+        let adapted = self.adapted(layer, Product::Qkv, false);
         linear::backward(&block.qkv, adapted, rows, &h, &saved.u[0], &d_qkv, dx, sinks!(Product::Qkv), pool);
         pool.give(d_qkv);
         pool.give(h);

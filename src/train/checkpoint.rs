@@ -50,6 +50,9 @@ pub struct State {
     pub best: Option<(f64, u64)>,
     /// Evaluations since then.
     pub stale: u64,
+    /// Tokens of a pass that a device's memory was found to suffice for, where it did not for what the plan says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass_tokens: Option<usize>,
 }
 
 fn error(action: &'static str, path: &Path, cause: &dyn std::fmt::Display) -> CheckpointError {

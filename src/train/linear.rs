@@ -2,7 +2,7 @@
 
 use crate::model::decoder::Fused;
 use crate::model::lora::AdaptedProduct;
-use crate::model::ops::dropout::Dropout;
+use crate::model::ops::dropout::Mask;
 use crate::model::ops::gemm::{Mat, MatMut, gemm};
 use crate::model::ops::pool::Pool;
 
@@ -13,7 +13,7 @@ pub struct Adapted<'a> {
     /// The adapter's flat vector.
     pub values: &'a [f32],
     pub scale: f32,
-    pub dropout: Option<Dropout>,
+    pub dropout: Option<Mask<'a>>,
 }
 
 /// Where a product's gradients are added.

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::model::ops::adamw::Terms;
 use crate::model::ops::pages;
 use crate::multiversion;
 
@@ -29,20 +30,6 @@ pub struct Moments {
     pub first: Vec<f32>,
     pub second: Vec<f32>,
     pub updates: u64,
-}
-
-/// The constants of one update, which are the same for all numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Terms {
-    pub beta1: f32,
-    pub beta2: f32,
-    pub eps: f32,
-    /// `1 - rate * weight_decay`
-    pub keep: f32,
-    /// The learning rate over `1 - beta1^updates`.
-    pub rate: f32,
-    /// `1 / sqrt(1 - beta2^updates)`
-    pub root: f32,
 }
 
 impl AdamW {

@@ -17,8 +17,8 @@ use super::block::{Pass, Saved, gather};
 /// What a step may vary.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Probability and key (seed, step, micro-batch) of the adapters' dropout.
-    pub dropout: Option<(f32, [u64; 3])>,
+    /// Probability and key (seed, step) of the adapters' dropout.
+    pub dropout: Option<(f32, [u64; 2])>,
     /// Keep only each block's input and run its forward again in the backward: less memory, about a third more time.
     pub recompute: bool,
     /// Factor on every weight: one over the step's total, so that gradients of several packs add up to the mean's.

@@ -19,7 +19,7 @@ use crate::model::device::{Device, DeviceError, Kind};
 use crate::model::lora::Adapter;
 use crate::model::ops::pages;
 
-use super::batch::{Packed, Row, micro_batches};
+use super::batch::{Row, packs};
 use super::checkpoint::{self, CheckpointError, State};
 use super::device;
 use super::metrics::{Metrics, Sample, Summary};
@@ -169,7 +169,11 @@ impl<'a> Trainer<'a> {
             let why = "method = \"full\" is trained on the processor; set device = \"cpu\"".to_owned();
             return Err(DeviceError::Absent(why).into());
         };
-        self.device = Some(device::Engine::new(device, kind, &self.decoder, adapter, &self.moments)?);
+        let mut engine = device::Engine::new(device, kind, &self.decoder, adapter, &self.moments)?;
+        if let Some(tokens) = self.state.pass_tokens {
+            engine.keep_to(tokens);
+        }
+        self.device = Some(engine);
         Ok(self)
     }
 
@@ -177,6 +181,7 @@ impl<'a> Trainer<'a> {
     fn fetch(&mut self) -> Result<(), TrainError> {
         if let (Some(device), Trained::Adapter(adapter)) = (&self.device, &mut self.trained) {
             device.fetch(adapter, &mut self.moments)?;
+            self.state.pass_tokens = device.fitting();
         }
         Ok(())
     }
@@ -306,10 +311,8 @@ impl<'a> Trainer<'a> {
             gradients.visit_mut(&mut |_, values| values.fill(0.0));
         }
         let mut sum = 0.0;
-        for (i, rows) in micro_batches(&rows, settings.pass_tokens).iter().enumerate() {
-            let packed = Packed::new(rows, settings.share_prefix);
-            let key = [settings.seed, step, i as u64];
-            let dropout = (settings.dropout > 0.0).then_some((settings.dropout as f32, key));
+        let dropout = (settings.dropout > 0.0).then_some((settings.dropout as f32, [settings.seed, step]));
+        for packed in packs(&rows, settings.pass_tokens, settings.share_prefix) {
             let options = Options { dropout, recompute: settings.checkpointing, scale };
             let losses = match &mut self.trained {
                 Trained::Adapter(adapter) => {
@@ -388,11 +391,10 @@ pub fn mean_loss(
     pass_tokens: usize,
 ) -> (f64, f64) {
     let rows: Vec<&Row> = rows.iter().collect();
-    let (mut sum, mut weight) = (0.0, 0.0);
-    for rows in micro_batches(&rows, pass_tokens) {
-        let packed = Packed::new(&rows, true);
+    let weight: f64 = rows.iter().map(|row| row.weight()).sum();
+    let mut sum = 0.0;
+    for packed in packs(&rows, pass_tokens, true) {
         sum += engine.evaluate(decoder, adapter, &packed).sum(&packed);
-        weight += rows.iter().map(|row| row.weight()).sum::<f64>();
     }
     (if weight > 0.0 { sum / weight } else { f64::NAN }, weight)
 }

@@ -15,24 +15,22 @@ mod arena;
 use std::cell::{RefCell, RefMut};
 use std::sync::Arc;
 
+use super::layers::{Layers, Work};
 use super::linear::{self, Adapted};
 use super::ops::{self, Tiling};
 use super::pool::{Buffer, Pool};
 use super::tables::Tables;
-use super::weights::{Layer, Weights, floats, read, write};
+use super::weights::{Weights, floats, read, write};
 use super::{Device, DeviceError, Kind, Span};
 use crate::model::decoder::{Decoder, Product};
-use crate::model::description::{Description, Norm};
+use crate::model::description::Description;
 use crate::model::infer::{Cache, Infer, InferError, Part, Turn, Want, check, parts};
 use crate::model::lora::Adapter;
-use crate::model::ops::attention::{Segment, Shape};
-use crate::model::ops::norm::Heads;
+use crate::model::ops::attention::Segment;
 use arena::Arena;
 
 /// Tokens that go through the decoder together at most.
 const CHUNK: usize = 4096;
-/// Logits of a loss held at once, in numbers (128 MiB).
-const HELD: usize = 32 << 20;
 
 /// An adapter's numbers on the device, while requests use it.
 struct Sent {
@@ -48,7 +46,6 @@ pub type OnDevice = RefCell<Inference>;
 
 /// A decoder on a device, ready to infer.
 pub struct Inference {
-    device: Arc<dyn Device>,
     pool: Pool,
     kind: Kind,
     description: Description,
@@ -66,7 +63,7 @@ struct Group {
     len: usize,
 }
 
-/// What all layers of a pass share.
+/// What the layers of a pass share besides what training's do.
 struct Pass<'a> {
     groups: Vec<Group>,
     adapters: Vec<Option<&'a Adapter>>,
@@ -99,23 +96,17 @@ impl Inference {
     /// # Errors
     /// When the device has no room for it, or fails.
     pub fn new(device: Arc<dyn Device>, kind: Kind, decoder: &Decoder) -> Result<Self, DeviceError> {
-        let pool = Pool::new(Arc::clone(&device));
+        let pool = Pool::new(device);
         let weights = Arc::new(Weights::upload(&pool, kind, decoder)?);
-        Ok(Self::over(device, pool, kind, &decoder.description, weights))
+        Ok(Self::over(pool, kind, &decoder.description, weights))
     }
 
     /// Over weights that lie on a device already, in the kind of its activations.
     #[must_use]
-    pub fn over(
-        device: Arc<dyn Device>,
-        pool: Pool,
-        kind: Kind,
-        description: &Description,
-        weights: Arc<Weights>,
-    ) -> Self {
+    pub fn over(pool: Pool, kind: Kind, description: &Description, weights: Arc<Weights>) -> Self {
         let arena = Arena::new(pool.clone(), kind, description);
         let description = description.clone();
-        Self { device, pool, kind, description, weights, tables: None, adapters: Vec::new(), arena }
+        Self { pool, kind, description, weights, tables: None, adapters: Vec::new(), arena }
     }
 
     /// The number of an adapter among those on the device.
@@ -221,7 +212,7 @@ impl Inference {
         }
         let tiling = Tiling::reading_on(end, &stretches);
         let (_words, [tokens, positions, places, keep, words]) =
-            self.send([&tokens, &positions, &places, &chosen, &tiling.words])?;
+            self.pool.send([&tokens, &positions, &places, &chosen, &tiling.words])?;
         let kept: Vec<Option<&Adapter>> = chosen.iter().map(|&row| of.get(row as usize).copied().flatten()).collect();
         let (groups, kept_groups) = (self.groups(&of)?, self.groups(&kept)?);
         let pass = Pass {
@@ -235,12 +226,13 @@ impl Inference {
             kept_groups,
             kept_adapters: kept,
         };
-        let mut logits = vec![0.0; keep.len * self.description.vocab];
-        if let Some(x) = self.layers(&pass, tokens)? {
-            let found = self.pool.take(logits.len(), Kind::F32)?;
-            self.head(x.span, found.span)?;
-            read(&self.pool, found.span, &mut logits)?;
-        }
+        let vocab = self.description.vocab;
+        let mut logits = vec![0.0; keep.len * vocab];
+        self.over_layers(&pass, tokens, |layers, x| {
+            layers.head(x, |first, _, found| {
+                read(layers.pool, found, &mut logits[first * vocab..first * vocab + found.len])
+            })
+        })?;
         for part in parts.iter() {
             if let Cache::Device(place) = &mut *rows[part.row].cache {
                 place.len += part.len;
@@ -262,19 +254,6 @@ impl Inference {
         Ok(groups)
     }
 
-    /// Sends lists of words to the device in one piece of memory.
-    fn send<const N: usize>(&self, lists: [&[u32]; N]) -> Result<(Buffer, [Span; N]), DeviceError> {
-        let buffer = self.pool.take(lists.iter().map(|list| list.len()).sum(), Kind::U32)?;
-        let bytes: Vec<u8> = lists.iter().flat_map(|list| list.iter().flat_map(|word| word.to_le_bytes())).collect();
-        self.device.write(buffer.span.at, &bytes)?;
-        let mut first = 0;
-        let spans = lists.map(|list| {
-            first += list.len();
-            buffer.span.part(first - list.len(), list.len())
-        });
-        Ok((buffer, spans))
-    }
-
     /// Negative log-likelihoods of the predicted tokens of whole texts, in nats, in the pack's order.
     ///
     /// # Errors
@@ -286,164 +265,78 @@ impl Inference {
         let count = pack.predicting.len();
         let ones = vec![1f32.to_bits(); count];
         let (_words, [tokens, positions, keep, targets, mut weights, words]) =
-            self.send([pack.tokens, pack.positions, pack.predicting, pack.targets, &ones, &tiling.words])?;
+            self.pool.send([pack.tokens, pack.positions, pack.predicting, pack.targets, &ones, &tiling.words])?;
         weights.kind = Kind::F32;
         let (adapters, kept_adapters) = (vec![adapter; tokens.len], vec![adapter; count]);
         let (groups, kept_groups) = (self.groups(&adapters)?, self.groups(&kept_adapters)?);
         let pass = Pass { groups, adapters, positions, places: None, tiling, words, keep, kept_groups, kept_adapters };
         let mut found = vec![0.0; count];
-        let Some(x) = self.layers(&pass, tokens)? else { return Ok(found) };
-        let (hidden, vocab) = (self.description.hidden, self.description.vocab);
-        let losses = self.pool.take(count, Kind::F32)?;
-        let most = (HELD / vocab.max(1)).clamp(16, 4096).min(count);
-        let logits = self.pool.take(most * vocab, Kind::F32)?;
-        for first in (0..count).step_by(most) {
-            let n = most.min(count - first);
-            let logits = logits.span.part(0, n * vocab);
-            self.head(x.span.part(first * hidden, n * hidden), logits)?;
-            let (targets, weights) = (targets.part(first, n), weights.part(first, n));
-            let losses = losses.span.part(first, n);
-            ops::cross_entropy(self.device.as_ref(), self.kind, logits, targets, weights, losses, None)?;
-        }
-        read(&self.pool, losses.span, &mut found)?;
+        self.over_layers(&pass, tokens, |layers, x| {
+            let losses = layers.pool.take(count, Kind::F32)?;
+            layers.head(x, |first, rows, logits| {
+                let n = rows.len / layers.description.hidden;
+                let (targets, weights) = (targets.part(first, n), weights.part(first, n));
+                let losses = losses.span.part(first, n);
+                ops::cross_entropy(layers.pool.device(), layers.kind, logits, targets, weights, losses, None)
+            })?;
+            read(layers.pool, losses.span, &mut found)
+        })?;
         Ok(found)
     }
 
-    /// Last norm and head of rows `x`: their logits, f32.
-    fn head(&self, x: Span, logits: Span) -> Result<(), DeviceError> {
-        let (device, kind, d) = (self.device.as_ref(), self.kind, &self.description);
-        let normed = self.pool.take(x.len, kind)?;
-        ops::norm(device, kind, d.norm, self.weights.final_norm.spans(), x, normed.span)?;
-        linear::through(device, self.weights.head(), [x.len / d.hidden, d.hidden, d.vocab], normed.span, logits)
-    }
-
-    /// Runs tokens through all layers; the rows to keep, none where there are none.
-    fn layers(&self, pass: &Pass<'_>, tokens: Span) -> Result<Option<Buffer>, DeviceError> {
-        let (device, kind, d) = (self.device.as_ref(), self.kind, &self.description);
-        let (count, hidden) = (tokens.len, d.hidden);
-        let mut x = self.pool.take(count * hidden, kind)?;
-        ops::embed(device, kind, self.weights.embedding.span, hidden, tokens, d.embedding_scale, x.span)?;
-        for layer in 0..d.layers {
-            match self.block(layer, pass, &x, layer + 1 == d.layers)? {
-                Some(y) => x = y,
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(x))
-    }
-
-    /// What attention makes of rows of q|k|v: of whole texts, or of new tokens behind those in the arena, where they are put.
-    fn attend(&self, layer: usize, pass: &Pass<'_>, qkv: Span) -> Result<Buffer, DeviceError> {
-        let (device, kind, d) = (self.device.as_ref(), self.kind, &self.description);
-        let (wide, stride) = (d.heads * d.head_dim, d.qkv_rows());
-        let shape = Shape {
-            heads: d.heads,
-            kv_heads: d.kv_heads,
-            head_dim: d.head_dim,
-            scale: d.attention_scale,
-            window: d.window_of(layer),
-        };
-        let looked_at = pass.tiling.rows();
-        let seen = match pass.places {
-            Some(places) => {
-                let seen = self.arena.rows(layer, 0, looked_at);
-                ops::put(device, kind, qkv, stride, places, seen)?;
-                seen
-            }
-            None => qkv,
-        };
-        let everywhere = self.pool.take(looked_at * wide, kind)?;
-        let lse = self.pool.take(looked_at * d.heads, Kind::F32)?;
-        ops::attention(device, kind, shape, &pass.tiling, pass.words, seen, everywhere.span, lse.span)?;
-        let Some(places) = pass.places else { return Ok(everywhere) };
-        let attended = self.pool.take(places.len * wide, kind)?;
-        ops::gather(device, kind, everywhere.span, wide, places, attended.span)?;
-        Ok(attended)
-    }
-
-    /// One layer; behind the last one's keys and values only the rows to keep go on. None of them, no result.
-    fn block(&self, layer: usize, pass: &Pass<'_>, x: &Buffer, last: bool) -> Result<Option<Buffer>, DeviceError> {
-        let (device, kind, d) = (self.device.as_ref(), self.kind, &self.description);
-        let weights = &self.weights.layers[layer];
-        let (hidden, wide, stride) = (d.hidden, d.heads * d.head_dim, d.qkv_rows());
-        let rows = pass.positions.len;
-        let take = |rows: usize, width: usize| self.pool.take(rows * width, kind);
-
-        let before = take(rows, hidden)?;
-        ops::norm(device, kind, d.norm, weights.attention_norm.spans(), x.span, before.span)?;
-        let qkv = take(rows, stride)?;
-        let all = (&pass.groups[..], &pass.adapters[..]);
-        self.linear(layer, Product::Qkv, all, before.span, qkv.span)?;
-        self.turn(layer, weights, pass.positions, qkv.span)?;
-        drop(before);
-        let mut attended = self.attend(layer, pass, qkv.span)?;
-        drop(qkv);
-        let (mut kept, mut own) = (None, all);
-        if last {
-            let keep = pass.keep;
-            if keep.len == 0 {
-                return Ok(None);
-            }
-            let (kept_x, kept_attended) = (take(keep.len, hidden)?, take(keep.len, wide)?);
-            ops::gather(device, kind, x.span, hidden, keep, kept_x.span)?;
-            ops::gather(device, kind, attended.span, wide, keep, kept_attended.span)?;
-            own = (&pass.kept_groups[..], &pass.kept_adapters[..]);
-            (kept, attended) = (Some(kept_x), kept_attended);
-        }
-        let x = kept.as_ref().unwrap_or(x).span;
-        let rows = x.len / hidden;
-        let mut middle = take(rows, hidden)?;
-        self.linear(layer, Product::Output, own, attended.span, middle.span)?;
-        if let Some(post) = &weights.post_attention_norm {
-            let raw = std::mem::replace(&mut middle, take(rows, hidden)?);
-            ops::norm(device, kind, d.norm, post.spans(), raw.span, middle.span)?;
-        }
-        ops::add(device, kind, middle.span, x)?;
-        let h = take(rows, hidden)?;
-        let read = if d.parallel_residual { x } else { middle.span };
-        ops::norm(device, kind, d.norm, weights.mlp_norm.spans(), read, h.span)?;
-        let inner = take(rows, d.mlp_rows())?;
-        self.linear(layer, Product::MlpIn, own, h.span, inner.span)?;
-        let active = take(rows, d.intermediate)?;
-        ops::activate(device, kind, d.activation, d.gated_mlp, inner.span, d.intermediate, active.span)?;
-        let mut y = h;
-        self.linear(layer, Product::Down, own, active.span, y.span)?;
-        if let Some(post) = &weights.post_mlp_norm {
-            let raw = std::mem::replace(&mut y, take(rows, hidden)?);
-            ops::norm(device, kind, d.norm, post.spans(), raw.span, y.span)?;
-        }
-        ops::add(device, kind, y.span, middle.span)?;
-        Ok(Some(y))
-    }
-
-    /// QK-norm where the family has it, then rotary, in place.
-    fn turn(&self, layer: usize, weights: &Layer, positions: Span, qkv: Span) -> Result<(), DeviceError> {
-        let (device, kind, d) = (self.device.as_ref(), self.kind, &self.description);
-        let (Norm::Rms { eps } | Norm::Layer { eps }) = d.norm;
-        let stride = d.qkv_rows();
-        let queries = Heads { stride, first: 0, count: d.heads, dim: d.head_dim };
-        let keys = Heads { stride, first: d.heads * d.head_dim, count: d.kv_heads, dim: d.head_dim };
-        for (heads, scale) in [(queries, &weights.query_norm), (keys, &weights.key_norm)] {
-            if let Some(scale) = scale {
-                ops::head_norm(device, kind, heads, scale.span, eps, qkv)?;
-            }
-        }
+    /// Runs tokens through all layers, and does `then` with the rows to keep, where there are any.
+    fn over_layers(
+        &self,
+        pass: &Pass<'_>,
+        tokens: Span,
+        then: impl FnOnce(&Layers<'_>, Span) -> Result<(), DeviceError>,
+    ) -> Result<(), DeviceError> {
         let Some(tables) = &self.tables else { return Ok(()) };
-        let table = tables.local().filter(|_| d.is_local(layer)).unwrap_or_else(|| tables.global());
-        ops::rotary(device, kind, table, positions, qkv, stride, d.heads + d.kv_heads, d.head_dim, false)
+        let layers = Layers {
+            pool: &self.pool,
+            kind: self.kind,
+            weights: &self.weights,
+            description: &self.description,
+            tables,
+            positions: pass.positions,
+            keep: pass.keep,
+        };
+        let work = Answers { layers, pass, arena: &self.arena, adapters: &self.adapters };
+        let mut x = layers.embed(tokens)?;
+        for layer in 0..self.description.layers {
+            match layers.forward(&work, layer, x, false)?.0 {
+                Some(y) => x = y,
+                None => return Ok(()),
+            }
+        }
+        then(&layers, x.span)
     }
+}
 
+/// Adapters and attention of answers.
+struct Answers<'a> {
+    layers: Layers<'a>,
+    pass: &'a Pass<'a>,
+    arena: &'a Arena,
+    adapters: &'a [Sent],
+}
+
+impl Work for Answers<'_> {
     fn linear(
         &self,
         layer: usize,
         product: Product,
-        (groups, adapters): (&[Group], &[Option<&Adapter>]),
+        kept: bool,
         x: Span,
         y: Span,
-    ) -> Result<(), DeviceError> {
-        let weights = self.weights.layers[layer].product(product);
+    ) -> Result<Option<Buffer>, DeviceError> {
+        let pool = self.layers.pool;
+        let weights = self.layers.weights.layers[layer].product(product);
         let (inputs, outputs) = (weights.inputs, weights.outputs);
-        linear::frozen(self.device.as_ref(), weights, x.len / inputs, x, y)?;
+        linear::frozen(pool.device(), weights, x.len / inputs, x, y)?;
+        let pass = self.pass;
+        let (groups, adapters) =
+            if kept { (&pass.kept_groups, &pass.kept_adapters) } else { (&pass.groups, &pass.adapters) };
         for &Group { adapter, first, len } in groups {
             let sent = adapter.and_then(|at| self.adapters.get(at));
             let (Some(sent), Some(adapter)) = (sent, adapters.get(first).copied().flatten()) else { continue };
@@ -451,9 +344,32 @@ impl Inference {
             let adapted =
                 Adapted { product: adapted, values: sent.values.span, scale: adapter.config.scale(), dropout: None };
             let (x, y) = (x.part(first * inputs, len * inputs), y.part(first * outputs, len * outputs));
-            linear::adapt(&self.pool, weights, adapted, len, x, y)?;
+            linear::adapt(pool, weights, adapted, len, x, y)?;
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Of whole texts, or of new tokens behind those in the arena, where they are put.
+    fn attend(&self, layer: usize, qkv: Span) -> Result<(Buffer, Buffer), DeviceError> {
+        let Layers { pool, kind, description: d, .. } = self.layers;
+        let (device, pass) = (pool.device(), self.pass);
+        let (wide, looked_at) = (d.heads * d.head_dim, pass.tiling.rows());
+        let seen = match pass.places {
+            Some(places) => {
+                let seen = self.arena.rows(layer, 0, looked_at);
+                ops::put(device, kind, qkv, d.qkv_rows(), places, seen)?;
+                seen
+            }
+            None => qkv,
+        };
+        let everywhere = pool.take(looked_at * wide, kind)?;
+        let lse = pool.take(looked_at * d.heads, Kind::F32)?;
+        let shape = d.attention(layer);
+        ops::attention(device, kind, shape, &pass.tiling, pass.words, seen, everywhere.span, lse.span)?;
+        let Some(places) = pass.places else { return Ok((everywhere, lse)) };
+        let attended = pool.take(places.len * wide, kind)?;
+        ops::gather(device, kind, everywhere.span, wide, places, attended.span)?;
+        Ok((attended, lse))
     }
 }
 

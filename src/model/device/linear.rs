@@ -14,7 +14,8 @@ pub struct Adapted<'a> {
     /// The adapter's flat vector in the kind of the activations.
     pub values: Span,
     pub scale: f32,
-    pub dropout: Option<Dropout>,
+    /// With the keys (u32) of the rows.
+    pub dropout: Option<(Dropout, Span)>,
 }
 
 /// A matrix in rows of `stride` numbers, as it lies.
@@ -119,9 +120,9 @@ pub fn adapt(
     let (rank, ranks) = (product.rank, product.ranks());
     let u = pool.take(rows * ranks, kind)?;
     let a = values.part(product.a, ranks * inputs);
-    if let Some(dropout) = dropout {
+    if let Some((dropout, keys)) = dropout {
         let dropped = pool.take(rows * inputs, kind)?;
-        ops::drop(device, kind, dropout, x, dropped.span)?;
+        ops::drop(device, kind, dropout, keys, x, dropped.span)?;
         through(device, a, [rows, inputs, ranks], dropped.span, u.span)?;
     } else {
         through(device, a, [rows, inputs, ranks], x, u.span)?;
@@ -171,9 +172,9 @@ pub fn backward(
     }
     let da = gradient.part(product.a, ranks * inputs);
     let dropped = match dropout {
-        Some(dropout) => {
+        Some((dropout, keys)) => {
             let dropped = pool.take(rows * inputs, kind)?;
-            ops::drop(device, kind, dropout, x, dropped.span)?;
+            ops::drop(device, kind, dropout, keys, x, dropped.span)?;
             Some(dropped)
         }
         None => None,
@@ -184,9 +185,9 @@ pub fn backward(
     let a = plain(values.part(product.a, ranks * inputs), inputs);
     let du = plain(du.span, ranks);
     match (dropout, dropped) {
-        (Some(dropout), Some(hidden)) => {
+        (Some((dropout, keys)), Some(hidden)) => {
             gemm(device, [rows, inputs, ranks], 1.0, du, a, 0.0, hidden.span, inputs)?;
-            ops::drop_add(device, kind, dropout, hidden.span, dx)
+            ops::drop_add(device, kind, dropout, keys, hidden.span, dx)
         }
         _ => gemm(device, [rows, inputs, ranks], 1.0, du, a, 1.0, dx, inputs),
     }

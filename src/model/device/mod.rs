@@ -4,6 +4,9 @@
 //! carried out by the driver, NVRTC and cuBLASLt (feature `cuda`), and in tests by the processor, which compiles the very text
 //! of the kernels as C++. So the whole path is compared with the processor's own engine on machines without a GPU.
 //!
+//! Every fused kernel has its portable form in [`model::ops`](crate::model::ops): with these any machine trains that has no NVIDIA
+//! GPU, a Mac among them. The feature `metal` turns on candle's own and nothing here, so there is nothing of it that might not compile.
+//!
 //! All work of a device runs in one order, that in which it was asked for; only [`Device::read`] and [`Device::wait`] wait.
 //! [`ops`] has a function for each kernel, which checks shapes before anything is launched; [`pool`] lends memory again, [`weights`]
 //! and [`linear`] are a decoder's, and [`infer`] answers with it. Knows nothing of training steps.
@@ -20,6 +23,7 @@ pub(crate) mod emulated;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod infer;
+pub mod layers;
 pub mod linear;
 pub mod ops;
 pub mod pool;

@@ -18,7 +18,7 @@ mod rows;
 
 pub use attention::{TILE, Tiling, attention, attention_backward, attention_scratch};
 pub use elements::{activate, activate_backward, add, add_bias, convert, drop, drop_add};
-pub use loss::{AdamUpdate, PARTIALS, adamw, cross_entropy, squared_norm, weigh_losses};
+pub use loss::{PARTIALS, adamw, cross_entropy, squared_norm, weigh_losses};
 pub use rows::{
     NormSpans, RotarySpans, embed, gather, head_norm, head_norm_backward, norm, norm_backward, put, rotary, scatter,
 };

@@ -114,6 +114,22 @@ impl Pool {
         Ok(buffer)
     }
 
+    /// Sends lists of words over in one piece of memory; where each of them lies.
+    ///
+    /// # Errors
+    /// See [`take`](Self::take); or when the device fails.
+    pub fn send<const N: usize>(&self, lists: [&[u32]; N]) -> Result<(Buffer, [Span; N]), DeviceError> {
+        let buffer = self.take(lists.iter().map(|list| list.len()).sum(), Kind::U32)?;
+        let bytes: Vec<u8> = lists.iter().flat_map(|list| list.iter().flat_map(|word| word.to_le_bytes())).collect();
+        self.device().write(buffer.span.at, &bytes)?;
+        let mut first = 0;
+        let spans = lists.map(|list| {
+            first += list.len();
+            buffer.span.part(first - list.len(), list.len())
+        });
+        Ok((buffer, spans))
+    }
+
     fn lend(&self, len: usize, kind: Kind, roomy: bool) -> Result<Buffer, DeviceError> {
         let bytes = (len * kind.bytes()).max(1);
         let size = if roomy { class(bytes) } else { bytes };

@@ -4,6 +4,7 @@
 //! Knows shapes; knows nothing of models, adapters or runs.
 
 pub mod activation;
+pub mod adamw;
 pub mod attend;
 pub mod attention;
 pub mod dropout;

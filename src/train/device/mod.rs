@@ -13,18 +13,19 @@ use std::time::Instant;
 use crate::model::decoder::Decoder;
 use crate::model::description::Description;
 use crate::model::device::infer::Inference;
-use crate::model::device::ops::{self, AdamUpdate, Tiling};
+use crate::model::device::layers::{Layers, Saved, stretch};
+use crate::model::device::ops::{self, Tiling};
 use crate::model::device::pool::{Buffer, Pool};
 use crate::model::device::tables::Tables;
 use crate::model::device::weights::{Weights, floats, read, write};
 use crate::model::device::{Device, DeviceError, Kind, Span, linear};
 use crate::model::lora::Adapter;
 
-use super::batch::{Packed, Row, micro_batches};
-use super::optimizer::{AdamW, Moments, Terms};
+use super::batch::{Packed, Row, packs};
+use super::optimizer::{AdamW, Moments};
 use super::step;
 
-use block::{Pass, Saved};
+use block::Pass;
 
 mod block;
 mod memory;
@@ -33,9 +34,6 @@ mod memory;
 mod tests;
 
 pub use memory::Estimate;
-
-/// Logits held at once, in numbers (128 MiB in f32, and their gradients beside them).
-const HELD: usize = 32 << 20;
 
 /// The fewest tokens of a pass that a lack of memory is answered with.
 const FEWEST: usize = 64;
@@ -140,8 +138,18 @@ impl Engine {
     /// Inference over the same weights and memory.
     #[must_use]
     pub fn inference(&self) -> Inference {
-        let (device, weights) = (Arc::clone(&self.device), Arc::clone(&self.weights));
-        Inference::over(device, self.pool.clone(), self.kind, &self.description, weights)
+        Inference::over(self.pool.clone(), self.kind, &self.description, Arc::clone(&self.weights))
+    }
+
+    /// Tokens of a pass that memory was found to suffice for, where it did not for all that was asked.
+    #[must_use]
+    pub fn fitting(&self) -> Option<usize> {
+        (self.most_tokens < usize::MAX).then_some(self.most_tokens)
+    }
+
+    /// Keeps to passes of so many tokens, as an engine before it had to: sums are then added up in the same order.
+    pub fn keep_to(&mut self, tokens: usize) {
+        self.most_tokens = tokens;
     }
 
     /// What a person should know, since this was last asked.
@@ -179,10 +187,9 @@ impl Engine {
             engine.device.zero(engine.trained.sums.span.at, engine.trained.sums.span.bytes())?;
             let weight: f64 = rows.iter().map(|row| row.weight()).sum();
             let scale = if weight > 0.0 { (1.0 / weight) as f32 } else { 0.0 };
-            for (i, rows) in micro_batches(rows, tokens).iter().enumerate() {
-                let packed = Packed::new(rows, options.share_prefix);
-                let dropout = options.dropout.map(|(p, [seed, step])| (p, [seed, step, i as u64]));
-                engine.pass(&packed, Some(step::Options { dropout, recompute: options.recompute, scale }))?;
+            let Options { dropout, recompute, .. } = options;
+            for packed in packs(rows, tokens, options.share_prefix) {
+                engine.pass(&packed, Some(step::Options { dropout, recompute, scale }))?;
             }
             Ok(())
         })?;
@@ -196,8 +203,8 @@ impl Engine {
     pub fn evaluate(&mut self, rows: &[&Row], pass_tokens: usize) -> Result<f64, DeviceError> {
         self.with_room(pass_tokens, |engine, tokens| {
             engine.device.zero(engine.trained.sums.span.at, engine.trained.sums.span.bytes())?;
-            for rows in micro_batches(rows, tokens) {
-                engine.pass(&Packed::new(&rows, true), None)?;
+            for packed in packs(rows, tokens, true) {
+                engine.pass(&packed, None)?;
             }
             Ok(())
         })?;
@@ -238,11 +245,10 @@ impl Engine {
         let (loss, squares) = (sums.span.part(0, 1), sums.span.part(1, 1));
         let device = self.device.as_ref();
         ops::squared_norm(device, gradient.span, partial.span, squares)?;
-        let Terms { beta1, beta2, eps, keep, rate, root } = update.adam.terms(update.rate, *updates + 1);
-        let terms = AdamUpdate { beta1, beta2, eps, keep, rate, root, clip: update.clip as f32 };
+        let terms = update.adam.terms(update.rate, *updates + 1);
         let working = working.as_ref().map(|working| working.span);
         let (p, g, m, v) = (values.span, gradient.span, first.span, second.span);
-        ops::adamw(device, terms, squares, loss, p, g, m, v, working)?;
+        ops::adamw(device, terms, update.clip as f32, squares, loss, p, g, m, v, working)?;
         let asked_s = started.elapsed().as_secs_f64();
         let [loss, squares] = self.sums()?;
         if loss.is_finite() && squares.is_finite() {
@@ -259,42 +265,32 @@ impl Engine {
             return Ok(());
         }
         let tables = Tables::covering(self.tables.take(), &self.pool, &self.description, packed.length())?;
-        let tables = self.tables.insert(tables);
-        let (device, kind, pool, d) = (self.device.as_ref(), self.kind, &self.pool, &self.description);
+        let tables: &Tables = self.tables.insert(tables);
+        let (pool, description) = (&self.pool, &self.description);
         let step::Options { dropout, recompute, scale } =
             train.unwrap_or(step::Options { scale: 1.0, ..step::Options::default() });
         let tiling = Tiling::new(&packed.segments);
         let sent = Sent::new(pool, packed, scale, &tiling.words)?;
         let working = self.trained.working.as_ref().unwrap_or(&self.trained.values).span;
-        let rows = packed.tokens.len();
-        let pass = Pass {
-            pool,
-            kind,
-            weights: &self.weights,
-            description: d,
-            adapter: Some((&self.adapter, working)),
-            rows,
-            positions: sent.positions,
-            tiling: &tiling,
-            words: sent.tiling,
-            table: tables.global(),
-            local_table: tables.local(),
-            keep: sent.predicting,
-            dropout,
-        };
+        let (weights, sum): (&Weights, _) = (&self.weights, self.trained.sums.span.part(0, 1));
+        let (positions, keep) = (sent.positions, sent.predicting);
+        let layers = Layers { pool, kind: self.kind, weights, description, tables, positions, keep };
+        let adapter = Some((&self.adapter, working));
+        let pass = Pass { layers, adapter, tiling: &tiling, words: sent.tiling, dropout, draws: sent.draws };
 
-        let mut x = pool.take(rows * d.hidden, kind)?;
-        ops::embed(device, kind, self.weights.embedding.span, d.hidden, sent.tokens, d.embedding_scale, x.span)?;
-        let last = self.weights.layers.len().saturating_sub(1);
+        let mut x = layers.embed(sent.tokens)?;
+        let last = weights.layers.len().saturating_sub(1);
         let mut kept: Vec<Saved> = Vec::with_capacity(last + 1);
         for layer in 0..=last {
-            let (y, saved) = pass.forward(layer, x, layer == last, train.is_some() && !recompute)?;
+            let (Some(y), saved) = layers.forward(&pass, layer, x, train.is_some() && !recompute)? else {
+                return Ok(());
+            };
             if train.is_some() {
                 kept.push(saved);
             }
             x = y;
         }
-        let Some(mut dy) = self.head(&x, &sent, train.is_some())? else { return Ok(()) };
+        let Some(mut dy) = head(layers, &x, &sent, sum, train.is_some())? else { return Ok(()) };
         drop(x);
         for layer in (0..=last).rev() {
             let Some(saved) = kept.pop() else { break };
@@ -306,37 +302,31 @@ impl Engine {
         }
         Ok(())
     }
+}
 
-    /// Last norm, head and loss of the rows `x` that predict, a stretch of rows at a time; the gradient of `x` where asked.
-    fn head(&self, x: &Buffer, sent: &Sent, back: bool) -> Result<Option<Buffer>, DeviceError> {
-        let (device, kind, pool, d) = (self.device.as_ref(), self.kind, &self.pool, &self.description);
-        let (count, hidden, vocab) = (sent.targets.len, d.hidden, d.vocab);
-        let (norm, head) = (self.weights.final_norm.spans(), self.weights.head());
-        let h = pool.take(count * hidden, kind)?;
-        ops::norm(device, kind, d.norm, norm, x.span, h.span)?;
-        let losses = pool.take(count, Kind::F32)?;
-        let dh = if back { Some(pool.take(count * hidden, kind)?) } else { None };
-        let most = (HELD / vocab.max(1)).clamp(16, 4096).min(count);
-        let logits = pool.take(most * vocab, Kind::F32)?;
-        let gradient = if back { Some(pool.take(most * vocab, kind)?) } else { None };
-        for first in (0..count).step_by(most) {
-            let n = most.min(count - first);
-            let part = |span: Span| span.part(first * hidden, n * hidden);
-            let logits = logits.span.part(0, n * vocab);
-            linear::through(device, head, [n, hidden, vocab], part(h.span), logits)?;
-            let gradient = gradient.as_ref().map(|g| g.span.part(0, n * vocab));
-            let (targets, weights) = (sent.targets.part(first, n), sent.scaled.part(first, n));
-            ops::cross_entropy(device, kind, logits, targets, weights, losses.span.part(first, n), gradient)?;
-            if let (Some(dh), Some(gradient)) = (&dh, gradient) {
-                linear::back(device, head, [n, hidden, vocab], gradient, part(dh.span))?;
-            }
+/// Last norm, head and loss of the rows `x` that predict, added to `sum`; the gradient of `x` where asked.
+fn head(layers: Layers<'_>, x: &Buffer, sent: &Sent, sum: Span, back: bool) -> Result<Option<Buffer>, DeviceError> {
+    let Layers { pool, kind, weights, description: d, .. } = layers;
+    let (device, count, hidden, vocab) = (pool.device(), sent.targets.len, d.hidden, d.vocab);
+    let losses = pool.take(count, Kind::F32)?;
+    let dh = if back { Some(pool.take(count * hidden, kind)?) } else { None };
+    let gradient = if back { Some(pool.take(stretch(d, count) * vocab, kind)?) } else { None };
+    layers.head(x.span, |first, rows, logits| {
+        let n = rows.len / hidden;
+        let gradient = gradient.as_ref().map(|g| g.span.part(0, n * vocab));
+        let (targets, scaled) = (sent.targets.part(first, n), sent.scaled.part(first, n));
+        ops::cross_entropy(device, kind, logits, targets, scaled, losses.span.part(first, n), gradient)?;
+        if let (Some(dh), Some(gradient)) = (&dh, gradient) {
+            let dh = dh.span.part(first * hidden, n * hidden);
+            linear::back(device, weights.head(), [n, hidden, vocab], gradient, dh)?;
         }
-        ops::weigh_losses(device, losses.span, sent.weights, self.trained.sums.span.part(0, 1))?;
-        let Some(dh) = dh else { return Ok(None) };
-        let dy = pool.zeros(count * hidden, kind)?;
-        ops::norm_backward(device, kind, d.norm, norm, x.span, dh.span, dy.span)?;
-        Ok(Some(dy))
-    }
+        Ok(())
+    })?;
+    ops::weigh_losses(device, losses.span, sent.weights, sum)?;
+    let Some(dh) = dh else { return Ok(None) };
+    let dy = pool.zeros(count * hidden, kind)?;
+    ops::norm_backward(device, kind, d.norm, weights.final_norm.spans(), x.span, dh.span, dy.span)?;
+    Ok(Some(dy))
 }
 
 /// What a pass reads besides weights, in one stretch of memory that is sent at once.
@@ -349,6 +339,8 @@ struct Sent {
     weights: Span,
     scaled: Span,
     tiling: Span,
+    /// Keys of dropout's masks: of all rows, and of those that predict.
+    draws: [Span; 2],
     _words: Buffer,
 }
 
@@ -356,21 +348,15 @@ impl Sent {
     fn new(pool: &Pool, packed: &Packed, scale: f32, tiling: &[u32]) -> Result<Self, DeviceError> {
         let weights: Vec<u32> = packed.weights.iter().map(|w| w.to_bits()).collect();
         let scaled: Vec<u32> = packed.weights.iter().map(|w| (w * scale).to_bits()).collect();
-        let parts: [&[u32]; 7] =
-            [&packed.tokens, &packed.positions, &packed.predicting, &packed.targets, &weights, &scaled, tiling];
-        let buffer = pool.take(parts.iter().map(|part| part.len()).sum(), Kind::U32)?;
-        let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().flat_map(|word| word.to_le_bytes())).collect();
-        pool.device().write(buffer.span.at, &bytes)?;
-        let mut first = 0;
-        let mut spans = parts.map(|part| {
-            let span = buffer.span.part(first, part.len());
-            first += part.len();
-            span
-        });
+        let Packed { tokens, positions, predicting, targets, draws, .. } = packed;
+        let kept = packed.predicting_draws();
+        let parts: [&[u32]; 9] = [tokens, positions, predicting, targets, &weights, &scaled, tiling, draws, &kept];
+        let (words, mut spans) = pool.send(parts)?;
         for span in &mut spans[4..6] {
             span.kind = Kind::F32;
         }
-        let [tokens, positions, predicting, targets, weights, scaled, tiling] = spans;
-        Ok(Self { tokens, positions, predicting, targets, weights, scaled, tiling, _words: buffer })
+        let [tokens, positions, predicting, targets, weights, scaled, tiling, draws, kept] = spans;
+        let draws = [draws, kept];
+        Ok(Self { tokens, positions, predicting, targets, weights, scaled, tiling, draws, _words: words })
     }
 }

@@ -62,25 +62,27 @@ fn act(call: &Call<'_>, kernel: &str, activation: Activation, gated: bool, x: Sp
     call.launch(kernel, row_grid(rows, width), &arguments)
 }
 
-/// `y = mask(x) / (1 - p)`; element `i` of the span is element `i` of the mask.
+/// `y = mask(x) / (1 - p)`, `[rows, width]`, of rows with these keys (u32).
 ///
 /// # Errors
 /// When a span does not fit, or the device refuses.
-pub fn drop(device: &dyn Device, kind: Kind, dropout: Dropout, x: Span, y: Span) -> Done {
-    masked(&Call::new(device, kind, "drop")?, "drop_out", dropout, x, y)
+pub fn drop(device: &dyn Device, kind: Kind, dropout: Dropout, rows: Span, x: Span, y: Span) -> Done {
+    masked(&Call::new(device, kind, "drop")?, "drop_out", dropout, rows, x, y)
 }
 
 /// `y += mask(x) / (1 - p)`.
 ///
 /// # Errors
 /// When a span does not fit, or the device refuses.
-pub fn drop_add(device: &dyn Device, kind: Kind, dropout: Dropout, x: Span, y: Span) -> Done {
-    masked(&Call::new(device, kind, "drop_add")?, "drop_add", dropout, x, y)
+pub fn drop_add(device: &dyn Device, kind: Kind, dropout: Dropout, rows: Span, x: Span, y: Span) -> Done {
+    masked(&Call::new(device, kind, "drop_add")?, "drop_add", dropout, rows, x, y)
 }
 
-fn masked(call: &Call<'_>, kernel: &str, dropout: Dropout, x: Span, y: Span) -> Done {
-    call.exact("x", x, call.kind, x.len)?;
+fn masked(call: &Call<'_>, kernel: &str, dropout: Dropout, rows: Span, x: Span, y: Span) -> Done {
+    let width = x.len / rows.len.max(1);
+    call.exact("x", x, call.kind, rows.len * width)?;
     call.exact("y", y, call.kind, x.len)?;
+    call.exact("the rows' keys", rows, Kind::U32, rows.len)?;
     let (key, threshold, scale) = dropout.parts();
     let arguments = [
         pointer(x),
@@ -90,6 +92,8 @@ fn masked(call: &Call<'_>, kernel: &str, dropout: Dropout, x: Span, y: Span) -> 
         Argument::U32(key[1]),
         Argument::U32(threshold),
         Argument::F32(scale),
+        pointer(rows),
+        Argument::U32(width as u32),
         wide(&[x, y], &[]),
     ];
     call.launch(kernel, flat_grid(x.len), &arguments)

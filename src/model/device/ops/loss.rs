@@ -2,6 +2,7 @@
 
 use super::{Call, Done, flat_grid, pointer, wide};
 use crate::model::device::{Address, Argument, Device, Kind, Span};
+use crate::model::ops::adamw::Terms;
 
 /// Numbers of scratch [`squared_norm`] takes.
 pub const PARTIALS: usize = 256;
@@ -80,25 +81,9 @@ pub fn squared_norm(device: &dyn Device, x: Span, partial: Span, sum: Span) -> D
     call.launch("sum_partials", [1, 1, 1], &[pointer(partial), count, pointer(sum)])
 }
 
-/// The constants of one update by `AdamW`, as the optimizer of the training engine makes them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamUpdate {
-    pub beta1: f32,
-    pub beta2: f32,
-    pub eps: f32,
-    /// `1 - rate * weight_decay`
-    pub keep: f32,
-    /// The learning rate over `1 - beta1^updates`.
-    pub rate: f32,
-    /// `1 / sqrt(1 - beta2^updates)`
-    pub root: f32,
-    /// The greatest norm of a gradient; not over 0 for none.
-    pub clip: f32,
-}
-
 /// Updates the numbers `p` with the gradients `g` and both moments `m` and `v`, all f32 and alike in length, and writes a bf16
-/// copy of `p` to `working` where there is one. Gradients are scaled by `min(clip / (sqrt(norm2) + 1e-6), 1)` where `clip` is
-/// over 0. Nothing changes where `norm2` (f64 `[1]`, the sum of the squares of all gradients) or `loss` (f64 `[1]`) is not
+/// copy of `p` to `working` where there is one. Gradients are scaled by `min(clip / (sqrt(norm2) + 1e-6), 1)` where `clip`, the
+/// greatest norm of a gradient, is over 0. Nothing changes where `norm2` (f64 `[1]`, the sum of the squares of all gradients) or `loss` (f64 `[1]`) is not
 /// finite: that update is left out.
 ///
 /// # Errors
@@ -106,7 +91,8 @@ pub struct AdamUpdate {
 #[allow(clippy::too_many_arguments)] // the formula's own terms
 pub fn adamw(
     device: &dyn Device,
-    update: AdamUpdate,
+    update: Terms,
+    clip: f32,
     norm2: Span,
     loss: Span,
     p: Span,
@@ -137,7 +123,7 @@ pub fn adamw(
         Argument::F32(update.keep),
         Argument::F32(update.rate),
         Argument::F32(update.root),
-        Argument::F32(update.clip),
+        Argument::F32(clip),
         pointer(norm2),
         pointer(loss),
         pointer(p),

@@ -6,7 +6,7 @@ use super::super::{Kind, ops};
 use super::{numbers, on_desks};
 use crate::model::description::Activation;
 use crate::model::ops::activation;
-use crate::model::ops::dropout::Dropout;
+use crate::model::ops::dropout::{Dropout, row_key};
 
 #[test]
 fn activations_and_their_gradients_are_the_processors() {
@@ -36,20 +36,23 @@ fn activations_and_their_gradients_are_the_processors() {
 #[test]
 fn dropout_draws_the_processors_mask_bit_for_bit() {
     on_desks(|desk| {
-        for len in [1, 6, 1024, 5001, 40_000] {
+        for (count, width) in [(1, 1), (3, 2), (4, 256), (3, 1667), (100, 400)] {
+            let len = count * width;
+            let keys: Vec<u32> = (0..count as u64).map(|row| row_key(row / 3, row % 3)).collect();
+            let rows = desk.put_words(&keys);
             let dropout = Dropout::new(0.3, &[5, len as u64]).expect("a probability over zero");
             let (x, start) = (desk.held(numbers(len, 1)), desk.held(numbers(len, 2)));
             let (on_x, on_y) = (desk.put(&x), desk.room(desk.kind, len));
-            ops::drop(desk.device(), desk.kind, dropout, on_x, on_y).expect("dropped");
+            ops::drop(desk.device(), desk.kind, dropout, rows, on_x, on_y).expect("dropped");
             let mut want = vec![0.0; len];
-            dropout.apply(&x, &mut want);
+            dropout.over(&keys).apply(&x, &mut want);
             let want = desk.held(want);
             let same = desk.get(on_y).iter().zip(&want).all(|(got, want)| got.to_bits() == f64::from(*want).to_bits());
             assert!(same, "the mask of {len} numbers in {}", desk.kind);
             let on_y = desk.put(&start);
-            ops::drop_add(desk.device(), desk.kind, dropout, on_x, on_y).expect("added");
+            ops::drop_add(desk.device(), desk.kind, dropout, rows, on_x, on_y).expect("added");
             let mut want = start.clone();
-            dropout.add(&x, &mut want);
+            dropout.over(&keys).add(&x, &mut want);
             let want = desk.held(want);
             let same = desk.get(on_y).iter().zip(&want).all(|(got, want)| got.to_bits() == f64::from(*want).to_bits());
             assert!(same, "the sum with a mask of {len} numbers in {}", desk.kind);

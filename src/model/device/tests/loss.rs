@@ -1,8 +1,9 @@
 //! The loss and the update.
 
 use super::super::Kind;
-use super::super::ops::{self, AdamUpdate, PARTIALS};
+use super::super::ops::{self, PARTIALS};
 use super::{numbers, on_desks};
+use crate::model::ops::adamw::Terms;
 
 /// Losses and gradient in f64, from the definition.
 fn reference(logits: &[f32], targets: &[u32], weights: &[f32]) -> (Vec<f32>, Vec<f32>) {
@@ -85,7 +86,7 @@ fn weighted_losses_add_to_the_sum_and_squares_replace_it() {
 }
 
 /// One update in f64; the factor for clipping is given.
-fn updated(u: AdamUpdate, factor: f64, [p, g, m, v]: [f32; 4]) -> [f32; 3] {
+fn updated(u: Terms, factor: f64, [p, g, m, v]: [f32; 4]) -> [f32; 3] {
     let [p, g, m, v] = [p, g, m, v].map(f64::from);
     let (beta1, beta2) = (f64::from(u.beta1), f64::from(u.beta2));
     let g = g * factor;
@@ -96,7 +97,7 @@ fn updated(u: AdamUpdate, factor: f64, [p, g, m, v]: [f32; 4]) -> [f32; 3] {
 
 #[test]
 fn the_update_is_adamw_with_clipping_and_leaves_out_what_is_not_finite() {
-    let update = AdamUpdate { beta1: 0.9, beta2: 0.999, eps: 1e-8, keep: 0.9995, rate: 0.02, root: 20.0, clip: 0.0 };
+    let update = Terms { beta1: 0.9, beta2: 0.999, eps: 1e-8, keep: 0.9995, rate: 0.02, root: 20.0 };
     on_desks(|desk| {
         for (len, clip, norm2, loss) in [
             (1, 0.0, 9.0, 1.0),
@@ -105,14 +106,14 @@ fn the_update_is_adamw_with_clipping_and_leaves_out_what_is_not_finite() {
             (77, 1.0, f32::NAN, 1.0),
             (77, 1.0, 1.0, f32::INFINITY),
         ] {
-            let update = AdamUpdate { clip, ..update };
             let moments: Vec<f32> = numbers(len, 4).iter().map(|x| x * x).collect();
             let (p, g, m) = (numbers(len, 1), numbers(len, 2), numbers(len, 3));
             let [on_p, on_g, on_m, on_v] = [&p, &g, &m, &moments].map(|x| desk.put_as(Kind::F32, x));
             let (norm2_span, loss_span) = (desk.put_as(Kind::F64, &[norm2]), desk.put_as(Kind::F64, &[loss]));
             let copy = desk.room(Kind::Bf16, len);
             desk.device().zero(copy.at, copy.bytes()).expect("zero");
-            ops::adamw(desk.device(), update, norm2_span, loss_span, on_p, on_g, on_m, on_v, Some(copy)).expect("done");
+            ops::adamw(desk.device(), update, clip, norm2_span, loss_span, on_p, on_g, on_m, on_v, Some(copy))
+                .expect("done");
             let finite = norm2.is_finite() && loss.is_finite();
             let factor = if clip > 0.0 { (f64::from(clip) / (f64::from(norm2).sqrt() + 1e-6)).min(1.0) } else { 1.0 };
             let want: Vec<[f32; 3]> = (0..len)
