@@ -2,12 +2,18 @@
 
 #![allow(clippy::unwrap_used)] // what a test cannot have fails it
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
+use half::bf16;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
+use togi::model::decoder::Decoder;
+use togi::model::weights::Source;
 
 mod common;
 
@@ -143,6 +149,42 @@ fn a_record_is_shown_as_the_model_reads_it() {
     let (listing, _) = desk.run(&["render", "--data", "train.jsonl", "--row", "1"], 0);
     assert_eq!(listing.lines().count(), tokens.len());
     assert!(listing.lines().next().unwrap().contains(". \"s\""), "{listing}");
+}
+
+#[test]
+fn a_model_that_is_named_is_looked_at_without_a_project() {
+    let (desk, home) = (Desk::new(), tempfile::tempdir().unwrap());
+    let before = fs::read_dir(desk.path("")).unwrap().count();
+    let json = |arguments: &[&str]| -> Value {
+        let out = desk.togi(arguments).env("XDG_DATA_HOME", home.path()).output().unwrap();
+        assert!(out.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_slice(&out.stdout).unwrap()
+    };
+    let few = ["--max-tokens", "3", "--model", "model", "--json"];
+    let asked = json(&[&["generate", "say ka"][..], &few].concat());
+    assert!(asked["tokens"].as_u64().is_some_and(|tokens| tokens <= 3), "{asked}");
+    let rendered = json(&["render", "--data", "train.jsonl", "--row", "2", "--model", "model", "--json"]);
+    assert_eq!(rendered["id"], "r1");
+    let measured = json(&["bench", "--batch", "4", "--length", "128", "--runs", "3", "--model", "model", "--json"]);
+    let number = |of: &str, figure: &str| -> f64 {
+        measured[of][figure].as_f64().unwrap_or_else(|| panic!("{of}.{figure} in {measured}"))
+    };
+    assert!(number("machine", "gemm_gflops") > 0.0 && number("machine", "read_gb_s") > 0.0, "{measured}");
+    for of in ["train", "prompt", "decode", "pair", "batched"] {
+        assert!(number(of, "fraction") > 0.0 && number(of, "peak_mib") > 0.0, "{of} in {measured}");
+        let rates = ["lowest_tokens_per_s", "median_tokens_per_s", "tokens_per_s"].map(|rate| number(of, rate));
+        assert!(rates[0] > 0.0 && rates.is_sorted(), "{of}: {rates:?}");
+    }
+    // What two layers keep of 512 tokens for their gradients alone is more than this: buffers are used again.
+    let (calls, bytes) = (number("allocations", "calls"), number("allocations", "bytes"));
+    assert!(calls < 1000.0 && bytes < f64::from(1 << 20), "a step asks the system {calls} times, for {bytes} bytes");
+    assert_eq!(fs::read_dir(desk.path("")).unwrap().count(), before, "nothing is left behind");
+    // What is kept in a project needs one.
+    for arguments in [&["render", "--record", "1", "--model", "model"][..], &["generate", "say ka"]] {
+        let out = desk.togi(arguments).output().unwrap();
+        let told = String::from_utf8(out.stderr).unwrap();
+        assert!(!out.status.success() && told.contains("togi init DIR --model"), "{arguments:?}: {told}");
+    }
 }
 
 #[test]
@@ -383,17 +425,115 @@ fn course(run: &Path) -> Vec<[Value; 5]> {
 }
 
 #[test]
+fn every_level_of_instructions_trains_and_answers_alike() {
+    let desk = Desk::with_project();
+    let at = |level: Option<&str>, arguments: &[&str]| -> Value {
+        let mut command = desk.togi(&[&["--project", "p"][..], arguments].concat());
+        match level {
+            Some(level) => command.env("TOGI_SIMD", level),
+            None => command.env_remove("TOGI_SIMD"),
+        };
+        let out = command.output().unwrap();
+        assert!(out.status.success(), "{level:?}, {arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_slice(&out.stdout).unwrap()
+    };
+    let named = |level: Option<&str>| at(level, &["doctor", "--json"])["simd"].as_str().unwrap().to_owned();
+    let (base, avx2, all) = (named(Some("base")), named(Some("avx2")), named(None));
+    assert!(base == "base" || base == "neon", "{base}");
+    assert_eq!(avx2, if all == base { base } else { "avx2".to_owned() }, "a level is lowered and never raised");
+    assert_eq!(named(Some("sse9")), all, "what is no level changes nothing");
+
+    // A low rate, so that rounding is all the difference; the same seed, so that all drop the same. What is kept for the gradients
+    // or computed again for them makes no difference either.
+    let settings = ["steps=6", "batch=2", "learning_rate=0.003", "dropout=0.05", "patience=0", "samples=0"];
+    let set: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let levels = [Some("base"), Some("avx2"), None];
+    let found = levels.map(|level| {
+        let again = if level == Some("avx2") { "train.checkpointing=true" } else { "train.checkpointing=false" };
+        let files = ["train", "--data", "train.jsonl", "--valid", "test.jsonl", "--json", "--set", again];
+        let trained = at(level, &[&files[..], &set[..]].concat());
+        let run = trained["run"].as_str().unwrap();
+        let said = at(level, &["generate", "say ka", "--max-tokens", "4", "--run", run, "--json"]);
+        (course(&desk.path("p/runs").join(run)), said["answer"].clone())
+    });
+    let (steps, answer) = &found[0];
+    let losses = |at: usize| steps.iter().filter(|step| step[at].is_number()).count();
+    assert_eq!((losses(1), losses(4)), (6, 7), "of each step, and a validation loss before the first: {steps:?}");
+    for (level, (others, said)) in levels.iter().zip(&found) {
+        assert_eq!(others.len(), steps.len(), "{level:?}");
+        for (here, base) in others.iter().zip(steps) {
+            assert_eq!(here[0], base[0]);
+            for loss in [1, 4] {
+                let near = match (here[loss].as_f64(), base[loss].as_f64()) {
+                    (Some(here), Some(base)) => (here - base).abs() <= 1e-4 * base.abs(),
+                    (here, base) => here.is_none() && base.is_none(),
+                };
+                assert!(near, "{level:?}: {here:?} for {base:?}");
+            }
+        }
+        assert_eq!(said, answer, "{level:?}");
+    }
+}
+
+#[test]
 fn a_run_that_is_killed_and_resumed_ends_in_the_same_bytes() {
-    kill_and_resume(1);
+    kill_and_resume(&Desk::with_project(), 1, &[]);
 }
 
 #[test]
 fn on_several_threads_a_resumed_run_ends_in_the_same_bytes_too() {
-    kill_and_resume(2);
+    kill_and_resume(&Desk::with_project(), 2, &[]);
 }
 
-fn kill_and_resume(threads: usize) {
-    let desk = Desk::with_project();
+#[test]
+fn with_checkpointing_a_resumed_run_ends_in_the_same_bytes_too() {
+    kill_and_resume(&Desk::with_project(), 1, &["--set", "train.checkpointing=true", "--set", "evaluations=1"]);
+}
+
+#[test]
+fn without_a_shared_beginning_a_resumed_run_ends_in_the_same_bytes_too() {
+    kill_and_resume(&Desk::with_project(), 1, &["--set", "train.share_prefix=false", "--set", "evaluations=1"]);
+}
+
+#[test]
+fn of_every_weight_a_resumed_run_ends_in_the_same_bytes_too() {
+    kill_and_resume(&Desk::with_project(), 1, &["--set", "train.method=full", "--set", "evaluations=1"]);
+}
+
+#[test]
+fn on_a_half_precision_base_a_resumed_run_ends_in_the_same_bytes_too() {
+    let desk = Desk::new();
+    halve(&desk.path("model"));
+    desk.togi(&["init", "p", "--model", "model"]).assert().code(0);
+    kill_and_resume(&desk, 1, &["--set", "evaluations=1"]);
+}
+
+/// Stores the weights of a model's folder as bf16, which they then stay in memory.
+fn halve(model: &Path) {
+    let path = model.join("model.safetensors");
+    let file = fs::read(&path).unwrap();
+    let tensors = SafeTensors::deserialize(&file).unwrap().tensors();
+    let halves: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
+        .into_iter()
+        .map(|(name, tensor)| {
+            assert_eq!(tensor.dtype(), Dtype::F32, "{name}");
+            let numbers = tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
+            let bytes: Vec<u8> = numbers.flat_map(|number| bf16::from_f32(number).to_le_bytes()).collect();
+            (name, tensor.shape().to_vec(), bytes)
+        })
+        .collect();
+    let views = halves.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(Dtype::BF16, shape.clone(), bytes).unwrap();
+        (name, view)
+    });
+    fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+    let source = Source::open(model).unwrap();
+    let decoder = Decoder::load(&source, source.description()).unwrap();
+    assert!(decoder.embedding.is_packed() && decoder.blocks.iter().all(|block| block.qkv.weight.is_packed()));
+}
+
+/// Trains twice, with `more` settings over those that all have: to the end at once, and killed on the way and gone on with.
+fn kill_and_resume(desk: &Desk, threads: usize, more: &[&str]) {
     fs::write(desk.path("config.toml"), format!("threads = {threads}\nnice = 0\n")).unwrap();
     // Dropout on, several rows a step, evaluations with checkpoints every second step.
     let settings = [
@@ -410,9 +550,10 @@ fn kill_and_resume(threads: usize) {
         "--set",
         "samples=1",
     ];
-    let arguments = [&["train", "--data", "train.jsonl", "--valid", "test.jsonl", "--json"][..], &settings].concat();
+    let files = &["train", "--data", "train.jsonl", "--valid", "test.jsonl", "--json"][..];
+    let arguments = [files, &settings, more].concat();
     desk.run(&arguments, 0);
-    let whole = newest_run(&desk);
+    let whole = newest_run(desk);
 
     let mut process = Process::new(assert_cmd::cargo::cargo_bin("togi"));
     process.current_dir(desk.path("")).env("TOGI_CONFIG", desk.path("config.toml"));
@@ -421,7 +562,7 @@ fn kill_and_resume(threads: usize) {
     let until = Instant::now() + Duration::from_mins(1);
     let killed = loop {
         assert!(Instant::now() < until, "the run came to no checkpoint within a minute");
-        let run = newest_run(&desk);
+        let run = newest_run(desk);
         let checkpoints = fs::read_dir(run.join("checkpoints")).map_or(0, Iterator::count);
         let lines = fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |text| text.lines().count());
         if run != whole && checkpoints > 0 && lines > 20 {
@@ -442,9 +583,18 @@ fn kill_and_resume(threads: usize) {
     desk.run(&["train", "--resume", killed.file_name().unwrap().to_str().unwrap(), "--json"], 0);
 
     assert_eq!(course(&whole), course(&killed));
-    for file in ["adapter_model.safetensors", "optimizer.safetensors", "adapter_config.json"] {
-        let of = |run: &Path| fs::read(run.join("checkpoints/step-000300").join(file)).unwrap();
-        assert!(of(&whole) == of(&killed), "{file} differs between the whole and the resumed run");
+    let files = |run: &Path| -> BTreeMap<String, Vec<u8>> {
+        let all = fs::read_dir(run.join("checkpoints/step-000300")).unwrap().map(|entry| entry.unwrap().path());
+        // The counters tell the seconds, too, which are each run's own.
+        let all = all.filter(|path| !path.ends_with("state.json"));
+        all.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap())).collect()
+    };
+    let (at_once, resumed) = (files(&whole), files(&killed));
+    assert!(at_once.keys().eq(resumed.keys()), "{:?} for {:?}", resumed.keys(), at_once.keys());
+    let weights = ["adapter_model.safetensors", "model.safetensors"];
+    assert!(weights.iter().any(|file| at_once.contains_key(*file)) && at_once.contains_key("optimizer.safetensors"));
+    for (file, bytes) in &at_once {
+        assert!(*bytes == resumed[file], "{file} differs between the whole and the resumed run");
     }
     let samples = |run: &Path| fs::read_to_string(run.join("samples.jsonl")).unwrap();
     assert_eq!(samples(&whole), samples(&killed));
