@@ -52,7 +52,11 @@
 //!   [`model::device::Device`]: memory, launches and products in one order. Kernels lie as text in `assets/kernels` and are compiled at
 //!   run time, by NVRTC on a GPU, and by a C++ compiler in tests, which compare the two engines on the processor. Libraries of CUDA
 //!   are opened when asked for, never linked, so one binary serves machines with and without; candle's own CUDA kernels are not used.
-//!   Answers are computed there by the same kernels ([`model::device::infer`]); whoever generates sees [`model::infer::Infer`] only.
+//!   Answers are computed there by the same kernels and the same forward ([`model::device::layers`]); whoever generates sees
+//!   [`model::infer::Infer`] only.
+//! - **Packs change nothing.** Rows lie behind one another in packs and share a beginning; what is shared is decided for an optimizer
+//!   step, and a dropout's mask belongs to a row and a place in it. So a step's gradient is that of its rows alone, up to the order of
+//!   sums, however memory has it cut.
 //! - **Row-invariant inference.** A row's numbers do not depend on the rows beside it nor on how a prompt was split.
 //! - **Nothing is overwritten.** An act gives a record a new revision; undo is one more act; an edit names the revision it was
 //!   made on.
