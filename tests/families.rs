@@ -340,11 +340,11 @@ proptest! {
         let alone: Vec<Packed> = (0..rows.len()).map(|i| Packed::of(&rows_of[i..=i], i, prefix)).collect();
         let (loss, gradient) = over(&decoder, &adapter, &alone, options);
         let options = Options { recompute, ..options };
-        let (other_loss, other) = over(&decoder, &adapter, &packs(&rows_of, budget, true), options);
+        let (other_loss, other) = over(&decoder, &adapter, &packs(&rows_of, budget, true).collect::<Vec<_>>(), options);
         prop_assert!((loss - other_loss).abs() <= 2e-6 * loss, "{}: loss {loss} and {other_loss}", CASES[case]);
         close(CASES[case], &other, &gradient, GRADIENTS);
         if !masked {
-            let (apart_loss, apart) = over(&decoder, &adapter, &packs(&rows_of, budget, false), options);
+            let (apart_loss, apart) = over(&decoder, &adapter, &packs(&rows_of, budget, false).collect::<Vec<_>>(), options);
             prop_assert!((loss - apart_loss).abs() <= 2e-6 * loss, "{}: loss {loss} and {apart_loss}", CASES[case]);
             close(CASES[case], &apart, &gradient, GRADIENTS);
         }

@@ -102,8 +102,8 @@ struct Stands<'a> {
     pick: Option<Pick>,
 }
 
-/// The judgements that stand, in the order they were given: of those that one person gave on the same two answers to one question
-/// the last word; only those given without names where `blind`.
+/// The judgements that stand, in the order they were given: of those that one person gave on the same answers of the same two systems
+/// to one question (a record's, where it is one) the last word; only those given without names where `blind`.
 fn standing(judgements: &[Judgement], blind: bool) -> Vec<Stands<'_>> {
     let mut last: HashMap<Item<'_>, (usize, Option<Pick>)> = HashMap::new();
     for (at, judgement) in judgements.iter().enumerate().filter(|(_, judgement)| judgement.blind || !blind) {
@@ -217,9 +217,18 @@ pub fn agreement(judgements: &[Judgement]) -> Option<Agreement> {
     Agreement::of(items.into_values())
 }
 
-/// The decided judgements as preference pairs: `{"prompt", "chosen", "rejected"}`.
+/// The decided judgements as preference pairs: `{"prompt", "chosen", "rejected"}`. Who answered does not count there: of the same two
+/// answers to one question, whichever systems gave them, a person's last word stands.
 #[must_use]
 pub fn pairs(judgements: &[Judgement]) -> Vec<Value> {
+    let mut last: BTreeMap<(&str, &str, [&str; 2]), (usize, Stands<'_>)> = BTreeMap::new();
+    for (at, stands) in standing(judgements, false).into_iter().enumerate() {
+        let mut answers = stands.sides.map(|(_, answer)| answer);
+        answers.sort_unstable();
+        last.insert((stands.author, stands.question, answers), (at, stands));
+    }
+    let mut pairs: Vec<(usize, Stands<'_>)> = last.into_values().collect();
+    pairs.sort_by_key(|(at, _)| *at);
     let pair = |Stands { question, sides: [first, second], pick, .. }: Stands<'_>| {
         let (chosen, rejected) = match pick? {
             Pick::First => (first.1, second.1),
@@ -228,7 +237,7 @@ pub fn pairs(judgements: &[Judgement]) -> Vec<Value> {
         };
         Some(json!({ "prompt": question, "chosen": chosen, "rejected": rejected }))
     };
-    standing(judgements, false).into_iter().filter_map(pair).collect()
+    pairs.into_iter().filter_map(|(_, stands)| pair(stands)).collect()
 }
 
 #[cfg(test)]
@@ -268,6 +277,10 @@ mod tests {
         assert_eq!((tally.first, tally.second), (1, 2));
         assert_eq!(ranking(&all, true).unwrap().judgements, 3);
         assert_eq!(pairs(&all).len(), 3);
+        // For a pair it does not matter who gave the answers.
+        let same = |system: &str, pick: &str| Judgement { left_answer: "x".into(), ..judged(system, "base", pick) };
+        let again = pairs(&[same("a1@100", "left"), same("a1@200", "right")]);
+        assert_eq!(again, [json!({ "prompt": "q", "chosen": "base says", "rejected": "x" })]);
         // Who takes a decision back has no pair.
         let undecided = [judged("base", "a1", "left"), judged("a1", "base", "bad")];
         assert!(pairs(&undecided).is_empty());

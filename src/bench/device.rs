@@ -12,7 +12,7 @@ use crate::model::device::infer::Inference;
 use crate::model::device::{Address, Device, DeviceError, Gemm, Kind, Operand, Span};
 use crate::model::infer::{Infer, InferError, Turn, Want};
 use crate::model::lora::{Adapter, LoraConfig};
-use crate::train::batch::{Packed, Row, packs};
+use crate::train::batch::{Packed, Row, largest, packs};
 use crate::train::device::{self, Engine, Estimate, Update};
 use crate::train::optimizer::{AdamW, Moments};
 use crate::train::step;
@@ -168,12 +168,10 @@ impl Bench<'_> {
         let rows: Vec<&Row> = rows.iter().collect();
         let adapter = Adapter::new(self.decoder, self.config, 0);
         let moments = Moments::new(adapter.values.len());
-        let packs = packs(&rows, self.pass_tokens, true);
+        let packs: Vec<Packed> = packs(&rows, self.pass_tokens, true).collect();
         let trained = Trained::Adapter(adapter.values.len());
         let flops: f64 = packs.iter().map(|p| Work::of(p).flops(d, trained, self.recompute)).sum();
-        let most = |count: fn(&Packed) -> usize| packs.iter().map(count).max().unwrap_or(0);
-        let size = [most(|p| p.tokens.len()), most(|p| p.predicting.len())];
-        let told = Estimate::of(d, kind, self.config, size, self.recompute).beside_context();
+        let told = Estimate::of(d, kind, self.config, largest(&packs), self.recompute).beside_context();
 
         let (answer_per_s, answers_per_s) = (self.answers(device, kind, 1)?, self.answers(device, kind, 32)?);
         // What answers took is given back once that is done.

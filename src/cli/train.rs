@@ -221,7 +221,11 @@ fn tell(facts: &Facts) {
     let free = facts.free_bytes.map(|free| format!("; {} are free", text::bytes(free))).unwrap_or_default();
     let bench = if facts.device.is_some() { "togi bench --gpu" } else { "togi bench" };
     let time = facts.seconds.map_or_else(
-        || format!("; {bench} measures this machine, so that it can be told how long that takes"),
+        || {
+            // Only the usual precision is kept of a GPU.
+            let what = if facts.device.is_some() { "this GPU in its usual precision" } else { "this machine" };
+            format!("; {bench} measures {what}, so that it can be told how long that takes")
+        },
         |seconds| format!("; about {} at the speed that {bench} has measured", text::duration(seconds)),
     );
     say!("  {} steps; about {} of memory{free}{time}", text::count(facts.steps), text::bytes(facts.needs_bytes));

@@ -1,9 +1,10 @@
 //! Packing: rows of different lengths behind one another without padding, their shared beginning computed once.
 //!
-//! Rows of an instruction data set begin alike (system text, instruction). Where the rows of a pack share a prefix, it
-//! becomes a segment of its own which all of them continue: the loss and the gradients are exactly those of separate
-//! rows, since a causal model's states at the prefix do not depend on what follows. What is shared is decided for an optimizer
-//! step, and dropout's masks belong to rows and places in them, so that the packs a step is cut into change nothing either.
+//! Rows of an instruction data set begin alike (system text, instruction). Where the rows of an optimizer step share a prefix, it
+//! becomes a segment of its own in each of the step's packs, which their rows continue: the loss and the gradients are exactly
+//! those of separate rows, since a causal model's states at the prefix do not depend on what follows. With dropout the prefix has
+//! one mask for all rows of a step. Masks belong to rows and places in them, so the packs that a step is cut into change nothing.
+//! Losses alone have no masks; there each pack shares what its own rows begin with.
 
 use crate::model::device::infer::Pack;
 use crate::model::ops::attention::Segment;
@@ -186,15 +187,29 @@ pub fn micro_batches<'a>(rows: &[&'a Row], budget: usize, prefix: usize) -> Vec<
 }
 
 /// One optimizer step's rows as packs of at most `budget` tokens each (a longer row stands alone).
-#[must_use]
-pub fn packs(rows: &[&Row], budget: usize, share: bool) -> Vec<Packed> {
+pub fn packs<'a>(rows: &[&'a Row], budget: usize, share: bool) -> impl Iterator<Item = Packed> + use<'a> {
     let prefix = shared_prefix(rows, share);
     let mut first = 0;
-    let pack = |rows: Vec<&Row>| {
+    let pack = move |rows: Vec<&Row>| {
         first += rows.len();
         Packed::of(&rows, first - rows.len(), prefix)
     };
-    micro_batches(rows, budget, prefix).into_iter().map(pack).collect()
+    micro_batches(rows, budget, prefix).into_iter().map(pack)
+}
+
+/// Rows whose losses alone are wanted, as packs of at most `budget` tokens each (a longer row stands alone), and their number. Each pack
+/// shares what its own rows begin with.
+pub fn packs_of_losses<'a>(rows: &[&'a Row], budget: usize) -> impl Iterator<Item = (usize, Packed)> + use<'a> {
+    let prefix = shared_prefix(rows, true);
+    micro_batches(rows, budget, prefix).into_iter().map(|rows| (rows.len(), Packed::new(&rows, true)))
+}
+
+/// The most rows that packs hold, and the most of them that carry loss; these two may be of different packs.
+#[must_use]
+pub fn largest<'a>(packs: impl IntoIterator<Item = &'a Packed>) -> [usize; 2] {
+    packs
+        .into_iter()
+        .fold([0, 0], |[rows, predicting], pack| [rows.max(pack.tokens.len()), predicting.max(pack.predicting.len())])
 }
 
 #[cfg(test)]
@@ -211,7 +226,7 @@ mod tests {
         let rows: Vec<Row> = (0..9).map(|i| row(&[i, i + 1, i + 2, i + 3])).collect();
         let rows: Vec<&Row> = rows.iter().collect();
         for (share, budget, most) in [(true, 40, 40), (false, 50, 50), (true, 20, 24), (false, 200, 200)] {
-            let packs = packs(&rows, budget, share);
+            let packs: Vec<Packed> = packs(&rows, budget, share).collect();
             assert!(packs.iter().all(|pack| pack.tokens.len() <= most), "{share} {budget}");
             assert_eq!(packs.iter().map(|pack| pack.predicting.len()).sum::<usize>(), 9 * 3);
             // Whatever the packs, a token is masked as its row and place say: those of the beginning once for all rows.

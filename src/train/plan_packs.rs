@@ -31,25 +31,30 @@ impl PlanPacks {
             let left = (steps - epoch * each).min(each) as usize;
             for step in order.chunks(batch).take(left) {
                 let rows: Vec<&Row> = step.iter().map(|&i| &train[i]).collect();
-                found.steps = larger(found.steps, largest(&rows, settings.pass_tokens, settings.share_prefix));
+                found.steps = larger(found.steps, of_step(&rows, settings.pass_tokens, settings.share_prefix));
             }
         }
         let valid: Vec<&Row> = valid.iter().collect();
-        found.losses = largest(&valid, settings.pass_tokens, true);
+        let prefix = shared_prefix(&valid, true);
+        let packs = micro_batches(&valid, settings.pass_tokens, prefix);
+        // There each pack shares what its own rows begin with.
+        found.losses = packs.iter().map(|rows| size(rows, shared_prefix(rows, true))).fold([0, 0], larger);
         found
     }
 }
 
 /// The same of the packs of one step's rows, without packing them.
-fn largest(rows: &[&Row], budget: usize, share: bool) -> [usize; 2] {
+fn of_step(rows: &[&Row], budget: usize, share: bool) -> [usize; 2] {
     let prefix = shared_prefix(rows, share);
-    let size = |pack: &Vec<&Row>| {
-        // A row alone has its beginning in itself.
-        let shared = if pack.len() > 1 { prefix } else { 0 };
-        let own: usize = pack.iter().map(|row| row.tokens.len() - shared).sum();
-        [shared + own, pack.iter().map(|row| row.supervised()).sum()]
-    };
-    micro_batches(rows, budget, prefix).iter().map(size).fold([0, 0], larger)
+    micro_batches(rows, budget, prefix).iter().map(|rows| size(rows, prefix)).fold([0, 0], larger)
+}
+
+/// The rows of one pack, and those that carry loss.
+fn size(rows: &[&Row], prefix: usize) -> [usize; 2] {
+    // A row alone has its beginning in itself.
+    let shared = if rows.len() > 1 { prefix } else { 0 };
+    let own: usize = rows.iter().map(|row| row.tokens.len() - shared).sum();
+    [shared + own, rows.iter().map(|row| row.supervised()).sum()]
 }
 
 fn larger([rows, predicting]: [usize; 2], [other, others]: [usize; 2]) -> [usize; 2] {
@@ -59,12 +64,7 @@ fn larger([rows, predicting]: [usize; 2], [other, others]: [usize; 2]) -> [usize
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::batch::{Packed, packs};
-
-    fn of_made(made: &[Packed]) -> [usize; 2] {
-        let most = |count: fn(&Packed) -> usize| made.iter().map(count).max().unwrap_or(0);
-        [most(|pack| pack.tokens.len()), most(|pack| pack.predicting.len())]
-    }
+    use crate::train::batch::{Packed, largest, packs, packs_of_losses};
 
     #[test]
     fn the_largest_packs_are_those_that_the_plans_steps_and_evaluations_make() {
@@ -78,14 +78,15 @@ mod tests {
         let plans = [(true, 120, 4, 17), (false, 120, 4, 17), (true, 30, 5, 5), (true, 4000, 7, 3), (true, 100, 1, 2)];
         for (share_prefix, pass_tokens, batch, steps) in plans {
             let settings = Settings { batch, pass_tokens, share_prefix, ..Settings::default() };
-            let mut made = Vec::new();
+            let mut made: Vec<Packed> = Vec::new();
             for step in 1..=steps {
                 let order = chosen(step, train.len(), batch, settings.seed);
                 let rows: Vec<&Row> = order.iter().map(|&i| &train[i]).collect();
                 made.extend(packs(&rows, pass_tokens, share_prefix));
             }
             let rows: Vec<&Row> = valid.iter().collect();
-            let expected = PlanPacks { steps: of_made(&made), losses: of_made(&packs(&rows, pass_tokens, true)) };
+            let of_losses: Vec<Packed> = packs_of_losses(&rows, pass_tokens).map(|(_, packed)| packed).collect();
+            let expected = PlanPacks { steps: largest(&made), losses: largest(&of_losses) };
             assert_eq!(PlanPacks::of(&train, &valid, &settings, steps), expected, "{settings:?}");
         }
         let nothing = PlanPacks::of(&[], &[], &Settings::default(), 3);

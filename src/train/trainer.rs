@@ -19,7 +19,7 @@ use crate::model::device::{Device, DeviceError, Kind};
 use crate::model::lora::Adapter;
 use crate::model::ops::pages;
 
-use super::batch::{Row, packs};
+use super::batch::{Row, packs, packs_of_losses};
 use super::checkpoint::{self, CheckpointError, State};
 use super::device;
 use super::metrics::{Metrics, Sample, Summary};
@@ -393,7 +393,7 @@ pub fn mean_loss(
     let rows: Vec<&Row> = rows.iter().collect();
     let weight: f64 = rows.iter().map(|row| row.weight()).sum();
     let mut sum = 0.0;
-    for packed in packs(&rows, pass_tokens, true) {
+    for (_, packed) in packs_of_losses(&rows, pass_tokens) {
         sum += engine.evaluate(decoder, adapter, &packed).sum(&packed);
     }
     (if weight > 0.0 { sum / weight } else { f64::NAN }, weight)

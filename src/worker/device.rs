@@ -24,11 +24,11 @@ pub enum Unfit {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error(
-        "this plan needs about {:.1} GiB on {} and {:.1} GiB are free there; lower train.pass_tokens, set \
-         train.checkpointing = true, choose a smaller model, or compute on the processor with train.device=cpu",
-        gib(.0.needs_bytes), .0.name, gib(.0.free_bytes)
+        "the model and its adapter alone take about {:.1} GiB of {name}, where {:.1} GiB are free; choose a smaller model, end what \
+         else is on it, or compute on the processor with train.device=cpu",
+        gib(*.least_bytes), gib(*.free_bytes)
     )]
-    Short(Needs),
+    Short { name: String, least_bytes: u64, free_bytes: u64 },
 }
 
 /// The device that settings ask for. All weights of a model are trained on the processor only.
@@ -69,9 +69,13 @@ pub fn fit(device: &Arc<dyn Device>, d: &Description, settings: &Settings, packs
     let estimate = Estimate::of(d, kind, &lora, packs.steps, settings.checkpointing);
     let estimate = estimate.with_losses(d, kind, &lora, packs.losses);
     let free_bytes = device.memory()?.free;
-    let needs = Needs { name: device.name(), needs_bytes: estimate.beside_context(), free_bytes };
+    let name = device.name();
     // Passes are made shorter where memory does not suffice, so what has no room at all is what is refused.
-    if estimate.weights + estimate.adapter > free_bytes { Err(Unfit::Short(needs)) } else { Ok(needs) }
+    let least_bytes = estimate.weights + estimate.adapter;
+    if least_bytes > free_bytes {
+        return Err(Unfit::Short { name, least_bytes, free_bytes });
+    }
+    Ok(Needs { name, needs_bytes: estimate.beside_context(), free_bytes })
 }
 
 /// Where compiled kernels are kept: `kernels` in the user's cache folder.
@@ -101,7 +105,7 @@ mod tests {
         assert!(needs([800, 400], [400, 200]).needs_bytes > usual.needs_bytes);
         assert!(needs([400, 200], [9000, 4000]).needs_bytes > usual.needs_bytes, "evaluations count as well");
         let refused = fit(&narrow, &d, &settings, PlanPacks::default()).unwrap_err().to_string();
-        for part in ["this plan needs about", "on the processor as a device and 0.0 GiB are free", "train.device=cpu"] {
+        for part in ["the model and its adapter alone take", "0.0 GiB are free", "train.device=cpu"] {
             assert!(refused.contains(part), "{part:?} in {refused}");
         }
     }

@@ -4,7 +4,7 @@
 use crate::model::infer::Infer;
 use crate::model::lora::Adapter;
 use crate::prompt::{Kind, Mode, Record};
-use crate::train::batch::{Packed, Row, micro_batches, shared_prefix};
+use crate::train::batch::{Row, packs_of_losses};
 use crate::train::step::Engine;
 
 use super::answers::{AnswerError, Answering};
@@ -81,8 +81,7 @@ pub fn likelihoods(
     }
     let mut first = 0;
     let pass = if on.is_some() { DEVICE_PASS } else { PASS };
-    for part in micro_batches(&rows, pass, shared_prefix(&rows, true)) {
-        let packed = Packed::new(&part, true);
+    for (rows, packed) in packs_of_losses(&rows, pass) {
         let losses = match on {
             Some(on) => on.borrow_mut().losses(packed.pack(), adapter)?,
             None => engine.evaluate(decoder, adapter, &packed).each,
@@ -93,13 +92,13 @@ pub fn likelihoods(
             of.tokens += 1;
         }
         let mut done = Vec::new();
-        for &place in &owners[first..first + part.len()] {
+        for &place in &owners[first..first + rows] {
             waiting[place] -= 1;
             if waiting[place] == 0 {
                 done.push((place, found[place]));
             }
         }
-        first += part.len();
+        first += rows;
         if !done.is_empty() && !see(&done) {
             break;
         }

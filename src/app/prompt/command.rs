@@ -86,10 +86,12 @@ impl App {
                     self.wish(Wish::Stop, effects);
                 }
                 self.prompt.right = Right::Tokens;
+                self.prompt.scroll.home();
             }
             C::PromptDiff => {
                 let diff = self.prompt.right == Right::Diff;
                 self.prompt.right = if diff { Right::Tokens } else { Right::Diff };
+                self.prompt.scroll.home();
             }
             C::PromptScrollDown | C::EditorScrollDown => self.prompt.scroll.by(SCROLL),
             C::PromptScrollUp | C::EditorScrollUp => self.prompt.scroll.by(-SCROLL),

@@ -96,6 +96,7 @@ impl App {
         let answers = vec![(String::new(), false); cells.len()];
         self.prompt.trial = Trial { rows, columns, answers };
         self.prompt.right = Right::Trial;
+        self.prompt.scroll.home();
         let wish = Wish::Answer { cells, how: How { temperature, ..How::default() } };
         self.prompt.trying = Some(self.wish(wish, effects));
     }

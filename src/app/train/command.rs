@@ -38,6 +38,7 @@ impl App {
             C::TrainBack => {
                 if train.face != Face::Chart {
                     train.face = Face::Chart;
+                    train.scroll.home();
                 } else if train.chart.cross.take().is_none() && train.chart.window.take().is_none() {
                     train.scroll.home();
                 }
@@ -118,6 +119,7 @@ impl App {
             return;
         };
         train.face = Face::Differences { a: a.clone(), b: b.clone(), lines: None };
+        train.scroll.home();
         effects.push(AppEffect::Train(Effect::Compare { a, b }));
     }
 

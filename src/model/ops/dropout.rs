@@ -49,6 +49,9 @@ pub struct Mask<'a> {
 
 impl Mask<'_> {
     /// `y = mask(x) / (1 - p)`, both `[rows, width]`.
+    ///
+    /// # Panics
+    /// When there are not as many rows as keys: a mistake of the caller.
     pub fn apply(self, x: &[f32], y: &mut [f32]) {
         self.each(x, y, |x, y, rows, width| {
             let (key, threshold, scale) = self.dropout.parts();
@@ -57,6 +60,9 @@ impl Mask<'_> {
     }
 
     /// `y += mask(x) / (1 - p)`: the backward of [`apply`](Self::apply), `x` being the gradient behind the mask.
+    ///
+    /// # Panics
+    /// As [`apply`](Self::apply).
     pub fn add(self, x: &[f32], y: &mut [f32]) {
         self.each(x, y, |x, y, rows, width| {
             let (key, threshold, scale) = self.dropout.parts();
@@ -67,6 +73,7 @@ impl Mask<'_> {
     /// Does `work` for stretches of whole rows, side by side.
     fn each(self, x: &[f32], y: &mut [f32], work: impl Fn(&[f32], &mut [f32], &[u32], usize) + Sync) {
         let width = x.len() / self.rows.len().max(1);
+        assert!(x.len() == self.rows.len() * width && y.len() == x.len(), "a mask of other rows");
         if width == 0 {
             return;
         }

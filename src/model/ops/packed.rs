@@ -3,7 +3,7 @@
 //! Decoding moves bytes, so weights of a quarter of the size are read in a quarter of the time; and a base that is only
 //! read need not lie in memory as `f32`. A matrix lies in *panels* of 16 outputs: one vector holds the same input of 16
 //! outputs, so that sums need no adding across lanes, scales are vectors, and the input is broadcast. Codes are turned
-//! into numbers in registers, exactly; inputs stay `f32`.
+//! into numbers in registers, or for many rows once in the first-level cache, exactly; inputs stay `f32`.
 //!
 //! **Row invariance** as in [`rows`](super::rows): every output is one sum with one order, `sum over groups of
 //! (scale * sum(code * x) + least * sum(x))`, whatever the rows beside it. Products of training take

@@ -116,7 +116,7 @@ mod tests {
     use super::*;
     use crate::model::device::emulated::Machine;
     use crate::model::device::fixtures::{adapter, decoder};
-    use crate::train::batch::{Row, packs};
+    use crate::train::batch::{Packed, Row, largest, packs_of_losses};
     use crate::train::device::Engine;
     use crate::train::optimizer::Moments;
 
@@ -137,9 +137,9 @@ mod tests {
             let moments = Moments::new(adapter.values.len());
             let mut engine = Engine::new(machine.clone(), kind, &decoder, &adapter, &moments).unwrap();
             engine.evaluate(&rows, 600).unwrap();
-            let made = packs(&rows, 600, true);
+            let made: Vec<Packed> = packs_of_losses(&rows, 600).map(|(_, packed)| packed).collect();
             assert_eq!(made.len(), 1);
-            let size = [made[0].tokens.len(), made[0].predicting.len()];
+            let size = largest(&made);
             // A step of one row takes less than that.
             let steps = Estimate::of(d, kind, &adapter.config, [40, 19], false);
             let all = steps.with_losses(d, kind, &adapter.config, size);

@@ -21,7 +21,7 @@ use crate::model::device::weights::{Weights, floats, read, write};
 use crate::model::device::{Device, DeviceError, Kind, Span, linear};
 use crate::model::lora::Adapter;
 
-use super::batch::{Packed, Row, packs};
+use super::batch::{Packed, Row, packs, packs_of_losses};
 use super::optimizer::{AdamW, Moments};
 use super::step;
 
@@ -150,6 +150,9 @@ impl Engine {
     /// Keeps to passes of so many tokens, as an engine before it had to: sums are then added up in the same order.
     pub fn keep_to(&mut self, tokens: usize) {
         self.most_tokens = tokens;
+        self.notes.push(format!(
+            "passes stay at {tokens} tokens, which is what the device had room for before; a new run begins with train.pass_tokens"
+        ));
     }
 
     /// What a person should know, since this was last asked.
@@ -203,7 +206,7 @@ impl Engine {
     pub fn evaluate(&mut self, rows: &[&Row], pass_tokens: usize) -> Result<f64, DeviceError> {
         self.with_room(pass_tokens, |engine, tokens| {
             engine.device.zero(engine.trained.sums.span.at, engine.trained.sums.span.bytes())?;
-            for packed in packs(rows, tokens, true) {
+            for (_, packed) in packs_of_losses(rows, tokens) {
                 engine.pass(&packed, None)?;
             }
             Ok(())

@@ -13,6 +13,7 @@ use crate::model::device::fixtures::{adapter, all_families, decoder, device};
 use crate::model::device::infer::{self, OnDevice};
 use crate::model::infer::{Infer, Inference, Turn, Want};
 use crate::prompt::Prompt;
+use crate::train::batch::largest;
 use crate::train::optimizer::{clip_factor, norm};
 use crate::train::plan::{BaseModel, Plan};
 use crate::train::settings::Settings;
@@ -259,11 +260,9 @@ fn the_estimate_is_what_is_used() {
         let mut engine = Engine::new(machine.clone(), kind, &decoder, &adapter, &moments).unwrap();
         let options = Options { pass_tokens, recompute, dropout: Some((0.1, [1, 1])), ..OPTIONS };
         engine.step(&rows, options, UPDATE).unwrap();
-        let packs = packs(&rows, pass_tokens, true);
-        let most = |count: &dyn Fn(&Packed) -> usize| packs.iter().map(count).max().unwrap();
-        let size = [most(&|p| p.tokens.len()), most(&|p| p.predicting.len())];
-        let estimate = Estimate::of(&decoder.description, kind, &adapter.config, size, recompute);
-        let (told, used) = ((estimate.bytes() - estimate.context) as f64, machine.peak() as f64);
+        let packs: Vec<Packed> = packs(&rows, pass_tokens, true).collect();
+        let estimate = Estimate::of(&decoder.description, kind, &adapter.config, largest(&packs), recompute);
+        let (told, used) = (estimate.beside_context() as f64, machine.peak() as f64);
         found.push((told / used, kind, recompute, used, estimate));
     }
     assert!(found.iter().all(|(ratio, ..)| (ratio - 1.0).abs() < 0.15), "{found:#?}");
