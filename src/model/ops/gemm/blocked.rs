@@ -17,8 +17,6 @@ use crate::multiversion;
 const DEEP: usize = 640;
 /// Most columns in a block: 840 KiB with the above, of a second-level cache of a megabyte.
 const BROAD: usize = 336;
-/// Numbers of `k` that a tile takes at once.
-const STRIDE: usize = 4;
 /// Most columns of a tile at any level.
 const WIDEST: usize = 48;
 
@@ -248,22 +246,6 @@ unsafe fn pack<S: Simd>(job: Job, from: usize, depth: usize, first: usize, cols:
 /// All sixteen must be there on either side.
 #[inline(always)]
 unsafe fn turn(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
-    // Left to itself, the compiler moves number by number here.
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: the caller's promise; every processor of the architecture has these instructions.
-    unsafe {
-        use std::arch::x86_64::{
-            _mm_loadu_ps, _mm_movehl_ps, _mm_movelh_ps, _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps,
-        };
-        let rows = [0, 1, 2, 3].map(|i| _mm_loadu_ps(from.add(i * stride)));
-        let (low, high) = (_mm_unpacklo_ps(rows[0], rows[1]), _mm_unpackhi_ps(rows[0], rows[1]));
-        let (low2, high2) = (_mm_unpacklo_ps(rows[2], rows[3]), _mm_unpackhi_ps(rows[2], rows[3]));
-        _mm_storeu_ps(to, _mm_movelh_ps(low, low2));
-        _mm_storeu_ps(to.add(to_stride), _mm_movehl_ps(low2, low));
-        _mm_storeu_ps(to.add(2 * to_stride), _mm_movelh_ps(high, high2));
-        _mm_storeu_ps(to.add(3 * to_stride), _mm_movehl_ps(high2, high));
-    }
-    #[cfg(not(target_arch = "x86_64"))]
     // SAFETY: the caller's promise.
     unsafe {
         let a = from.cast::<[f32; 4]>().read_unaligned();
@@ -272,32 +254,6 @@ unsafe fn turn(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) 
         let d = from.add(3 * stride).cast::<[f32; 4]>().read_unaligned();
         for i in 0..4 {
             to.add(i * to_stride).cast::<[f32; 4]>().write_unaligned([a[i], b[i], c[i], d[i]]);
-        }
-    }
-}
-
-/// Adds one number of `k` to a tile's sums: of `a` a number of each row, of `b` some vectors.
-///
-/// # Safety
-/// All of them must be there.
-#[inline(always)]
-unsafe fn take<S: Simd, const M: usize, const N: usize>(
-    a: *const f32,
-    at: &[usize; M],
-    b: *const f32,
-    sums: &mut [[S::V; N]; M],
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mut right = [S::splat(0.0); N];
-        for (n, right) in right.iter_mut().enumerate() {
-            *right = S::load(b.add(n * S::LANES));
-        }
-        for (sums, &at) in sums.iter_mut().zip(at) {
-            let left = S::splat(*a.add(at));
-            for (sum, right) in sums.iter_mut().zip(right) {
-                *sum = S::mul_add(left, right, *sum);
-            }
         }
     }
 }
@@ -335,20 +291,17 @@ impl Tile {
         let (mut a, mut b) = (self.a, self.b);
         // SAFETY: the caller's promise.
         unsafe {
-            let mut left = self.depth;
-            // Where numbers of `k` lie next to one another, as they mostly do, four at a time cost one step of each row's place.
-            if self.a_next == 1 {
-                while left >= STRIDE {
-                    for i in 0..STRIDE {
-                        take::<S, M, N>(a.add(i), &at, b.add(i * self.b_next), &mut sums);
-                    }
-                    a = a.wrapping_add(STRIDE);
-                    b = b.wrapping_add(STRIDE * self.b_next);
-                    left -= STRIDE;
+            for _ in 0..self.depth {
+                let mut right = [S::splat(0.0); N];
+                for (n, right) in right.iter_mut().enumerate() {
+                    *right = S::load(b.add(n * S::LANES));
                 }
-            }
-            for _ in 0..left {
-                take::<S, M, N>(a, &at, b, &mut sums);
+                for (sums, &at) in sums.iter_mut().zip(&at) {
+                    let left = S::splat(*a.add(at));
+                    for (sum, right) in sums.iter_mut().zip(right) {
+                        *sum = S::mul_add(left, right, *sum);
+                    }
+                }
                 // Past the last one nothing is read.
                 a = a.wrapping_add(self.a_next);
                 b = b.wrapping_add(self.b_next);
