@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::ops::gemm::{Mat, MatMut, gemm};
+use super::ops::gemm::{Addend, Mat, MatMut, gemm_with};
 use super::ops::packed::{self, PANEL, Panels};
 use super::ops::pages;
 use super::ops::pool::Pool;
@@ -199,32 +199,32 @@ impl Matrix {
         }
     }
 
-    /// The forward of training, `y = x W^T`: `[rows, outputs]` from `[rows, inputs]`.
-    pub fn forward(&self, x: Mat<'_>, rows: usize, y: &mut [f32], pool: &mut Pool) {
+    /// The forward of training, `y = x W^T + more`: `[rows, outputs]` from `[rows, inputs]`.
+    pub fn forward(&self, x: Mat<'_>, more: &[Addend<'_>], rows: usize, y: &mut [f32], pool: &mut Pool) {
         match &self.store {
             Store::Plain(weight) => {
                 let w = Mat::full(weight, self.outputs, self.inputs);
-                gemm(1.0, x, w.t(), 0.0, MatMut::full(y, rows, self.outputs));
+                gemm_with(x, w.t(), more, 0, 0.0, MatMut::full(y, rows, self.outputs));
             }
             Store::Packed(_) => self.each_stretch(pool, |first, width, turned| {
                 let w = Mat::full(turned, self.inputs, width);
-                gemm(1.0, x, w, 0.0, MatMut::new(&mut y[first..], rows, width, self.outputs));
+                gemm_with(x, w, more, first, 0.0, MatMut::new(&mut y[first..], rows, width, self.outputs));
             }),
         }
     }
 
-    /// The backward of training, `dx = dy W`: `[rows, inputs]` from `[rows, outputs]`.
-    pub fn backward(&self, dy: &[f32], rows: usize, dx: &mut [f32], pool: &mut Pool) {
+    /// The backward of training, `dx = dy W + more`: `[rows, inputs]` from `[rows, outputs]`.
+    pub fn backward(&self, dy: &[f32], more: &[Addend<'_>], rows: usize, dx: &mut [f32], pool: &mut Pool) {
         match &self.store {
             Store::Plain(weight) => {
                 let w = Mat::full(weight, self.outputs, self.inputs);
-                gemm(1.0, Mat::full(dy, rows, self.outputs), w, 0.0, MatMut::full(dx, rows, self.inputs));
+                gemm_with(Mat::full(dy, rows, self.outputs), w, more, 0, 0.0, MatMut::full(dx, rows, self.inputs));
             }
             Store::Packed(_) => self.each_stretch(pool, |first, width, turned| {
                 let dy = Mat::new(&dy[first..], rows, width, self.outputs);
-                let keep = if first == 0 { 0.0 } else { 1.0 };
+                let (keep, more) = if first == 0 { (0.0, more) } else { (1.0, &[][..]) };
                 let w = Mat::full(turned, self.inputs, width);
-                gemm(1.0, dy, w.t(), keep, MatMut::full(dx, rows, self.inputs));
+                gemm_with(dy, w.t(), more, 0, keep, MatMut::full(dx, rows, self.inputs));
             }),
         }
     }
@@ -307,8 +307,14 @@ mod tests {
             }
             let run = |w: &Matrix| {
                 let (mut pool, mut y, mut dx) = (Pool::default(), vec![9.0; rows * outputs], vec![9.0; rows * inputs]);
-                w.forward(Mat::full(&x, rows, inputs), rows, &mut y, &mut pool);
-                w.backward(&numbers(rows * outputs, 3), rows, &mut dx, &mut pool);
+                let added = numbers(rows * outputs.max(inputs), 4);
+                let of = |cols: std::ops::Range<usize>| Addend {
+                    a: Mat::new(&added, rows, 3, 4),
+                    b: Mat::full(&added, 3, cols.len()),
+                    cols,
+                };
+                w.forward(Mat::full(&x, rows, inputs), &[of(20..outputs)], rows, &mut y, &mut pool);
+                w.backward(&numbers(rows * outputs, 3), &[of(0..inputs)], rows, &mut dx, &mut pool);
                 (y, dx)
             };
             let ((y, dx), (y_plain, dx_plain)) = (run(&packed), run(&plain));

@@ -3,7 +3,7 @@
 use crate::model::decoder::Fused;
 use crate::model::lora::AdaptedProduct;
 use crate::model::ops::dropout::Mask;
-use crate::model::ops::gemm::{Mat, MatMut, gemm};
+use crate::model::ops::gemm::{Addend, Mat, MatMut, gemm};
 use crate::model::ops::pool::Pool;
 
 /// The adapted part of a product in one step.
@@ -25,8 +25,14 @@ pub struct Sinks<'a> {
     pub fused: Option<&'a mut Fused>,
 }
 
-/// `y`, `[rows, outputs]`, from `x`, `[rows, inputs]`. Returns `x A^T`, `[rows, ranks]`, which the backward needs;
-/// empty without an adapter.
+/// Most linear layers that share an input: `q`, `k` and `v`.
+const MOST: usize = 3;
+
+/// `y`, `[rows, outputs]`, from `x`, `[rows, inputs]`. Returns `scale * drop(x) A^T`, `[rows, ranks]`, which the backward
+/// needs; empty without an adapter.
+///
+/// # Panics
+/// When more linear layers are adapted than share an input in any decoder: a mistake of the caller.
 pub fn forward(
     fused: &Fused,
     adapted: Option<Adapted<'_>>,
@@ -37,7 +43,20 @@ pub fn forward(
 ) -> Vec<f32> {
     let (inputs, outputs) = (fused.inputs, fused.outputs);
     let x_view = Mat::full(x, rows, inputs);
-    fused.weight.forward(x_view, rows, y, pool);
+    let u = adapted.map(|adapted| below(adapted, rows, inputs, x, pool)).unwrap_or_default();
+    match adapted {
+        Some(Adapted { product, values, .. }) => {
+            assert!(product.members.len() <= MOST, "more linear layers than share an input");
+            let more: [Addend<'_>; MOST] = std::array::from_fn(|i| {
+                let Some(member) = product.members.get(i) else { return Addend::default() };
+                let cols = member.outputs.clone();
+                let b = Mat::full(&values[product.b_range(i)], cols.len(), product.rank).t();
+                Addend { cols, a: Mat::new(&u[i * product.rank..], rows, product.rank, product.ranks()), b }
+            });
+            fused.weight.forward(x_view, &more[..product.members.len()], rows, y, pool);
+        }
+        None => fused.weight.forward(x_view, &[], rows, y, pool),
+    }
     if !fused.bias.is_empty() {
         for row in y.chunks_exact_mut(outputs) {
             for (y, b) in row.iter_mut().zip(&fused.bias) {
@@ -45,25 +64,21 @@ pub fn forward(
             }
         }
     }
-    let Some(adapted) = adapted else { return Vec::new() };
-    let product = adapted.product;
-    let ranks = product.ranks();
+    u
+}
+
+/// `scale * drop(x) A^T`, `[rows, ranks]`.
+fn below(adapted: Adapted<'_>, rows: usize, inputs: usize, x: &[f32], pool: &mut Pool) -> Vec<f32> {
+    let ranks = adapted.product.ranks();
     let mut u = pool.take(rows * ranks);
-    let a = Mat::full(&adapted.values[product.a_range()], ranks, inputs);
+    let a = Mat::full(&adapted.values[adapted.product.a_range()], ranks, inputs);
     if let Some(dropout) = adapted.dropout {
         let mut dropped = pool.take(rows * inputs);
         dropout.apply(x, &mut dropped);
-        gemm(1.0, Mat::full(&dropped, rows, inputs), a.t(), 0.0, MatMut::full(&mut u, rows, ranks));
+        gemm(adapted.scale, Mat::full(&dropped, rows, inputs), a.t(), 0.0, MatMut::full(&mut u, rows, ranks));
         pool.give(dropped);
     } else {
-        gemm(1.0, x_view, a.t(), 0.0, MatMut::full(&mut u, rows, ranks));
-    }
-    for (i, member) in product.members.iter().enumerate() {
-        let n = member.outputs.len();
-        let b = Mat::full(&adapted.values[product.b_range(i)], n, product.rank);
-        let u = Mat::new(&u[i * product.rank..], rows, product.rank, ranks);
-        let y = MatMut::new(&mut y[member.outputs.start..], rows, n, outputs);
-        gemm(adapted.scale, u, b.t(), 1.0, y);
+        gemm(adapted.scale, Mat::full(x, rows, inputs), a.t(), 0.0, MatMut::full(&mut u, rows, ranks));
     }
     u
 }
@@ -112,7 +127,7 @@ pub fn backward(
             if let Some(gradient) = &mut sinks.adapter {
                 let u = Mat::new(&u[i * product.rank..], rows, product.rank, ranks);
                 let db = MatMut::full(&mut gradient[product.b_range(i)], n, product.rank);
-                gemm(adapted.scale, dy.t(), u, 1.0, db);
+                gemm(1.0, dy.t(), u, 1.0, db);
             }
         }
         if let Some(gradient) = &mut sinks.adapter {
@@ -130,18 +145,21 @@ pub fn backward(
         (adapted, du)
     });
     if let Some(dx) = dx {
-        fused.weight.backward(dy, rows, dx, pool);
-        if let Some((adapted, du)) = &behind {
+        let added = behind.as_ref().map(|(adapted, du)| {
             let ranks = adapted.product.ranks();
             let a = Mat::full(&adapted.values[adapted.product.a_range()], ranks, inputs);
-            let du = Mat::full(du, rows, ranks);
-            if let Some(dropout) = adapted.dropout {
+            (adapted.dropout, Addend { cols: 0..inputs, a: Mat::full(du, rows, ranks), b: a })
+        });
+        match added {
+            None => fused.weight.backward(dy, &[], rows, dx, pool),
+            Some((None, added)) => fused.weight.backward(dy, &[added], rows, dx, pool),
+            // What was dropped in the forward has no gradient, so that the adapter's part stands apart until it is masked.
+            Some((Some(dropout), added)) => {
+                fused.weight.backward(dy, &[], rows, dx, pool);
                 let mut hidden = pool.take(rows * inputs);
-                gemm(1.0, du, a, 0.0, MatMut::full(&mut hidden, rows, inputs));
+                gemm(1.0, added.a, added.b, 0.0, MatMut::full(&mut hidden, rows, inputs));
                 dropout.add(&hidden, dx);
                 pool.give(hidden);
-            } else {
-                gemm(1.0, du, a, 1.0, MatMut::full(dx, rows, inputs));
             }
         }
     }

@@ -1,4 +1,6 @@
-//! Matrix products for training: kernels behind checked views, split once over the threads.
+//! Matrix products for training: kernels behind checked views, split once over the threads. What an adapter adds to a product
+//! is added while the product's sums are still in registers ([`gemm_with`]): a second pass over the result would cost more than
+//! its multiplications.
 //!
 //! On AVX-512 and AVX2 the kernel is our own (`blocked`), which asks the system for no memory; elsewhere it is the `gemm` crate's,
 //! which has `NEON` and portable ones. Splitting the larger output side into one single-threaded product a thread keeps the
@@ -10,11 +12,12 @@
 mod blocked;
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use super::simd::{Level, level};
 
 /// A read-only matrix over a slice: element `(i, j)` is at `i * row_stride + j * col_stride`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Mat<'a> {
     start: *const f32,
     rows: usize,
@@ -127,6 +130,20 @@ impl<'a> MatMut<'a> {
     }
 }
 
+/// A product that is added to some columns of another's result: `c[:, cols] += a b`.
+#[derive(Clone, Debug)]
+pub struct Addend<'a> {
+    pub cols: Range<usize>,
+    pub a: Mat<'a>,
+    pub b: Mat<'a>,
+}
+
+impl Default for Addend<'_> {
+    fn default() -> Self {
+        Self { cols: 0..0, a: Mat::full(&[], 0, 0), b: Mat::full(&[], 0, 0) }
+    }
+}
+
 /// `c = alpha * a b + beta * c` on the calling thread. With `beta` 0, what `c` held is not read.
 ///
 /// # Panics
@@ -134,12 +151,31 @@ impl<'a> MatMut<'a> {
 #[allow(clippy::needless_pass_by_value)] // an exclusive view is used up
 pub fn gemm_here(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: MatMut<'_>) {
     assert!(a.rows == c.rows && b.cols == c.cols && a.cols == b.rows, "matrix product of unlike shapes");
+    here(alpha, a, b, &[], (0, 0), beta, c);
+}
+
+/// A product and the part of `more` that falls on it: `c` begins at row and column `at` of what the addends are added to.
+fn here(alpha: f32, a: Mat<'_>, b: Mat<'_>, more: &[Addend<'_>], at: (usize, usize), beta: f32, mut c: MatMut<'_>) {
     if c.rows == 0 || c.cols == 0 {
         return;
     }
     if level() != Level::Base {
-        return blocked::product(alpha, a, b, beta, c);
+        return blocked::product(alpha, a, b, more, at, beta, &mut c);
     }
+    crates(alpha, a, b, beta, &mut c);
+    for more in more {
+        let (from, to) = (more.cols.start.max(at.1), more.cols.end.min(at.1 + c.cols));
+        if from < to {
+            // SAFETY: the columns lie within `c`, which is not used meanwhile.
+            let mut c = unsafe { MatMut::from_raw(c.start.add(from - at.1), c.rows, to - from, c.row_stride) };
+            let b = more.b.cols_from(from - more.cols.start, to - from);
+            crates(alpha, more.a.rows_from(at.0, c.rows), b, 1.0, &mut c);
+        }
+    }
+}
+
+/// [`gemm_here`] by the `gemm` crate.
+fn crates(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: &mut MatMut<'_>) {
     let keep = beta != 0.0;
     // SAFETY: the views are in bounds by construction and `c` is exclusively borrowed. gemm computes
     // `dst = dst_factor * dst + product_factor * lhs rhs`.
@@ -170,30 +206,67 @@ pub fn gemm_here(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: MatMut<'_>) {
 
 /// `c = alpha * a b + beta * c` over all threads of the current pool. With `beta` 0, what `c` held is not read.
 pub fn gemm(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: MatMut<'_>) {
-    let work = c.rows * c.cols * a.cols;
-    let parts = if work < 1 << 16 { 1 } else { rayon::current_num_threads() };
-    split(parts, alpha, a, b, beta, c);
+    over_threads(alpha, a, b, &[], 0, beta, c);
 }
 
-#[allow(clippy::needless_pass_by_value)] // an exclusive view is used up
-fn split(parts: usize, alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: MatMut<'_>) {
+/// `c = a b + more + beta * c` over all threads of the current pool, in one pass over `c`, whose columns are those from `first`
+/// on that the addends speak of. Addends' columns must not overlap. With `beta` 0, what `c` held is not read.
+///
+/// # Panics
+/// When the shapes do not fit: a mistake of the calling kernel.
+pub fn gemm_with(a: Mat<'_>, b: Mat<'_>, more: &[Addend<'_>], first: usize, beta: f32, c: MatMut<'_>) {
+    for (i, m) in more.iter().enumerate() {
+        assert!(m.a.rows == c.rows && m.a.cols == m.b.rows && m.b.cols == m.cols.len(), "addend of another shape");
+        let apart = |other: &Addend<'_>| other.cols.end <= m.cols.start || m.cols.end <= other.cols.start;
+        assert!(more[..i].iter().all(apart), "addends on the same columns");
+    }
+    over_threads(1.0, a, b, more, first, beta, c);
+}
+
+fn over_threads(alpha: f32, a: Mat<'_>, b: Mat<'_>, more: &[Addend<'_>], first: usize, beta: f32, c: MatMut<'_>) {
+    assert!(a.rows == c.rows && b.cols == c.cols && a.cols == b.rows, "matrix product of unlike shapes");
+    let work = c.rows * c.cols * a.cols;
+    let parts = if work < 1 << 16 { 1 } else { rayon::current_num_threads() };
+    split(parts, alpha, a, b, more, (0, first), beta, c);
+}
+
+/// Columns on each side from which on a result is split by columns, whatever its rows: each part then lays out its own of `b`.
+const BROAD: usize = 96;
+
+#[allow(clippy::too_many_arguments)] // a product's own, and the part of it
+fn split(
+    parts: usize,
+    alpha: f32,
+    a: Mat<'_>,
+    b: Mat<'_>,
+    more: &[Addend<'_>],
+    at: (usize, usize),
+    beta: f32,
+    c: MatMut<'_>,
+) {
     // Whole tiles of 16 go to each side, so that no thread is left with a ragged sliver.
     const TILE: usize = 16;
-    let longer = c.rows.max(c.cols);
+    let by_rows = c.rows >= c.cols && c.cols < 2 * BROAD;
+    let longer = if by_rows { c.rows } else { c.cols };
     if parts < 2 || longer < 2 * TILE {
-        return gemm_here(alpha, a, b, beta, c);
+        return here(alpha, a, b, more, at, beta, c);
     }
     let first = parts / 2;
-    let at = (longer * first / parts).div_ceil(TILE) * TILE;
-    let at = at.min(longer);
-    if c.rows >= c.cols {
-        let (a1, a2) = (a.rows_from(0, at), a.rows_from(at, a.rows - at));
-        let (c1, c2) = c.split_rows(at);
-        rayon::join(|| split(first, alpha, a1, b, beta, c1), || split(parts - first, alpha, a2, b, beta, c2));
+    let half = ((longer * first / parts).div_ceil(TILE) * TILE).min(longer);
+    if by_rows {
+        let (a1, a2) = (a.rows_from(0, half), a.rows_from(half, a.rows - half));
+        let (c1, c2) = c.split_rows(half);
+        rayon::join(
+            || split(first, alpha, a1, b, more, at, beta, c1),
+            || split(parts - first, alpha, a2, b, more, (at.0 + half, at.1), beta, c2),
+        );
     } else {
-        let (b1, b2) = (b.cols_from(0, at), b.cols_from(at, b.cols - at));
-        let (c1, c2) = c.split_cols(at);
-        rayon::join(|| split(first, alpha, a, b1, beta, c1), || split(parts - first, alpha, a, b2, beta, c2));
+        let (b1, b2) = (b.cols_from(0, half), b.cols_from(half, b.cols - half));
+        let (c1, c2) = c.split_cols(half);
+        rayon::join(
+            || split(first, alpha, a, b1, more, at, beta, c1),
+            || split(parts - first, alpha, a, b2, more, (at.0, at.1 + half), beta, c2),
+        );
     }
 }
 
@@ -236,5 +309,51 @@ mod tests {
         let mut c = vec![f32::NAN; 64 * 64];
         gemm(1.0, Mat::full(&a, 64, 64), Mat::full(&b, 64, 64), 0.0, MatMut::full(&mut c, 64, 64));
         assert!(c.iter().all(|x| x.is_finite()));
+    }
+
+    #[test]
+    fn what_is_added_falls_on_its_columns_however_the_product_is_split() {
+        // By columns, by rows, and not at all; the last one is a stretch of a wider result.
+        for (m, n, k, first) in [(40, 500, 33, 0), (300, 40, 33, 0), (5, 20, 9, 0), (70, 250, 20, 130)] {
+            let (a, b) = (pattern(m * k, 1), pattern(k * n, 2));
+            let whole = n + first + 7;
+            let (u, v) = (pattern(m * 6, 3), pattern(4 * whole, 4));
+            let cuts = [3, whole / 2, whole - 5];
+            let more = [
+                Addend {
+                    cols: cuts[0]..cuts[1],
+                    a: Mat::new(&u, m, 4, 6),
+                    b: Mat::new(&v, 4, cuts[1] - cuts[0], whole),
+                },
+                Addend {
+                    cols: cuts[1]..cuts[2],
+                    a: Mat::new(&u[4..], m, 2, 6),
+                    b: Mat::full(&v, cuts[2] - cuts[1], 2).t(),
+                },
+            ];
+            let run = |parts: usize| {
+                let mut c = vec![0.5; m * n];
+                let (a, b) = (Mat::full(&a, m, k), Mat::full(&b, k, n));
+                split(parts, 1.0, a, b, &more, (0, first), 2.0, MatMut::full(&mut c, m, n));
+                c
+            };
+            let added = |i: usize, j: usize| -> f32 {
+                if (cuts[0]..cuts[1]).contains(&j) {
+                    (0..4).map(|p| u[i * 6 + p] * v[p * whole + j - cuts[0]]).sum()
+                } else if (cuts[1]..cuts[2]).contains(&j) {
+                    (0..2).map(|p| u[i * 6 + 4 + p] * v[(j - cuts[1]) * 2 + p]).sum()
+                } else {
+                    0.0
+                }
+            };
+            for parts in [1, 2, 3, 8] {
+                for (at, got) in run(parts).into_iter().enumerate() {
+                    let (i, j) = (at / n, at % n);
+                    let sum: f32 = (0..k).map(|p| a[i * k + p] * b[p * n + j]).sum();
+                    let want = 1.0 + sum + added(i, j + first);
+                    assert!((got - want).abs() < 1e-4, "{m}x{n} in {parts} parts ({i}, {j}): {got} for {want}");
+                }
+            }
+        }
     }
 }

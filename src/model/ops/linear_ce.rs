@@ -73,7 +73,7 @@ pub fn linear_cross_entropy(
         let n = chunk.min(rows - start);
         let h = Mat::full(&hidden[start * width..(start + n) * width], n, width);
         let logits = &mut scratch[..n * vocab];
-        head.forward(h, n, logits, pool);
+        head.forward(h, &[], n, logits, pool);
         let keep = gradients.is_some();
         logits
             .par_chunks_mut(vocab)
@@ -83,7 +83,7 @@ pub fn linear_cross_entropy(
             .for_each(|(((row, &token), &weight), loss)| *loss = nll(row, token as usize, weight, keep));
         if let Some(g) = &mut gradients {
             let dh = &mut g.hidden[start * width..(start + n) * width];
-            head.backward(logits, n, dh, pool);
+            head.backward(logits, &[], n, dh, pool);
             if let Some(d) = &mut g.head {
                 gemm(1.0, Mat::full(logits, n, vocab).t(), h, 1.0, MatMut::full(d, vocab, width));
             }

@@ -150,6 +150,16 @@ pub trait Simd: Copy {
     /// They must lie within one allocation that may be written.
     unsafe fn store(p: *mut f32, v: Self::V);
 
+    /// Asks for the line of the cache at `p`, which need not be there.
+    fn prefetch(p: *const f32);
+
+    /// Transposes: four rows of [`Simd::LANES`] numbers, `stride` apart at `from`, become that many rows of four,
+    /// `to_stride` apart at `to`.
+    ///
+    /// # Safety
+    /// All numbers must lie within allocations that may be read, and written.
+    unsafe fn turn(from: *const f32, stride: usize, to: *mut f32, to_stride: usize);
+
     /// Reads [`Simd::LANES`] words at `p`.
     ///
     /// # Safety
@@ -224,6 +234,18 @@ impl Simd for Base {
     unsafe fn store(p: *mut f32, v: [f32; 4]) {
         // SAFETY: the caller's promise.
         unsafe { p.cast::<[f32; 4]>().write_unaligned(v) }
+    }
+    #[inline(always)]
+    fn prefetch(_: *const f32) {}
+    #[inline(always)]
+    unsafe fn turn(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|row| Self::load(from.add(row * stride)));
+            for i in 0..4 {
+                Self::store(to.add(i * to_stride), [a[i], b[i], c[i], d[i]]);
+            }
+        }
     }
     #[inline(always)]
     unsafe fn load_words(p: *const u32) -> [u32; 4] {

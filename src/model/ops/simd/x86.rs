@@ -5,15 +5,17 @@
 
 use super::Simd;
 use std::arch::x86_64::{
-    __m128, __m256, __m256i, __m512, __m512i, __mmask16, _mm_add_ps, _mm_loadu_si128, _mm_movehl_ps, _mm_movelh_ps,
-    _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps, _mm256_add_ps, _mm256_and_si256, _mm256_castps256_ps128,
-    _mm256_castsi256_ps, _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_extractf128_ps,
-    _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps,
-    _mm256_slli_epi32, _mm256_sllv_epi32, _mm256_srai_epi32, _mm256_srlv_epi32, _mm256_storeu_ps, _mm512_add_ps,
+    __m128, __m256, __m256i, __m512, __m512i, __mmask16, _MM_HINT_T0, _mm_add_ps, _mm_loadu_si128, _mm_movehl_ps,
+    _mm_movelh_ps, _mm_prefetch, _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps, _mm256_add_ps, _mm256_and_si256,
+    _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32, _mm256_cvtph_ps,
+    _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_mul_ps, _mm256_set1_epi32,
+    _mm256_set1_ps, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_sllv_epi32, _mm256_srai_epi32, _mm256_srlv_epi32,
+    _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps, _mm512_add_ps, _mm512_castps512_ps128,
     _mm512_castps512_ps256, _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps,
-    _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_maskz_loadu_ps, _mm512_mul_ps,
-    _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_ps, _mm512_slli_epi32, _mm512_sllv_epi32,
-    _mm512_srai_epi32, _mm512_srlv_epi32, _mm512_storeu_ps,
+    _mm512_extractf32x4_ps, _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_ps,
+    _mm512_shuffle_ps, _mm512_slli_epi32, _mm512_sllv_epi32, _mm512_srai_epi32, _mm512_srlv_epi32, _mm512_storeu_ps,
+    _mm512_unpackhi_ps, _mm512_unpacklo_ps,
 };
 
 /// The level of AVX2 with FMA.
@@ -97,6 +99,32 @@ impl Simd for Avx2 {
         unsafe { _mm256_storeu_ps(p, v) }
     }
     #[inline(always)]
+    fn prefetch(p: *const f32) {
+        // SAFETY: asking for a line reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn turn(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+        unsafe {
+            let (a, b) = (Self::load(from), Self::load(from.add(stride)));
+            let (c, d) = (Self::load(from.add(2 * stride)), Self::load(from.add(3 * stride)));
+            // Of each half: a0 b0 a1 b1, a2 b2 a3 b3, and so of c and d.
+            let (ab_low, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            let (cd_low, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+            let turned = [
+                _mm256_shuffle_ps::<0x44>(ab_low, cd_low),
+                _mm256_shuffle_ps::<0xEE>(ab_low, cd_low),
+                _mm256_shuffle_ps::<0x44>(ab_high, cd_high),
+                _mm256_shuffle_ps::<0xEE>(ab_high, cd_high),
+            ];
+            for (i, turned) in turned.into_iter().enumerate() {
+                let to = to.add(i * to_stride);
+                _mm_storeu_ps(to, _mm256_castps256_ps128(turned));
+                _mm_storeu_ps(to.add(4 * to_stride), _mm256_extractf128_ps::<1>(turned));
+            }
+        }
+    }
+    #[inline(always)]
     unsafe fn load_words(p: *const u32) -> __m256i {
         unsafe { _mm256_loadu_si256(p.cast()) }
     }
@@ -163,6 +191,34 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn store(p: *mut f32, v: __m512) {
         unsafe { _mm512_storeu_ps(p, v) }
+    }
+    #[inline(always)]
+    fn prefetch(p: *const f32) {
+        // SAFETY: asking for a line reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn turn(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+        unsafe {
+            let (a, b) = (Self::load(from), Self::load(from.add(stride)));
+            let (c, d) = (Self::load(from.add(2 * stride)), Self::load(from.add(3 * stride)));
+            // Of each quarter: a0 b0 a1 b1, a2 b2 a3 b3, and so of c and d.
+            let (ab_low, ab_high) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            let (cd_low, cd_high) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+            let turned = [
+                _mm512_shuffle_ps::<0x44>(ab_low, cd_low),
+                _mm512_shuffle_ps::<0xEE>(ab_low, cd_low),
+                _mm512_shuffle_ps::<0x44>(ab_high, cd_high),
+                _mm512_shuffle_ps::<0xEE>(ab_high, cd_high),
+            ];
+            for (i, turned) in turned.into_iter().enumerate() {
+                let to = to.add(i * to_stride);
+                _mm_storeu_ps(to, _mm512_castps512_ps128(turned));
+                _mm_storeu_ps(to.add(4 * to_stride), _mm512_extractf32x4_ps::<1>(turned));
+                _mm_storeu_ps(to.add(8 * to_stride), _mm512_extractf32x4_ps::<2>(turned));
+                _mm_storeu_ps(to.add(12 * to_stride), _mm512_extractf32x4_ps::<3>(turned));
+            }
+        }
     }
     #[inline(always)]
     unsafe fn load_words(p: *const u32) -> __m512i {
