@@ -115,6 +115,18 @@ impl Engine {
         adapter: Option<&Adapter>,
         packed: &Packed,
         options: Options,
+        sink: Option<Sink<'_>>,
+    ) -> Losses {
+        // On a thread of the pool, so that each of the thousands of products need not be handed over to it.
+        rayon::scope(|_| self.run_here(decoder, adapter, packed, options, sink))
+    }
+
+    fn run_here(
+        &mut self,
+        decoder: &Decoder,
+        adapter: Option<&Adapter>,
+        packed: &Packed,
+        options: Options,
         mut sink: Option<Sink<'_>>,
     ) -> Losses {
         let count = packed.predicting.len();
