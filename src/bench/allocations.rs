@@ -1,4 +1,4 @@
-//! Counting what is asked of the system's allocator.
+//! Counting what is asked of the allocator.
 //!
 //! The binary runs on [`Counting`], so that `togi bench` can say what a training step asks for once it is in its stride:
 //! buffers that live as long as the run are the difference between a steady process and one that the allocator slows down
@@ -6,12 +6,14 @@
 
 #![allow(unsafe_code)] // an allocator is an unsafe trait; this one passes every call on
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-/// The system's allocator, counted.
+use crate::model::ops::pages::Aligned;
+
+/// [`Aligned`], counted.
 pub struct Counting;
 
 static CALLS: AtomicU64 = AtomicU64::new(0);
@@ -22,29 +24,29 @@ fn count(bytes: usize) {
     BYTES.fetch_add(bytes as u64, Ordering::Relaxed);
 }
 
-// SAFETY: every call goes to the system's allocator as it came.
+// SAFETY: every call goes to another allocator as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
         // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
+        unsafe { Aligned.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         // SAFETY: the caller's promise.
-        unsafe { System.dealloc(at, layout) }
+        unsafe { Aligned.dealloc(at, layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
         // SAFETY: the caller's promise.
-        unsafe { System.alloc_zeroed(layout) }
+        unsafe { Aligned.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(size.saturating_sub(layout.size()));
         // SAFETY: the caller's promise.
-        unsafe { System.realloc(at, layout, size) }
+        unsafe { Aligned.realloc(at, layout, size) }
     }
 }
 
