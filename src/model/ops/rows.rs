@@ -3,7 +3,8 @@
 //! A general matrix product splits its sums as its shape suggests, so a row's result changes with the rows beside it.
 //! Here every output is one sum with one order: vectors along `k`, one accumulator of lanes, the rest of `k` last, the
 //! lanes added by halving. Rows and columns are then tiled in registers as their number allows, which changes speed and
-//! nothing else. At one or two rows the time is that of reading `w` once; at many it is that of the arithmetic.
+//! nothing else. At one or two rows the time is that of reading `w` once; at many it is that of the arithmetic, and what will be
+//! read next is asked for meanwhile, so that it need not be waited for.
 
 #![allow(unsafe_code)] // Tasks write disjoint columns of one matrix, which slices cannot express; vector loads by pointer.
 #![allow(clippy::inline_always)] // A body not inlined into its wrapper would be compiled without the wrapper's instructions.
@@ -15,6 +16,10 @@ use crate::multiversion;
 
 /// Bytes of `w` a task keeps in the second-level cache while rows pass by it.
 const BLOCK_BYTES: usize = 192 << 10;
+/// Bytes of `x` that a tile's rows may have: the first-level cache (32 KiB or more) holds them while columns pass by.
+const TILE_BYTES: usize = 36 << 10;
+/// Tiles of rows that share in asking for the next columns.
+const ASKING: usize = 4;
 /// Multiplications under which waking another thread costs more than it gains.
 const ALONE: usize = 1 << 16;
 
@@ -99,7 +104,8 @@ pub fn product(x: Rows<'_>, layer: Layer<'_>, y: &mut [f32], y_stride: usize, pu
     let blocks = outputs.div_ceil((BLOCK_BYTES / (4 * inputs.max(1))).max(8)).next_multiple_of(threads);
     let width = outputs.div_ceil(blocks).next_multiple_of(8);
     (0..outputs.div_ceil(width)).into_par_iter().with_max_len(1).for_each(|block| {
-        columns(job, block * width, outputs.min((block + 1) * width));
+        let (from, to) = (block * width, outputs.min((block + 1) * width));
+        columns(job, from, to, outputs.min(to + width) - to);
     });
 }
 
@@ -109,76 +115,123 @@ pub fn product(x: Rows<'_>, layer: Layer<'_>, y: &mut [f32], y_stride: usize, pu
 /// As [`product`].
 pub fn product_here(x: Rows<'_>, layer: Layer<'_>, y: &mut [f32], y_stride: usize, put: Put) {
     if x.rows > 0 && layer.outputs > 0 {
-        columns(Job::new(x, layer, y, y_stride, put), 0, layer.outputs);
+        columns(Job::new(x, layer, y, y_stride, put), 0, layer.outputs, 0);
     }
 }
 
 multiversion! {
-    /// Computes columns `from..to` of all rows.
-    fn columns<S>(job: Job, from: usize, to: usize) {
-        let mut row = 0;
-        let most = most_rows::<S>();
+    /// Computes columns `from..to` of all rows, and asks for the `next` columns behind them meanwhile.
+    fn columns<S>(job: Job, from: usize, to: usize, next: usize) {
+        let most = most_rows::<S>(job.inputs);
+        // Two rows read faster than software asks: the processor sees by itself what comes next.
+        let asking = if job.rows > 2 { job.rows.div_ceil(most).min(ASKING) } else { 0 };
+        let (mut row, mut nth) = (0, 0);
         while row < job.rows {
             let left = job.rows - row;
-            // Tiles of nearly equal height: 8 rows are 4 and 4 rather than 6 and 2.
+            // Tiles of nearly equal height: 10 rows are 5 and 5 rather than 8 and 2.
             let height = left.div_ceil(left.div_ceil(most));
+            let mut ahead = Ahead { at: job.w, each: 0 };
+            if nth < asking {
+                let share = next * job.inputs / asking;
+                ahead = Ahead { at: job.w.wrapping_add(to * job.inputs + nth * share), each: share / (to - from) };
+            }
             // SAFETY: `product` has checked the shapes, `row + height <= rows` and `to <= outputs`.
             unsafe {
                 match height {
-                    1 => strip::<S, 1, 8>(job, row, from, to),
-                    2 if S::LANES == 16 => strip::<S, 2, 8>(job, row, from, to),
-                    2 => strip::<S, 2, 4>(job, row, from, to),
-                    3 => strip::<S, 3, 4>(job, row, from, to),
-                    4 => strip::<S, 4, 4>(job, row, from, to),
-                    5 => strip::<S, 5, 4>(job, row, from, to),
-                    _ => strip::<S, 6, 4>(job, row, from, to),
+                    1 => strip::<S, 1, 8>(job, row, from, to, ahead),
+                    2 if S::LANES == 16 => strip::<S, 2, 8>(job, row, from, to, ahead),
+                    2 => strip::<S, 2, 4>(job, row, from, to, ahead),
+                    3 => strip::<S, 3, 4>(job, row, from, to, ahead),
+                    4 => strip::<S, 4, 4>(job, row, from, to, ahead),
+                    5 => strip::<S, 5, 4>(job, row, from, to, ahead),
+                    6 => strip::<S, 6, 4>(job, row, from, to, ahead),
+                    7 => strip::<S, 7, 3>(job, row, from, to, ahead),
+                    _ => strip::<S, 8, 3>(job, row, from, to, ahead),
                 }
             }
             row += height;
+            nth += 1;
         }
     }
 }
 
-/// Rows in the tallest tile: as many as the registers hold accumulators for.
+/// Rows in the tallest tile: as many as the registers hold accumulators for, and the first-level cache rows of `x`.
 #[inline(always)]
-fn most_rows<S: Simd>() -> usize {
+fn most_rows<S: Simd>(inputs: usize) -> usize {
     match S::LANES {
-        16 => 6,
+        16 => (TILE_BYTES / (4 * inputs.max(1))).clamp(4, 8),
         8 => 3,
         _ => 2,
     }
 }
 
+/// Where the numbers lie that will be read next, and how many of them to ask for with each column that is computed.
+#[derive(Clone, Copy)]
+struct Ahead {
+    at: *const f32,
+    each: usize,
+}
+
+/// Numbers in a line of the cache.
+const LINE: usize = 16;
+
 /// Rows `row..row + M` of columns `from..to`, `N` columns at a time.
 #[inline(always)]
-unsafe fn strip<S: Simd, const M: usize, const N: usize>(job: Job, row: usize, from: usize, to: usize) {
+unsafe fn strip<S: Simd, const M: usize, const N: usize>(
+    job: Job,
+    row: usize,
+    from: usize,
+    to: usize,
+    mut ahead: Ahead,
+) {
     let mut column = from;
+    // Lines to ask for with each vector of `k`.
+    let lines = (ahead.each * N * S::LANES / job.inputs.max(1)).div_ceil(LINE);
     // SAFETY: the caller's promise.
     unsafe {
         while column + N <= to {
-            tile::<S, M, N>(job, row, column);
+            match lines {
+                0 => tile::<S, M, N, 0>(job, row, column, ahead),
+                1 => tile::<S, M, N, 1>(job, row, column, ahead),
+                2 => tile::<S, M, N, 2>(job, row, column, ahead),
+                _ => tile::<S, M, N, 4>(job, row, column, ahead),
+            }
+            ahead.at = ahead.at.wrapping_add(ahead.each * N);
             column += N;
         }
         while column < to {
-            tile::<S, M, 1>(job, row, column);
+            tile::<S, M, 1, 0>(job, row, column, ahead);
             column += 1;
         }
     }
 }
 
-/// The outputs of `M` rows and `N` columns.
+/// The outputs of `M` rows and `N` columns; with each vector of `k`, `P` lines of what comes next are asked for.
 #[inline(always)]
-unsafe fn tile<S: Simd, const M: usize, const N: usize>(job: Job, row: usize, column: usize) {
+unsafe fn tile<S: Simd, const M: usize, const N: usize, const P: usize>(
+    job: Job,
+    row: usize,
+    column: usize,
+    ahead: Ahead,
+) {
     // SAFETY: the caller's promise: the rows and columns lie within the product's shapes.
     unsafe {
         let x = job.x.add(row * job.x_stride);
         let w = job.w.add(column * job.inputs);
         let mut acc = [[S::splat(0.0); N]; M];
         let mut i = 0;
+        let mut next = ahead.at;
+        let step = ahead.each * N * S::LANES / job.inputs.max(1);
         while i + S::LANES <= job.inputs {
             let mut columns = [S::splat(0.0); N];
             for (n, c) in columns.iter_mut().enumerate() {
                 *c = S::load(w.add(n * job.inputs + i));
+            }
+            if P > 0 {
+                for line in 0..P {
+                    S::prefetch(next.wrapping_add(line * LINE));
+                }
+                next = next.wrapping_add(step);
             }
             for (m, acc) in acc.iter_mut().enumerate() {
                 let r = S::load(x.add(m * job.x_stride + i));
@@ -197,18 +250,16 @@ unsafe fn tile<S: Simd, const M: usize, const N: usize>(job: Job, row: usize, co
                 }
             }
         }
-        for (m, acc) in acc.iter().enumerate() {
-            let y = job.y.add((row + m) * job.y_stride + column);
-            for first in (0..N).step_by(4) {
-                let part = |n: usize| acc[if first + n < N { first + n } else { first }];
-                let sums = S::sums([part(0), part(1), part(2), part(3)]);
-                for (n, sum) in sums.into_iter().enumerate().take(N - first) {
-                    let n = first + n;
-                    let sum = job.bias.map_or(sum, |bias| sum + *bias.add(column + n));
-                    match job.put {
-                        Put::Set => *y.add(n) = sum,
-                        Put::Add { factor } => *y.add(n) += factor * sum,
-                    }
+        for first in (0..M * N).step_by(4) {
+            let of = |i: usize| if first + i < M * N { acc[(first + i) / N][(first + i) % N] } else { acc[0][0] };
+            let sums = S::sums([of(0), of(1), of(2), of(3)]);
+            for (i, sum) in sums.into_iter().enumerate().take(M * N - first) {
+                let (m, n) = ((first + i) / N, (first + i) % N);
+                let y = job.y.add((row + m) * job.y_stride + column + n);
+                let sum = job.bias.map_or(sum, |bias| sum + *bias.add(column + n));
+                match job.put {
+                    Put::Set => *y = sum,
+                    Put::Add { factor } => *y += factor * sum,
                 }
             }
         }
