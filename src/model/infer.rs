@@ -9,9 +9,10 @@ use super::decoder::{Decoder, Fused, Product};
 use super::description::{Description, Norm};
 use super::device::infer::Place;
 use super::kv_cache::KvCache;
-use super::lora::Adapter;
+use super::lora::{AdaptedProduct, Adapter};
 use super::ops::attend::{Sequence, attend};
 use super::ops::norm;
+use super::ops::pool::Pool;
 use super::ops::rows::{Layer, Put, Rows, product};
 use super::ops::{activation, rotary};
 
@@ -59,6 +60,8 @@ pub struct Inference<'d> {
     decoder: &'d Decoder,
     /// Tables of global and local layers, as long as the longest text so far needed.
     tables: [rotary::Table; 2],
+    /// Buffers of a pass, used again in the next.
+    pool: Pool,
 }
 
 /// What a text's attention has seen, where it is kept.
@@ -180,7 +183,7 @@ impl<'d> Inference<'d> {
     #[must_use]
     pub fn new(decoder: &'d Decoder) -> Self {
         let table = |local: bool| rotary::Table::new(&rotary_of(decoder, local), 0);
-        Self { decoder, tables: [table(false), table(true)] }
+        Self { decoder, tables: [table(false), table(true)], pool: Pool::default() }
     }
 
     /// The decoder that runs.
@@ -198,8 +201,7 @@ impl<'d> Inference<'d> {
         let longest = self.check(rows)?;
         self.lengthen(longest);
         // On a thread of the pool, so that each of the hundreds of small products need not be handed over to it.
-        let this = &*self;
-        Ok(rayon::scope(|_| this.run(rows, want)))
+        Ok(rayon::scope(|_| self.run(rows, want)))
     }
 
     fn check(&self, rows: &[Row<'_>]) -> Result<usize, InferError> {
@@ -224,7 +226,7 @@ impl<'d> Inference<'d> {
         }
     }
 
-    fn run(&self, rows: &mut [Row<'_>], want: Want) -> Vec<f32> {
+    fn run(&mut self, rows: &mut [Row<'_>], want: Want) -> Vec<f32> {
         let vocab = self.decoder.description.vocab;
         let mut logits = match want {
             Want::Nothing => Vec::new(),
@@ -250,19 +252,18 @@ impl<'d> Inference<'d> {
     }
 
     /// Runs `parts` through all layers; `logits` are those of the pass's rows `wanted`.
-    fn pass(&self, rows: &mut [Row<'_>], parts: &[Part], wanted: &[usize], logits: &mut [f32]) {
+    fn pass(&mut self, rows: &mut [Row<'_>], parts: &[Part], wanted: &[usize], logits: &mut [f32]) {
         let d = &self.decoder.description;
         let total = parts.iter().map(|p| p.len).sum::<usize>();
-        let mut x = Vec::with_capacity(total * d.hidden);
+        let mut x = self.pool.take(total * d.hidden);
         let mut positions = Vec::with_capacity(total);
         let mut adapters: Vec<Option<&Adapter>> = Vec::with_capacity(total);
         for part in parts {
             let row = &rows[part.row];
             for (i, &token) in row.tokens[part.from..part.from + part.len].iter().enumerate() {
-                let first = x.len();
-                x.resize(first + d.hidden, 0.0);
-                self.decoder.embedding.row(token as usize, &mut x[first..]);
-                for e in &mut x[first..] {
+                let x = &mut x[positions.len() * d.hidden..][..d.hidden];
+                self.decoder.embedding.row(token as usize, x);
+                for e in x {
                     *e *= d.embedding_scale;
                 }
                 positions.push((row.cache.len() + i) as u32);
@@ -277,18 +278,19 @@ impl<'d> Inference<'d> {
         for part in parts {
             rows[part.row].cache.advance(part.len);
         }
-        if wanted.is_empty() {
-            return;
+        if !wanted.is_empty() {
+            let normed = normed(d.norm, &self.decoder.final_norm, &x, &mut self.pool);
+            let rows = Rows { data: &normed, rows: wanted.len(), stride: d.hidden };
+            self.decoder.head().product(rows, &[], logits, d.vocab, Put::Set);
+            self.pool.give(normed);
         }
-        let normed = normed(d.norm, &self.decoder.final_norm, &x);
-        let rows = Rows { data: &normed, rows: wanted.len(), stride: d.hidden };
-        self.decoder.head().product(rows, &[], logits, d.vocab, Put::Set);
+        self.pool.give(x);
     }
 
     /// One layer; where `keep` is given, `x` and `adapters` leave it with those rows alone.
     #[allow(clippy::too_many_arguments)] // the state of a pass, each read or written apart
     fn block<'a>(
-        &self,
+        &mut self,
         layer: usize,
         rows: &mut [Row<'a>],
         parts: &[Part],
@@ -297,16 +299,17 @@ impl<'d> Inference<'d> {
         x: &mut Vec<f32>,
         keep: Option<&[usize]>,
     ) {
-        let d = &self.decoder.description;
-        let block = &self.decoder.blocks[layer];
+        let Self { decoder, tables, pool } = self;
+        let d = &decoder.description;
+        let block = &decoder.blocks[layer];
         let stride = d.qkv_rows();
-        let before = normed(d.norm, &block.attention_norm, x);
-        let mut qkv = linear(&block.qkv, &before, layer, Product::Qkv, adapters);
+        let mut before = normed(d.norm, &block.attention_norm, x, pool);
+        let mut qkv = linear(&block.qkv, &before, layer, Product::Qkv, adapters, pool);
         if d.qk_norm {
             norm::heads_forward(d.queries(), &block.query_norm, d.norm.eps(), &mut qkv);
             norm::heads_forward(d.keys(), &block.key_norm, d.norm.eps(), &mut qkv);
         }
-        let table = &self.tables[usize::from(d.is_local(layer))];
+        let table = &tables[usize::from(d.is_local(layer))];
         rotary::apply(table, positions, &mut qkv, stride, d.heads + d.kv_heads, d.head_dim, false);
         for part in parts {
             let new = &qkv[part.at * stride..(part.at + part.len) * stride];
@@ -314,6 +317,8 @@ impl<'d> Inference<'d> {
         }
         if keep.is_some_and(<[usize]>::is_empty) {
             x.clear();
+            pool.give(before);
+            pool.give(qkv);
             return;
         }
         let sequences: Vec<_> = parts
@@ -324,37 +329,43 @@ impl<'d> Inference<'d> {
                 Sequence { row: part.at, tokens: part.len, heads }
             })
             .collect();
-        let mut attended = vec![0.0; positions.len() * d.heads * d.head_dim];
+        let mut attended = pool.take(positions.len() * d.heads * d.head_dim);
         attend(d.attention(layer), &sequences, &qkv, &mut attended);
-        let mut before = before;
+        pool.give(qkv);
         if let Some(keep) = keep {
-            *x = chosen(x, d.hidden, keep);
-            before = chosen(&before, d.hidden, keep);
-            attended = chosen(&attended, d.heads * d.head_dim, keep);
+            choose(x, d.hidden, keep);
+            choose(&mut attended, d.heads * d.head_dim, keep);
             *adapters = keep.iter().map(|&i| adapters[i]).collect();
         }
-        let mut attention = linear(&block.output, &attended, layer, Product::Output, adapters);
+        before.truncate(x.len());
+        let mut attention = linear(&block.output, &attended, layer, Product::Output, adapters, pool);
+        pool.give(attended);
         if d.post_norms {
-            attention = normed(d.norm, &block.post_attention_norm, &attention);
+            let after = normed(d.norm, &block.post_attention_norm, &attention, pool);
+            pool.give(std::mem::replace(&mut attention, after));
         }
-        let mlp_input = if d.parallel_residual {
-            // Both branches read the same x; the norms differ.
-            before.resize(x.len(), 0.0);
+        // With parallel branches both read the same x; the norms differ.
+        if d.parallel_residual {
             norm::forward(d.norm, &block.mlp_norm, x, &mut before);
-            add(x, &attention);
-            before
-        } else {
-            add(x, &attention);
-            normed(d.norm, &block.mlp_norm, x)
-        };
-        let inner = linear(&block.mlp_in, &mlp_input, layer, Product::MlpIn, adapters);
-        let mut active = vec![0.0; adapters.len() * d.intermediate];
+        }
+        add(x, &attention);
+        pool.give(attention);
+        if !d.parallel_residual {
+            norm::forward(d.norm, &block.mlp_norm, x, &mut before);
+        }
+        let inner = linear(&block.mlp_in, &before, layer, Product::MlpIn, adapters, pool);
+        pool.give(before);
+        let mut active = pool.take(adapters.len() * d.intermediate);
         activation::forward(d.activation, d.gated_mlp, &inner, d.intermediate, &mut active);
-        let mut mlp = linear(&block.down, &active, layer, Product::Down, adapters);
+        pool.give(inner);
+        let mut mlp = linear(&block.down, &active, layer, Product::Down, adapters, pool);
+        pool.give(active);
         if d.post_norms {
-            mlp = normed(d.norm, &block.post_mlp_norm, &mlp);
+            let after = normed(d.norm, &block.post_mlp_norm, &mlp, pool);
+            pool.give(std::mem::replace(&mut mlp, after));
         }
         add(x, &mlp);
+        pool.give(mlp);
     }
 }
 
@@ -389,8 +400,8 @@ fn rotary_of(decoder: &Decoder, local: bool) -> super::description::Rotary {
     if local { d.local_rotary.unwrap_or(d.rotary) } else { d.rotary }
 }
 
-fn normed(norm: Norm, weights: &norm::NormWeights, x: &[f32]) -> Vec<f32> {
-    let mut y = vec![0.0; x.len()];
+fn normed(norm: Norm, weights: &norm::NormWeights, x: &[f32], pool: &mut Pool) -> Vec<f32> {
+    let mut y = pool.take(x.len());
     norm::forward(norm, weights, x, &mut y);
     y
 }
@@ -401,38 +412,78 @@ fn add(x: &mut [f32], y: &[f32]) {
     }
 }
 
-/// Rows `keep` of a matrix of `width` columns.
-fn chosen(x: &[f32], width: usize, keep: &[usize]) -> Vec<f32> {
-    keep.iter().flat_map(|&row| &x[row * width..(row + 1) * width]).copied().collect()
+/// Leaves rows `keep`, in ascending order, of a matrix of `width` columns.
+fn choose(x: &mut Vec<f32>, width: usize, keep: &[usize]) {
+    for (to, &row) in keep.iter().enumerate() {
+        x.copy_within(row * width..(row + 1) * width, to * width);
+    }
+    x.truncate(keep.len() * width);
 }
 
-/// `x W^T + b` for all rows, and to the rows that have one their adapter's `scale (x A^T) B^T`.
-fn linear(fused: &Fused, x: &[f32], layer: usize, which: Product, adapters: &[Option<&Adapter>]) -> Vec<f32> {
-    let (rows, inputs, outputs) = (adapters.len(), fused.inputs, fused.outputs);
-    let mut y = vec![0.0; rows * outputs];
-    fused.weight.product(Rows { data: x, rows, stride: inputs }, &fused.bias, &mut y, outputs, Put::Set);
-    let mut start = 0;
-    for same in adapters.chunk_by(|a, b| match (a, b) {
+/// Rows that have the same adapter, from row `from` on.
+struct Same<'a> {
+    from: usize,
+    rows: usize,
+    adapter: &'a Adapter,
+    product: &'a AdaptedProduct,
+}
+
+/// The stretches of rows whose adapter adds to a product.
+fn adapted<'a>(adapters: &[Option<&'a Adapter>], layer: usize, which: Product) -> impl Iterator<Item = Same<'a>> {
+    let mut next = 0;
+    let alike = adapters.chunk_by(|a, b| match (a, b) {
         (None, None) => true,
         (Some(a), Some(b)) => std::ptr::eq(*a, *b),
         _ => false,
-    }) {
-        let (from, count) = (start, same.len());
-        start += count;
-        let Some(adapter) = same.first().copied().flatten() else { continue };
-        let Some(adapted) = adapter.product(layer, which) else { continue };
-        let ranks = adapted.ranks();
-        let mut low = vec![0.0; count * ranks];
-        let a = Layer { weight: &adapter.values[adapted.a_range()], bias: &[], inputs, outputs: ranks };
-        product(Rows { data: &x[from * inputs..], rows: count, stride: inputs }, a, &mut low, ranks, Put::Set);
+    });
+    alike.filter_map(move |same| {
+        let (from, rows) = (next, same.len());
+        next += rows;
+        let adapter = same.first().copied().flatten()?;
+        Some(Same { from, rows, adapter, product: adapter.product(layer, which)? })
+    })
+}
+
+/// `x W^T + b` for all rows, and to the rows that have one their adapter's `scale (x A^T) B^T`.
+fn linear(
+    fused: &Fused,
+    x: &[f32],
+    layer: usize,
+    which: Product,
+    adapters: &[Option<&Adapter>],
+    pool: &mut Pool,
+) -> Vec<f32> {
+    let (rows, inputs, outputs) = (adapters.len(), fused.inputs, fused.outputs);
+    let mut y = pool.take(rows * outputs);
+    let frozen = |y: &mut [f32]| {
+        fused.weight.product(Rows { data: x, rows, stride: inputs }, &fused.bias, y, outputs, Put::Set);
+    };
+    let most = adapted(adapters, layer, which).map(|same| same.product.ranks()).max().unwrap_or(0);
+    if most == 0 {
+        frozen(&mut y);
+        return y;
+    }
+    let mut low = pool.take(rows * most);
+    // A few rows' `x A^T` is too little to share among threads: one computes it while the others begin with the large product.
+    let below = |low: &mut [f32]| {
+        for Same { from, rows, adapter, product: adapted } in adapted(adapters, layer, which) {
+            let ranks = adapted.ranks();
+            let a = Layer { weight: &adapter.values[adapted.a_range()], bias: &[], inputs, outputs: ranks };
+            let x = Rows { data: &x[from * inputs..], rows, stride: inputs };
+            product(x, a, &mut low[from * most..], most, Put::Set);
+        }
+    };
+    rayon::join(|| frozen(&mut y), || below(&mut low));
+    for Same { from, rows, adapter, product: adapted } in adapted(adapters, layer, which) {
         for (i, member) in adapted.members.iter().enumerate() {
             let b = &adapter.values[adapted.b_range(i)];
             let b = Layer { weight: b, bias: &[], inputs: adapted.rank, outputs: member.outputs.len() };
-            let low = Rows { data: &low[i * adapted.rank..], rows: count, stride: ranks };
+            let low = Rows { data: &low[from * most + i * adapted.rank..], rows, stride: most };
             let y = &mut y[from * outputs + member.outputs.start..];
             product(low, b, y, outputs, Put::Add { factor: adapter.config.scale() });
         }
     }
+    pool.give(low);
     y
 }
 
