@@ -59,8 +59,15 @@ impl Shape {
     }
 }
 
-/// Queries a task takes at once; bounds the scores it holds.
+/// Most queries a task takes at once, and most rows of scores: queries of all heads that share keys go together, so that keys
+/// and values are laid out for a product once for all of them.
 const QUERIES: usize = 64;
+const ROWS: usize = 192;
+
+/// Tokens whose queries go together where so many heads share keys.
+fn queries(share: usize) -> usize {
+    (ROWS / share / 8 * 8).clamp(8, QUERIES)
+}
 
 /// A pointer that tasks share, each writing elements of its own.
 #[derive(Clone, Copy)]
@@ -81,6 +88,24 @@ impl Target {
     /// The view's elements must lie in the buffer and belong to the calling task alone.
     unsafe fn view<'a>(self, at: usize, rows: usize, cols: usize, stride: usize) -> MatMut<'a> {
         unsafe { MatMut::from_raw(self.0.add(at), rows, cols, stride) }
+    }
+
+    /// Writes rows of `width` numbers to columns from `first` on of rows from `start` on, which are `stride` apart.
+    ///
+    /// # Safety
+    /// They must lie in the buffer and belong to the calling task alone.
+    unsafe fn spread(self, start: usize, stride: usize, first: usize, width: usize, from: &[f32]) {
+        for (i, row) in from.chunks_exact(width).enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { std::ptr::copy_nonoverlapping(row.as_ptr(), self.at((start + i) * stride + first), width) };
+        }
+    }
+}
+
+/// Copies columns `[first, first + width)` of rows from `start` on, which are `stride` apart, one row behind the other.
+fn collect(from: &[f32], start: usize, stride: usize, first: usize, width: usize, to: &mut [f32]) {
+    for (i, to) in to.chunks_exact_mut(width).enumerate() {
+        to.copy_from_slice(&from[(start + i) * stride + first..][..width]);
     }
 }
 
@@ -124,43 +149,46 @@ pub fn forward(shape: Shape, segments: &[Segment], qkv: &[f32], out: &mut [f32],
     let (wide, narrow, dim) = (shape.row(), shape.out(), shape.head_dim);
     let (out, lse) = (Target(out.as_mut_ptr()), Target(lse.as_mut_ptr()));
     let share = shape.heads / shape.kv_heads;
-    (0..segments.len() * shape.heads).into_par_iter().for_each(|task| {
-        let (segment, head) = (segments[task / shape.heads], task % shape.heads);
+    let tall = queries(share);
+    let blocks = segments.iter().map(|s| s.len.div_ceil(tall)).max().unwrap_or(0);
+    (0..segments.len() * shape.kv_heads * blocks).into_par_iter().for_each(|task| {
+        let (of, first) = (task / blocks, task % blocks * tall);
+        let (segment, group) = (segments[of / shape.kv_heads], of % shape.kv_heads);
+        if first >= segment.len {
+            return;
+        }
         let prefix = segment.prefix.map(|p| segments[p]);
         let before = prefix.map_or(0, |p| p.len);
-        let group = head / share;
-        scratch::with(QUERIES.min(segment.len) * (before + segment.len), |scores| {
-            for first in (0..segment.len).step_by(QUERIES) {
-                let n = QUERIES.min(segment.len - first);
-                let own = first + n;
-                let width = before + own;
-                let scores = &mut scores[..n * width];
-                let q = view(qkv, segment.start + first, n, wide, head * dim, dim);
-                if let Some(p) = prefix {
-                    let k = view(qkv, p.start, p.len, wide, shape.key(group), dim);
-                    gemm_here(shape.scale, q, k.t(), 0.0, MatMut::new(scores, n, before, width));
-                }
-                let k = view(qkv, segment.start, own, wide, shape.key(group), dim);
-                gemm_here(shape.scale, q, k.t(), 0.0, MatMut::new(&mut scores[before..], n, own, width));
-                for i in 0..n {
-                    let position = before + first + i;
-                    let row = &mut scores[i * width..(i + 1) * width];
-                    let sum = softmax(row, shape.first(position), position + 1);
-                    // SAFETY: this task alone writes this head's column of this segment's rows.
-                    unsafe { *lse.at((segment.start + first + i) * shape.heads + head) = sum };
-                }
-                let at = (segment.start + first) * narrow + head * dim;
-                let v = view(qkv, segment.start, own, wide, shape.value(group), dim);
-                // SAFETY: this task alone writes this head's columns of this segment's rows.
-                gemm_here(1.0, Mat::new(&scores[before..], n, own, width), v, 0.0, unsafe {
-                    out.view(at, n, dim, narrow)
-                });
-                if let Some(p) = prefix {
-                    let v = view(qkv, p.start, p.len, wide, shape.value(group), dim);
-                    // SAFETY: as above.
-                    gemm_here(1.0, Mat::new(scores, n, before, width), v, 1.0, unsafe { out.view(at, n, dim, narrow) });
-                }
+        let n = tall.min(segment.len - first);
+        let (own, rows, start) = (first + n, n * share, segment.start + first);
+        let width = before + own;
+        scratch::with(rows * (2 * dim + width), |room| {
+            let (q, room) = room.split_at_mut(rows * dim);
+            let (mixed, scores) = room.split_at_mut(rows * dim);
+            collect(qkv, start, wide, group * share * dim, share * dim, q);
+            let q = Mat::full(q, rows, dim);
+            if let Some(p) = prefix {
+                let k = view(qkv, p.start, p.len, wide, shape.key(group), dim);
+                gemm_here(shape.scale, q, k.t(), 0.0, MatMut::new(scores, rows, before, width));
             }
+            let k = view(qkv, segment.start, own, wide, shape.key(group), dim);
+            gemm_here(shape.scale, q, k.t(), 0.0, MatMut::new(&mut scores[before..], rows, own, width));
+            for (row, scores) in scores.chunks_exact_mut(width).enumerate() {
+                let (i, head) = (row / share, group * share + row % share);
+                let position = before + first + i;
+                let sum = softmax(scores, shape.first(position), position + 1);
+                // SAFETY: this task alone writes its heads' columns of its rows.
+                unsafe { *lse.at((start + i) * shape.heads + head) = sum };
+            }
+            let v = view(qkv, segment.start, own, wide, shape.value(group), dim);
+            let own_scores = Mat::new(&scores[before..], rows, own, width);
+            gemm_here(1.0, own_scores, v, 0.0, MatMut::full(mixed, rows, dim));
+            if let Some(p) = prefix {
+                let v = view(qkv, p.start, p.len, wide, shape.value(group), dim);
+                gemm_here(1.0, Mat::new(scores, rows, before, width), v, 1.0, MatMut::full(mixed, rows, dim));
+            }
+            // SAFETY: as above.
+            unsafe { out.spread(start, narrow, group * share * dim, share * dim, mixed) };
         });
     });
 }
@@ -182,6 +210,7 @@ pub fn backward(
     let (wide, narrow, dim) = (shape.row(), shape.out(), shape.head_dim);
     let target = Target(gradient.as_mut_ptr());
     let share = shape.heads / shape.kv_heads;
+    let tall = queries(share);
     // What each task owes its segment's prefix, gradients of k and v, `[prefix, head_dim]` each.
     let longest = segments.iter().filter_map(|s| Some(segments[s.prefix?].len)).max().unwrap_or(0);
     let (tasks, each) = (segments.len() * shape.kv_heads, (2 * longest * dim).max(1));
@@ -191,65 +220,65 @@ pub fn backward(
             let prefix = segment.prefix.map(|p| segments[p]);
             let before = prefix.map_or(0, |p| p.len);
             let (owed_key, owed_value) = owed.split_at_mut(each / 2);
-            let room = QUERIES.min(segment.len) * (before + segment.len);
-            scratch::with(2 * room, |both| {
-                let (p, ds) = both.split_at_mut(room);
+            let most = tall.min(segment.len) * share;
+            scratch::with(most * (2 * (before + segment.len) + 3 * dim), |room| {
+                let (q, room) = room.split_at_mut(most * dim);
+                let (d, room) = room.split_at_mut(most * dim);
+                let (dq, room) = room.split_at_mut(most * dim);
+                let (p, ds) = room.split_at_mut(room.len() / 2);
                 let key_at = segment.start * wide + shape.key(group);
                 let value_at = segment.start * wide + shape.value(group);
-                for head in group * share..(group + 1) * share {
-                    for first in (0..segment.len).step_by(QUERIES) {
-                        let n = QUERIES.min(segment.len - first);
-                        let own = first + n;
-                        let width = before + own;
-                        let (p, ds) = (&mut p[..n * width], &mut ds[..n * width]);
-                        let q = view(qkv, segment.start + first, n, wide, head * dim, dim);
-                        let d = view(d_out, segment.start + first, n, narrow, head * dim, dim);
-                        let k = view(qkv, segment.start, own, wide, shape.key(group), dim);
-                        let v = view(qkv, segment.start, own, wide, shape.value(group), dim);
-                        gemm_here(shape.scale, q, k.t(), 0.0, MatMut::new(&mut p[before..], n, own, width));
-                        gemm_here(1.0, d, v.t(), 0.0, MatMut::new(&mut ds[before..], n, own, width));
-                        if let Some(prefix) = prefix {
-                            let k = view(qkv, prefix.start, before, wide, shape.key(group), dim);
-                            let v = view(qkv, prefix.start, before, wide, shape.value(group), dim);
-                            gemm_here(shape.scale, q, k.t(), 0.0, MatMut::new(p, n, before, width));
-                            gemm_here(1.0, d, v.t(), 0.0, MatMut::new(ds, n, before, width));
-                        }
-                        for i in 0..n {
-                            let row = segment.start + first + i;
-                            let at = row * narrow + head * dim;
-                            let along = inner(&out[at..at + dim], &d_out[at..at + dim]);
-                            let position = before + first + i;
-                            let (p, ds) = (&mut p[i * width..(i + 1) * width], &mut ds[i * width..(i + 1) * width]);
-                            let lse = lse[row * shape.heads + head];
-                            softmax_backward(p, ds, shape.first(position), position + 1, lse, along, shape.scale);
-                        }
-                        let (own_p, own_ds) =
-                            (Mat::new(&p[before..], n, own, width), Mat::new(&ds[before..], n, own, width));
-                        let q_at = (segment.start + first) * wide + head * dim;
-                        // The first product of all into these rows overwrites: of each head for q, of the group's first
-                        // head for k and v, whose later blocks reach further than the earlier ones did.
-                        // SAFETY: this task alone writes this group's columns of this segment's rows.
-                        unsafe {
-                            gemm_here(1.0, own_ds, k, 0.0, target.view(q_at, n, dim, wide));
-                            let fresh = if head == group * share { first } else { own };
-                            for (at, left, right) in [(key_at, own_ds, q), (value_at, own_p, d)] {
-                                for row in fresh..own {
-                                    target.at(at + row * wide).write_bytes(0, dim);
-                                }
-                                gemm_here(1.0, left.t(), right, 1.0, target.view(at, own, dim, wide));
+                for first in (0..segment.len).step_by(tall) {
+                    let n = tall.min(segment.len - first);
+                    let (own, rows, start) = (first + n, n * share, segment.start + first);
+                    let width = before + own;
+                    let (p, ds) = (&mut p[..rows * width], &mut ds[..rows * width]);
+                    let (q, d, dq) = (&mut q[..rows * dim], &mut d[..rows * dim], &mut dq[..rows * dim]);
+                    collect(qkv, start, wide, group * share * dim, share * dim, q);
+                    collect(d_out, start, narrow, group * share * dim, share * dim, d);
+                    let (q, d) = (Mat::full(q, rows, dim), Mat::full(d, rows, dim));
+                    let k = view(qkv, segment.start, own, wide, shape.key(group), dim);
+                    let v = view(qkv, segment.start, own, wide, shape.value(group), dim);
+                    gemm_here(shape.scale, q, k.t(), 0.0, MatMut::new(&mut p[before..], rows, own, width));
+                    gemm_here(1.0, d, v.t(), 0.0, MatMut::new(&mut ds[before..], rows, own, width));
+                    if let Some(prefix) = prefix {
+                        let k = view(qkv, prefix.start, before, wide, shape.key(group), dim);
+                        let v = view(qkv, prefix.start, before, wide, shape.value(group), dim);
+                        gemm_here(shape.scale, q, k.t(), 0.0, MatMut::new(p, rows, before, width));
+                        gemm_here(1.0, d, v.t(), 0.0, MatMut::new(ds, rows, before, width));
+                    }
+                    for (row, (p, ds)) in p.chunks_exact_mut(width).zip(ds.chunks_exact_mut(width)).enumerate() {
+                        let (i, head) = (row / share, group * share + row % share);
+                        let at = (start + i) * narrow + head * dim;
+                        let along = inner(&out[at..at + dim], &d_out[at..at + dim]);
+                        let position = before + first + i;
+                        let lse = lse[(start + i) * shape.heads + head];
+                        softmax_backward(p, ds, shape.first(position), position + 1, lse, along, shape.scale);
+                    }
+                    let (own_p, own_ds) =
+                        (Mat::new(&p[before..], rows, own, width), Mat::new(&ds[before..], rows, own, width));
+                    gemm_here(1.0, own_ds, k, 0.0, MatMut::full(dq, rows, dim));
+                    // Each block reaches `n` rows further than the one before it.
+                    // SAFETY: this task alone writes this group's columns of this segment's rows.
+                    unsafe {
+                        for (at, left, right) in [(key_at, own_ds, q), (value_at, own_p, d)] {
+                            for row in first..own {
+                                target.at(at + row * wide).write_bytes(0, dim);
                             }
-                        }
-                        if let Some(prefix) = prefix {
-                            let (pre_p, pre_ds) = (Mat::new(p, n, before, width), Mat::new(ds, n, before, width));
-                            let k = view(qkv, prefix.start, before, wide, shape.key(group), dim);
-                            // SAFETY: as above.
-                            gemm_here(1.0, pre_ds, k, 1.0, unsafe { target.view(q_at, n, dim, wide) });
-                            // The task's first product overwrites what the room held before.
-                            let keep = if head == group * share && first == 0 { 0.0 } else { 1.0 };
-                            gemm_here(1.0, pre_ds.t(), q, keep, MatMut::new(owed_key, before, dim, dim));
-                            gemm_here(1.0, pre_p.t(), d, keep, MatMut::new(owed_value, before, dim, dim));
+                            gemm_here(1.0, left.t(), right, 1.0, target.view(at, own, dim, wide));
                         }
                     }
+                    if let Some(prefix) = prefix {
+                        let (pre_p, pre_ds) = (Mat::new(p, rows, before, width), Mat::new(ds, rows, before, width));
+                        let k = view(qkv, prefix.start, before, wide, shape.key(group), dim);
+                        gemm_here(1.0, pre_ds, k, 1.0, MatMut::full(dq, rows, dim));
+                        // The task's first product overwrites what the room held before.
+                        let keep = if first == 0 { 0.0 } else { 1.0 };
+                        gemm_here(1.0, pre_ds.t(), q, keep, MatMut::new(owed_key, before, dim, dim));
+                        gemm_here(1.0, pre_p.t(), d, keep, MatMut::new(owed_value, before, dim, dim));
+                    }
+                    // SAFETY: as above.
+                    unsafe { target.spread(start, wide, group * share * dim, share * dim, dq) };
                 }
             });
         });
