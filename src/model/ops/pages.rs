@@ -26,14 +26,18 @@ const LINE: usize = 64;
 /// What every mapping is aligned to at least, in bytes.
 const PAGE: usize = 4096;
 
-/// The system's allocator, but that buffers of a kibibyte begin at a line of the cache. Those of 2 MiB are mappings of their own,
-/// given back when they are freed: zeros among them are untouched until they are written.
+/// Bytes from which on a buffer is a mapping of its own.
+const ALONE: usize = 256 << 10;
+
+/// The system's allocator, but that buffers of a kibibyte begin at a line of the cache. Those of 256 KiB are mappings of their own:
+/// zeros among them are untouched until they are written, and what is freed is given back at once. A training's buffers change
+/// with the lengths of its packs; among one another they would leave holes that nothing fits.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Aligned;
 
 /// Whether memory of this layout is a mapping of its own.
 fn mapped(layout: Layout) -> bool {
-    layout.size() >= LARGE && layout.align() <= PAGE
+    layout.size() >= ALONE && layout.align() <= PAGE
 }
 
 /// The layout that is asked of the system.
@@ -149,10 +153,10 @@ mod tests {
 
     #[test]
     fn memory_of_every_size_is_aligned_zero_where_asked_and_keeps_its_bytes_when_it_grows_or_shrinks() {
-        let sizes = [1, 100, SOME - 1, SOME, 70_000, LARGE - 1, LARGE, LARGE + 1, 3 * LARGE + 5, 16 * LARGE];
+        let sizes = [1, 100, SOME - 1, SOME, 70_000, ALONE - 1, ALONE, ALONE + 1, 3 * ALONE + 5, 16 * LARGE];
         let aligned = |at: *mut u8, size: usize| {
             assert!(!at.is_null());
-            let wanted = if size >= LARGE {
+            let wanted = if size >= ALONE {
                 PAGE
             } else if size >= SOME {
                 LINE
