@@ -126,8 +126,11 @@ fn one(
     let low = first_of(position(task.queries.start)) / LANES * LANES;
     let high = position(task.queries.end - 1) + 1;
     let stride = (high - low).next_multiple_of(LANES);
-    scores.clear();
-    scores.resize(count * stride, 0.0);
+    // What it held before is overwritten: sums of this tile's own, zeros around them.
+    if scores.len() < count * stride {
+        scores.resize(count * stride, 0.0);
+    }
+    let scores = &mut scores[..count * stride];
     let keys = Layer { weight: &task.keys[low * dim..high * dim], bias: &[], inputs: dim, outputs: high - low };
     product_here(Rows { data: queries, rows: count, stride: dim }, keys, scores, stride, Put::Set);
     let mut sums = [1.0; TILE];

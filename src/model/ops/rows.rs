@@ -127,9 +127,7 @@ multiversion! {
         let asking = if job.rows > 2 { job.rows.div_ceil(most).min(ASKING) } else { 0 };
         let (mut row, mut nth) = (0, 0);
         while row < job.rows {
-            let left = job.rows - row;
-            // Tiles of nearly equal height: 10 rows are 5 and 5 rather than 8 and 2.
-            let height = left.div_ceil(left.div_ceil(most));
+            let height = height(job.rows - row, most);
             let mut ahead = Ahead { at: job.w, each: 0 };
             if nth < asking {
                 let share = next * job.inputs / asking;
@@ -155,6 +153,12 @@ multiversion! {
     }
 }
 
+/// Rows of the next tile where so many are left: tiles are of nearly equal height, 10 rows 5 and 5 rather than 8 and 2.
+#[inline(always)]
+pub(super) fn height(left: usize, most: usize) -> usize {
+    left.div_ceil(left.div_ceil(most))
+}
+
 /// Rows in the tallest tile: as many as the registers hold accumulators for, and the first-level cache rows of `x`.
 #[inline(always)]
 fn most_rows<S: Simd>(inputs: usize) -> usize {
@@ -177,42 +181,54 @@ const LINE: usize = 16;
 
 /// Rows `row..row + M` of columns `from..to`, `N` columns at a time.
 #[inline(always)]
-unsafe fn strip<S: Simd, const M: usize, const N: usize>(
+unsafe fn strip<S: Simd, const M: usize, const N: usize>(job: Job, row: usize, from: usize, to: usize, ahead: Ahead) {
+    // Numbers to ask for with each vector of `k`.
+    let step = if ahead.each == 0 { 0 } else { ahead.each * N * S::LANES / job.inputs };
+    // SAFETY: the caller's promise.
+    unsafe {
+        match step.div_ceil(LINE) {
+            0 => tiles::<S, M, N, 0>(job, row, from, to, ahead, step),
+            1 => tiles::<S, M, N, 1>(job, row, from, to, ahead, step),
+            2 => tiles::<S, M, N, 2>(job, row, from, to, ahead, step),
+            _ => tiles::<S, M, N, 4>(job, row, from, to, ahead, step),
+        }
+    }
+}
+
+/// [`strip`], with `P` lines asked for with each vector of `k`.
+#[inline(always)]
+unsafe fn tiles<S: Simd, const M: usize, const N: usize, const P: usize>(
     job: Job,
     row: usize,
     from: usize,
     to: usize,
-    mut ahead: Ahead,
+    ahead: Ahead,
+    step: usize,
 ) {
-    let mut column = from;
-    // Lines to ask for with each vector of `k`.
-    let lines = (ahead.each * N * S::LANES / job.inputs.max(1)).div_ceil(LINE);
+    let (mut column, mut next) = (from, ahead.at);
     // SAFETY: the caller's promise.
     unsafe {
         while column + N <= to {
-            match lines {
-                0 => tile::<S, M, N, 0>(job, row, column, ahead),
-                1 => tile::<S, M, N, 1>(job, row, column, ahead),
-                2 => tile::<S, M, N, 2>(job, row, column, ahead),
-                _ => tile::<S, M, N, 4>(job, row, column, ahead),
-            }
-            ahead.at = ahead.at.wrapping_add(ahead.each * N);
+            tile::<S, M, N, P>(job, row, column, next, step);
+            next = next.wrapping_add(ahead.each * N);
             column += N;
         }
         while column < to {
-            tile::<S, M, 1, 0>(job, row, column, ahead);
+            tile::<S, M, 1, 0>(job, row, column, next, 0);
             column += 1;
         }
     }
 }
 
-/// The outputs of `M` rows and `N` columns; with each vector of `k`, `P` lines of what comes next are asked for.
+/// The outputs of `M` rows and `N` columns; with each vector of `k`, `P` lines at `next` are asked for, `step` numbers on each
+/// time.
 #[inline(always)]
 unsafe fn tile<S: Simd, const M: usize, const N: usize, const P: usize>(
     job: Job,
     row: usize,
     column: usize,
-    ahead: Ahead,
+    mut next: *const f32,
+    step: usize,
 ) {
     // SAFETY: the caller's promise: the rows and columns lie within the product's shapes.
     unsafe {
@@ -220,8 +236,6 @@ unsafe fn tile<S: Simd, const M: usize, const N: usize, const P: usize>(
         let w = job.w.add(column * job.inputs);
         let mut acc = [[S::splat(0.0); N]; M];
         let mut i = 0;
-        let mut next = ahead.at;
-        let step = ahead.each * N * S::LANES / job.inputs.max(1);
         while i + S::LANES <= job.inputs {
             let mut columns = [S::splat(0.0); N];
             for (n, c) in columns.iter_mut().enumerate() {

@@ -88,7 +88,6 @@ struct Trained {
 
 /// A model, an adapter and an optimizer on a device.
 pub struct Engine {
-    device: Arc<dyn Device>,
     pool: Pool,
     kind: Kind,
     description: Description,
@@ -114,7 +113,7 @@ impl Engine {
         adapter: &Adapter,
         moments: &Moments,
     ) -> Result<Self, DeviceError> {
-        let pool = Pool::new(Arc::clone(&device));
+        let pool = Pool::new(device);
         let weights = Arc::new(Weights::upload(&pool, kind, decoder)?);
         let count = adapter.values.len();
         let trained = Trained {
@@ -132,7 +131,7 @@ impl Engine {
         }
         let (description, adapter) = (decoder.description.clone(), adapter.clone());
         let (tables, most_tokens, notes) = (None, usize::MAX, Vec::new());
-        Ok(Self { device, pool, kind, description, weights, adapter, trained, tables, most_tokens, notes })
+        Ok(Self { pool, kind, description, weights, adapter, trained, tables, most_tokens, notes })
     }
 
     /// Inference over the same weights and memory.
@@ -163,7 +162,7 @@ impl Engine {
     /// Memory of the device that is in use, by whomever, in MiB.
     #[must_use]
     pub fn used_mib(&self) -> Option<u64> {
-        let memory = self.device.memory().ok()?;
+        let memory = self.pool.device().memory().ok()?;
         Some(memory.total.saturating_sub(memory.free) >> 20)
     }
 
@@ -186,8 +185,8 @@ impl Engine {
     pub fn step(&mut self, rows: &[&Row], options: Options, update: Update) -> Result<Stepped, DeviceError> {
         let started = Instant::now();
         self.with_room(options.pass_tokens, |engine, tokens| {
-            engine.device.zero(engine.trained.gradient.span.at, engine.trained.gradient.span.bytes())?;
-            engine.device.zero(engine.trained.sums.span.at, engine.trained.sums.span.bytes())?;
+            engine.pool.device().zero(engine.trained.gradient.span.at, engine.trained.gradient.span.bytes())?;
+            engine.pool.device().zero(engine.trained.sums.span.at, engine.trained.sums.span.bytes())?;
             let weight: f64 = rows.iter().map(|row| row.weight()).sum();
             let scale = if weight > 0.0 { (1.0 / weight) as f32 } else { 0.0 };
             let Options { dropout, recompute, .. } = options;
@@ -205,7 +204,7 @@ impl Engine {
     /// See [`step`](Self::step).
     pub fn evaluate(&mut self, rows: &[&Row], pass_tokens: usize) -> Result<f64, DeviceError> {
         self.with_room(pass_tokens, |engine, tokens| {
-            engine.device.zero(engine.trained.sums.span.at, engine.trained.sums.span.bytes())?;
+            engine.pool.device().zero(engine.trained.sums.span.at, engine.trained.sums.span.bytes())?;
             for (_, packed) in packs_of_losses(rows, tokens) {
                 engine.pass(&packed, None)?;
             }
@@ -238,7 +237,7 @@ impl Engine {
 
     fn sums(&self) -> Result<[f64; 2], DeviceError> {
         let mut bytes = [0; 16];
-        self.device.read(self.trained.sums.span.at, &mut bytes)?;
+        self.pool.device().read(self.trained.sums.span.at, &mut bytes)?;
         let (numbers, _) = bytes.as_chunks::<8>();
         Ok([f64::from_le_bytes(numbers[0]), f64::from_le_bytes(numbers[1])])
     }
@@ -246,7 +245,7 @@ impl Engine {
     fn update(&mut self, update: Update, started: Instant) -> Result<Stepped, DeviceError> {
         let Trained { values, gradient, first, second, working, sums, partial, updates } = &mut self.trained;
         let (loss, squares) = (sums.span.part(0, 1), sums.span.part(1, 1));
-        let device = self.device.as_ref();
+        let device = self.pool.device();
         ops::squared_norm(device, gradient.span, partial.span, squares)?;
         let terms = update.adam.terms(update.rate, *updates + 1);
         let working = working.as_ref().map(|working| working.span);

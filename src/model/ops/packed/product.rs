@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::super::rows::{Put, Rows};
+use super::super::rows::{Put, Rows, height};
 use super::super::simd::Simd;
 use super::expand::half;
 use super::tall::{ROWS, tall};
@@ -117,8 +117,7 @@ multiversion! {
         };
         let mut row = rows.start;
         while row < rows.end {
-            let left = rows.end - row;
-            let height = left.div_ceil(left.div_ceil(most));
+            let height = height(rows.end - row, most);
             // SAFETY: `product` has checked the shapes, and the rows and panels exist.
             unsafe {
                 match height {

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)] // Sums of a task's own; vector loads by pointer.
 #![allow(clippy::inline_always)] // A body not inlined into its wrapper would be compiled without the wrapper's instructions.
 
+use super::super::rows::height;
 use super::super::simd::Simd;
 use super::expand::{each_code, half};
 use super::product::{CODES, Job, place, settle};
@@ -42,9 +43,7 @@ pub(super) unsafe fn tall<S: Simd, const CODE: usize>(
                 spread::<S, CODE>(job.view, side, block, &mut numbers);
                 let mut row = rows.start;
                 while row < rows.end {
-                    let left = rows.end - row;
-                    let most = if S::LANES == 16 { 6 } else { 3 };
-                    let height = left.div_ceil(left.div_ceil(most));
+                    let height = height(rows.end - row, if S::LANES == 16 { 6 } else { 3 });
                     let own = &mut sums[row - rows.start..];
                     match height {
                         6 => step::<S, 6, 4, CODE>(job, row, side, block, &numbers, own),
