@@ -12,6 +12,7 @@ use super::kv_cache::KvCache;
 use super::lora::{AdaptedProduct, Adapter};
 use super::ops::attend::{Sequence, attend};
 use super::ops::norm;
+use super::ops::pages;
 use super::ops::pool::Pool;
 use super::ops::rows::{Layer, Put, Rows, product};
 use super::ops::{activation, rotary};
@@ -230,8 +231,8 @@ impl<'d> Inference<'d> {
         let vocab = self.decoder.description.vocab;
         let mut logits = match want {
             Want::Nothing => Vec::new(),
-            Want::Last => vec![0.0; rows.len() * vocab],
-            Want::All => vec![0.0; rows.iter().map(|r| r.tokens.len()).sum::<usize>() * vocab],
+            Want::Last => pages::zeros(rows.len() * vocab),
+            Want::All => pages::zeros(rows.iter().map(|r| r.tokens.len()).sum::<usize>() * vocab),
         };
         let mut done = 0; // wanted logits filled so far
         let lengths: Vec<usize> = rows.iter().map(|row| row.tokens.len()).collect();

@@ -87,7 +87,7 @@ pub struct Saved {
     /// Outputs of attention and MLP before their own norms, where the family has them.
     raw_attention: Vec<f32>,
     raw_mlp: Vec<f32>,
-    /// `x A^T` of each product.
+    /// `scale * drop(x) A^T` of each product.
     u: [Vec<f32>; 4],
 }
 

@@ -1,6 +1,7 @@
 //! What a training needs of this machine's own memory, and whether that is there.
 
 use crate::model::description::Description;
+use crate::model::ops::attention;
 use crate::train::settings::{Method, Settings, SettingsError};
 
 use super::model::gib;
@@ -9,7 +10,7 @@ use super::model::gib;
 const PROGRAM: u64 = 128 << 20;
 
 /// Peak bytes of a training on the processor: weights, which take `loaded` bytes once they are read, adapter with its gradient and
-/// moments, activations of a pass, logits, optimizer.
+/// moments, activations of a pass, scores, logits, optimizer.
 #[must_use]
 pub fn on_processor(d: &Description, loaded: u64, settings: &Settings) -> u64 {
     let weights = d.parameters();
@@ -25,6 +26,8 @@ pub fn on_processor(d: &Description, loaded: u64, settings: &Settings) -> u64 {
     let activations = rows * (layers * kept + d.layers * d.hidden * usize::from(settings.checkpointing));
     let passing = rows * 3 * (d.mlp_rows() + d.hidden);
     let logits = (8 << 20).max(16 * d.vocab);
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let scores = threads * attention::thread_room(d.attention(0), settings.max_length);
     // Buffers come in steps of an eighth of a doubling, so a sixteenth is lost on average; the tokenizer, the program and what
     // the allocator keeps are about as much for every model.
     let buffers = activations + passing;
@@ -33,7 +36,7 @@ pub fn on_processor(d: &Description, loaded: u64, settings: &Settings) -> u64 {
         Method::Lora => loaded + (8 << 20),
         Method::Full => 4 * weights as u64,
     };
-    base + 4 * (4 * trained + buffers + buffers / 16 + logits) as u64 + PROGRAM
+    base + 4 * (4 * trained + buffers + buffers / 16 + logits + scores) as u64 + PROGRAM
 }
 
 /// The same where a device trains an adapter: the weights as they are read, from which they are copied over, and the adapter with its

@@ -56,7 +56,7 @@ pub fn decoder(family: Family) -> Decoder {
 pub fn adapter(decoder: &Decoder, seed: u64) -> Adapter {
     let targets = decoder.blocks[0].clone();
     let targets = Product::ALL.iter().flat_map(|&p| targets.product(p).members.clone()).map(|m| m.linear).collect();
-    let config = LoraConfig { rank: 3, alpha: 6.0, dropout: 0.0, targets, rslora: false };
+    let config = LoraConfig { rank: 2 + seed as usize % 3, alpha: 6.0, dropout: 0.0, targets, rslora: false };
     let mut adapter = Adapter::new(decoder, &config, seed);
     for (i, value) in adapter.values.iter_mut().enumerate() {
         *value += ((i % 11) as f32 - 5.0) * 0.02;

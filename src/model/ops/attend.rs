@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use super::attention::Shape;
 use super::rows::{Layer, Put, Rows, product_here};
+use super::scratch;
 use super::simd::{Simd, exp};
 use crate::multiversion;
 
@@ -88,66 +89,52 @@ pub fn attend(shape: Shape, sequences: &[Sequence<'_>], qkv: &[f32], out: &mut [
         }
     }
     let target = Out(out.as_mut_ptr());
-    let run = |(queries, scores): &mut (Vec<f32>, Vec<f32>), task: &Task<'_>| {
-        one(shape, per_group, task, qkv, target, queries, scores);
-    };
+    let run = |task: &Task<'_>| one(shape, per_group, task, qkv, target);
     let work: usize = tasks.iter().map(|t| t.queries.len() * t.keys.len()).sum();
     if work < 1 << 15 {
-        let mut scratch = (Vec::new(), Vec::new());
-        for task in &tasks {
-            run(&mut scratch, task);
-        }
+        tasks.iter().for_each(run);
     } else {
-        tasks.par_iter().for_each_init(|| (Vec::new(), Vec::new()), run);
+        tasks.par_iter().for_each(run);
     }
 }
 
 /// One tile of queries of one head group.
-fn one(
-    shape: Shape,
-    per_group: usize,
-    task: &Task<'_>,
-    qkv: &[f32],
-    out: Out,
-    queries: &mut Vec<f32>,
-    scores: &mut Vec<f32>,
-) {
+fn one(shape: Shape, per_group: usize, task: &Task<'_>, qkv: &[f32], out: Out) {
     let Shape { heads, kv_heads, head_dim: dim, scale, window } = shape;
     let (wide, width) = ((heads + 2 * kv_heads) * dim, heads * dim);
     let count = task.queries.len();
     let place = |q: usize| (task.row + q / per_group, (task.group * per_group + q % per_group) * dim);
     let position = |q: usize| task.start + q / per_group;
     let first_of = |position: usize| window.map_or(0, |window| (position + 1).saturating_sub(window));
-    queries.clear();
-    for q in task.queries.clone() {
-        let (row, column) = place(q);
-        queries.extend(qkv[row * wide + column..][..dim].iter().map(|x| x * scale));
-    }
     let low = first_of(position(task.queries.start)) / LANES * LANES;
     let high = position(task.queries.end - 1) + 1;
     let stride = (high - low).next_multiple_of(LANES);
-    // What it held before is overwritten: sums of this tile's own, zeros around them.
-    if scores.len() < count * stride {
-        scores.resize(count * stride, 0.0);
-    }
-    let scores = &mut scores[..count * stride];
-    let keys = Layer { weight: &task.keys[low * dim..high * dim], bias: &[], inputs: dim, outputs: high - low };
-    product_here(Rows { data: queries, rows: count, stride: dim }, keys, scores, stride, Put::Set);
-    let mut sums = [1.0; TILE];
-    for ((q, scores), sum) in task.queries.clone().zip(scores.chunks_exact_mut(stride)).zip(&mut sums) {
-        let (first, last) = (first_of(position(q)), position(q));
-        scores[..first - low].fill(0.0);
-        scores[last + 1 - low..].fill(0.0);
-        exponentiate(&mut scores[first - low..=last - low]);
-        *sum = sum_lanes(scores);
-    }
-    // SAFETY: `place` gives heads of this task's queries only, within the rows that `attend` has checked.
-    let mut results =
-        task.queries.clone().map(|q| unsafe { out.part(place(q).0 * width + place(q).1, dim) }).collect::<Vec<_>>();
-    mix(scores, stride, &task.values[low * dim..high * dim], dim, &mut results);
-    for (result, sum) in results.iter_mut().zip(sums) {
-        result.iter_mut().for_each(|x| *x /= sum);
-    }
+    scratch::with(count * (dim + stride), |room| {
+        let (queries, scores) = room.split_at_mut(count * dim);
+        for (q, query) in task.queries.clone().zip(queries.chunks_exact_mut(dim)) {
+            let (row, column) = place(q);
+            for (to, x) in query.iter_mut().zip(&qkv[row * wide + column..][..dim]) {
+                *to = x * scale;
+            }
+        }
+        let keys = Layer { weight: &task.keys[low * dim..high * dim], bias: &[], inputs: dim, outputs: high - low };
+        product_here(Rows { data: queries, rows: count, stride: dim }, keys, scores, stride, Put::Set);
+        let mut sums = [1.0; TILE];
+        for ((q, scores), sum) in task.queries.clone().zip(scores.chunks_exact_mut(stride)).zip(&mut sums) {
+            let (first, last) = (first_of(position(q)), position(q));
+            scores[..first - low].fill(0.0);
+            scores[last + 1 - low..].fill(0.0);
+            exponentiate(&mut scores[first - low..=last - low]);
+            *sum = sum_lanes(scores);
+        }
+        // SAFETY: `place` gives heads of this task's queries only, within the rows that `attend` has checked.
+        let mut results =
+            task.queries.clone().map(|q| unsafe { out.part(place(q).0 * width + place(q).1, dim) }).collect::<Vec<_>>();
+        mix(scores, stride, &task.values[low * dim..high * dim], dim, &mut results);
+        for (result, sum) in results.iter_mut().zip(sums) {
+            result.iter_mut().for_each(|x| *x /= sum);
+        }
+    });
 }
 
 multiversion! {

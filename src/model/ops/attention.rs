@@ -59,14 +59,21 @@ impl Shape {
     }
 }
 
-/// Most queries a task takes at once, and most rows of scores: queries of all heads that share keys go together, so that keys
-/// and values are laid out for a product once for all of them.
+/// Most tokens a task takes at once, and about the most rows of scores: queries of all heads that share keys go together, so that
+/// keys and values are laid out for a product once for all of them.
 const QUERIES: usize = 64;
 const ROWS: usize = 192;
 
 /// Tokens whose queries go together where so many heads share keys.
 fn queries(share: usize) -> usize {
     (ROWS / share / 8 * 8).clamp(8, QUERIES)
+}
+
+/// Floats that a thread holds while it computes the attention of sequences of `length` tokens, forward or backward.
+#[must_use]
+pub fn thread_room(shape: Shape, length: usize) -> usize {
+    let share = shape.heads / shape.kv_heads.max(1);
+    queries(share.max(1)).min(length) * share * (2 * length + 3 * shape.head_dim)
 }
 
 /// A pointer that tasks share, each writing elements of its own.
@@ -318,6 +325,77 @@ fn check(shape: Shape, segments: &[Segment], qkv: usize, out: usize, lse: usize)
         for row in &mut covered[segment.start..segment.start + segment.len] {
             assert!(!*row, "segments that overlap");
             *row = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(n: usize, salt: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i * 7919 + salt * 104_729) % 1009) as f32 / 504.5 - 1.0).collect()
+    }
+
+    /// Result and gradient by the definition, in `f64`.
+    fn exact(shape: Shape, segments: &[Segment], qkv: &[f32], d_out: &[f32]) -> (Vec<f64>, Vec<f64>) {
+        let (wide, narrow, dim) = (shape.row(), shape.out(), shape.head_dim);
+        let rows = d_out.len() / narrow;
+        let (mut out, mut gradient) = (vec![0f64; rows * narrow], vec![0f64; rows * wide]);
+        let get = |at: usize, e: usize| f64::from(qkv[at + e]);
+        for segment in segments {
+            let before: Vec<usize> = segment
+                .prefix
+                .map_or(Vec::new(), |p| (segments[p].start..segments[p].start + segments[p].len).collect());
+            for (i, head) in (0..segment.len).flat_map(|i| (0..shape.heads).map(move |head| (i, head))) {
+                let row = segment.start + i;
+                let mut seen = before.clone();
+                seen.extend(segment.start..=row);
+                seen.drain(..shape.first(before.len() + i));
+                let (group, q) = (head * shape.kv_heads / shape.heads, row * wide + head * dim);
+                let (key, value) = (|j: usize| j * wide + shape.key(group), |j: usize| j * wide + shape.value(group));
+                let score =
+                    |&j: &usize| (0..dim).map(|e| get(q, e) * get(key(j), e)).sum::<f64>() * f64::from(shape.scale);
+                let weights: Vec<f64> = seen.iter().map(|j| score(j).exp()).collect();
+                let total: f64 = weights.iter().sum();
+                let (at, d) = (row * narrow + head * dim, |e: usize| f64::from(d_out[row * narrow + head * dim + e]));
+                let d_weight = |j: usize| (0..dim).map(|e| d(e) * get(value(j), e)).sum::<f64>();
+                let along: f64 = seen.iter().zip(&weights).map(|(&j, w)| w / total * d_weight(j)).sum();
+                for (&j, w) in seen.iter().zip(&weights) {
+                    let p = w / total;
+                    let ds = p * (d_weight(j) - along) * f64::from(shape.scale);
+                    for e in 0..dim {
+                        out[at + e] += p * get(value(j), e);
+                        gradient[q + e] += ds * get(key(j), e);
+                        gradient[key(j) + e] += ds * get(q, e);
+                        gradient[value(j) + e] += p * d(e);
+                    }
+                }
+            }
+        }
+        (out, gradient)
+    }
+
+    #[test]
+    fn heads_that_share_keys_or_do_not_have_the_definitions_result_and_gradient() {
+        let of = |start, len, prefix| Segment { start, len, prefix };
+        // Several blocks of queries, behind a beginning that is shared and without one.
+        let segments = [of(0, 50, None), of(50, 100, Some(0)), of(150, 9, Some(0)), of(159, 70, None)];
+        for (heads, kv_heads, window) in [(8, 1, None), (3, 3, None), (6, 2, Some(40)), (10, 2, None)] {
+            let shape = Shape { heads, kv_heads, head_dim: 8, scale: 0.35, window };
+            let rows = 229;
+            let (qkv, d_out) = (numbers(rows * shape.row(), 1), numbers(rows * shape.out(), 2));
+            let (mut out, mut lse) = (vec![f32::NAN; rows * shape.out()], vec![f32::NAN; rows * heads]);
+            let mut gradient = vec![f32::NAN; rows * shape.row()];
+            forward(shape, &segments, &qkv, &mut out, &mut lse);
+            backward(shape, &segments, &qkv, &out, &lse, &d_out, &mut gradient);
+            let (wanted, slope) = exact(shape, &segments, &qkv, &d_out);
+            let worst = |found: &[f32], wanted: &[f64]| {
+                let apart = found.iter().zip(wanted).map(|(a, b)| (f64::from(*a) - b).abs() / (1.0 + b.abs()));
+                apart.fold(0.0, |worst: f64, apart| if apart <= worst { worst } else { apart })
+            };
+            assert!(worst(&out, &wanted) < 1e-5, "{heads} heads on {kv_heads}: {}", worst(&out, &wanted));
+            assert!(worst(&gradient, &slope) < 1e-5, "{heads} heads on {kv_heads}: {}", worst(&gradient, &slope));
         }
     }
 }

@@ -3,8 +3,8 @@
 //! its multiplications.
 //!
 //! On AVX-512 and AVX2 the kernel is our own (`blocked`), which asks the system for no memory; elsewhere it is the `gemm` crate's,
-//! which has `NEON` and portable ones. Splitting the larger output side into one single-threaded product a thread keeps the
-//! order of every sum fixed for a given shape and thread count, which exact resume needs.
+//! which has `NEON` and portable ones. Each thread computes some columns of the result, or some rows where there are few columns,
+//! by itself: the order of every sum is fixed by the shape and the number of threads, which exact resume needs.
 //!
 //! Rows are *not* invariant to the batch they stand in; inference uses [`rows`](super::rows) for that.
 #![allow(unsafe_code)] // kernels take raw pointers; every view is bounds-checked when it is made
@@ -78,14 +78,12 @@ impl<'a> Mat<'a> {
 
     fn rows_from(self, first: usize, rows: usize) -> Self {
         debug_assert!(first + rows <= self.rows);
-        // SAFETY: row `first` lies inside the view.
-        Self { start: unsafe { self.start.add(first * self.row_stride) }, rows, ..self }
+        Self { start: self.start.wrapping_add(first * self.row_stride), rows, ..self }
     }
 
     fn cols_from(self, first: usize, cols: usize) -> Self {
         debug_assert!(first + cols <= self.cols);
-        // SAFETY: column `first` lies inside the view.
-        Self { start: unsafe { self.start.add(first * self.col_stride) }, cols, ..self }
+        Self { start: self.start.wrapping_add(first * self.col_stride), cols, ..self }
     }
 }
 
@@ -162,7 +160,20 @@ fn here(alpha: f32, a: Mat<'_>, b: Mat<'_>, more: &[Addend<'_>], at: (usize, usi
     if level() != Level::Base {
         return blocked::product(alpha, a, b, more, at, beta, &mut c);
     }
-    crates(alpha, a, b, beta, &mut c);
+    portable(alpha, a, b, more, at, beta, &mut c);
+}
+
+/// [`here`] by the `gemm` crate.
+fn portable(
+    alpha: f32,
+    a: Mat<'_>,
+    b: Mat<'_>,
+    more: &[Addend<'_>],
+    at: (usize, usize),
+    beta: f32,
+    c: &mut MatMut<'_>,
+) {
+    crates(alpha, a, b, beta, c);
     for more in more {
         let (from, to) = (more.cols.start.max(at.1), more.cols.end.min(at.1 + c.cols));
         if from < to {
@@ -231,7 +242,7 @@ fn over_threads(alpha: f32, a: Mat<'_>, b: Mat<'_>, more: &[Addend<'_>], first: 
 }
 
 /// Columns on each side from which on a result is split by columns, whatever its rows: each part then lays out its own of `b`.
-const BROAD: usize = 96;
+const SIDE: usize = 96;
 
 #[allow(clippy::too_many_arguments)] // a product's own, and the part of it
 fn split(
@@ -246,7 +257,7 @@ fn split(
 ) {
     // Whole tiles of 16 go to each side, so that no thread is left with a ragged sliver.
     const TILE: usize = 16;
-    let by_rows = c.rows >= c.cols && c.cols < 2 * BROAD;
+    let by_rows = c.rows >= c.cols && c.cols < 2 * SIDE;
     let longer = if by_rows { c.rows } else { c.cols };
     if parts < 2 || longer < 2 * TILE {
         return here(alpha, a, b, more, at, beta, c);
@@ -337,6 +348,12 @@ mod tests {
                 split(parts, 1.0, a, b, &more, (0, first), 2.0, MatMut::full(&mut c, m, n));
                 c
             };
+            let portable = {
+                let mut c = vec![0.5; m * n];
+                let (a, b) = (Mat::full(&a, m, k), Mat::full(&b, k, n));
+                portable(1.0, a, b, &more, (0, first), 2.0, &mut MatMut::full(&mut c, m, n));
+                c
+            };
             let added = |i: usize, j: usize| -> f32 {
                 if (cuts[0]..cuts[1]).contains(&j) {
                     (0..4).map(|p| u[i * 6 + p] * v[p * whole + j - cuts[0]]).sum()
@@ -346,8 +363,8 @@ mod tests {
                     0.0
                 }
             };
-            for parts in [1, 2, 3, 8] {
-                for (at, got) in run(parts).into_iter().enumerate() {
+            for (parts, found) in [(0, portable), (1, run(1)), (2, run(2)), (3, run(3)), (8, run(8))] {
+                for (at, got) in found.into_iter().enumerate() {
                     let (i, j) = (at / n, at % n);
                     let sum: f32 = (0..k).map(|p| a[i * k + p] * b[p * n + j]).sum();
                     let want = 1.0 + sum + added(i, j + first);

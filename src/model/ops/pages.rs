@@ -136,8 +136,8 @@ pub fn zeros<T: Copy + Default>(len: usize) -> Vec<T> {
 fn enlarge<T>(buffer: &[T]) {
     use rustix::mm::{Advice, madvise};
 
-    // Rounded outwards: a mapping that the C library makes for a large buffer begins a few bytes before it. Where pages are larger
-    // than this, the call may be refused, and nothing is lost.
+    // Rounded outwards: where a program does not run on `Aligned`, a large buffer begins a few bytes past its mapping. Where pages
+    // are larger than this, the call may be refused, and nothing is lost.
     let first = buffer.as_ptr() as usize / PAGE * PAGE;
     let end = (buffer.as_ptr() as usize + size_of_val(buffer)).next_multiple_of(PAGE);
     // SAFETY: the advice changes how pages of this process are made, not what is in them, those of neighbours included.
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn memory_of_every_size_is_aligned_zero_where_asked_and_keeps_its_bytes_when_it_grows_or_shrinks() {
         let sizes = [1, 100, SOME - 1, SOME, 70_000, ALONE - 1, ALONE, ALONE + 1, 3 * ALONE + 5, 16 * LARGE];
-        let aligned = |at: *mut u8, size: usize| {
+        let aligned = |at: *mut u8, size: usize, align: usize| {
             assert!(!at.is_null());
             let wanted = if size >= ALONE {
                 PAGE
@@ -163,27 +163,27 @@ mod tests {
             } else {
                 8
             };
-            assert!((at as usize).is_multiple_of(wanted), "{size} bytes at {at:?}");
+            assert!((at as usize).is_multiple_of(wanted.max(align)), "{size} bytes at {at:?}");
         };
-        for from in sizes {
-            for to in sizes {
-                let layout = Layout::from_size_align(from, 8).unwrap();
-                // SAFETY: every access lies within the size that was asked for last.
-                unsafe {
-                    let at = Aligned.alloc_zeroed(layout);
-                    aligned(at, from);
-                    let bytes = std::slice::from_raw_parts_mut(at, from);
-                    assert!(bytes.iter().all(|&byte| byte == 0));
-                    bytes[from / 2] = 3;
-                    bytes[from - 1] = 7;
-                    let at = Aligned.realloc(at, layout, to);
-                    aligned(at, to);
-                    let bytes = std::slice::from_raw_parts_mut(at, to);
-                    let kept = |i: usize, byte: u8| i >= to || bytes[i] == byte;
-                    assert!(kept(from - 1, 7) && (from / 2 == from - 1 || kept(from / 2, 3)), "{from} to {to}");
-                    bytes.fill(9);
-                    Aligned.dealloc(at, Layout::from_size_align(to, 8).unwrap());
-                }
+        let crossings = sizes.into_iter().flat_map(|from| sizes.into_iter().map(move |to| (from, to)));
+        let aligns = |(from, to)| [8, LINE, PAGE, 2 * PAGE].map(|align| (from, to, align));
+        for (from, to, align) in crossings.flat_map(aligns) {
+            let layout = Layout::from_size_align(from, align).unwrap();
+            // SAFETY: every access lies within the size that was asked for last.
+            unsafe {
+                let at = Aligned.alloc_zeroed(layout);
+                aligned(at, from, align);
+                let bytes = std::slice::from_raw_parts_mut(at, from);
+                assert!(bytes.iter().all(|&byte| byte == 0));
+                bytes[from / 2] = 3;
+                bytes[from - 1] = 7;
+                let at = Aligned.realloc(at, layout, to);
+                aligned(at, to, align);
+                let bytes = std::slice::from_raw_parts_mut(at, to);
+                let kept = |i: usize, byte: u8| i >= to || bytes[i] == byte;
+                assert!(kept(from - 1, 7) && (from / 2 == from - 1 || kept(from / 2, 3)), "{from} to {to}");
+                bytes.fill(9);
+                Aligned.dealloc(at, Layout::from_size_align(to, align).unwrap());
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Buffers that are used again: a training step asks for the same sizes over and over.
+//! Buffers that are used again: a training step, and a step of answers, asks for the same sizes over and over.
 //!
 //! A buffer is handed out for a request only where it is not much larger, since what a block keeps for its backward is kept for
 //! long: a large buffer under a small request would be memory that nobody uses. Packs of other lengths ask for other sizes;

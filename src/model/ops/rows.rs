@@ -16,7 +16,7 @@ use crate::multiversion;
 
 /// Bytes of `w` a task keeps in the second-level cache while rows pass by it.
 const BLOCK_BYTES: usize = 192 << 10;
-/// Bytes of `x` that a tile's rows may have: the first-level cache (32 KiB or more) holds them while columns pass by.
+/// Bytes of `x` that a tile of more than four rows may have: about what the first-level cache holds while columns pass by.
 const TILE_BYTES: usize = 36 << 10;
 /// Tiles of rows that share in asking for the next columns.
 const ASKING: usize = 4;
@@ -299,7 +299,8 @@ mod tests {
 
     #[test]
     fn a_row_is_the_same_bit_for_bit_in_any_company() {
-        for (inputs, outputs) in [(576, 160), (100, 37), (16, 1), (7, 9), (1, 3)] {
+        // Rows of 2048 inputs go four at a time.
+        for (inputs, outputs) in [(576, 160), (2048, 40), (100, 37), (16, 1), (7, 9), (1, 3)] {
             let (x, w, b) = (numbers(67 * inputs, 1), numbers(outputs * inputs, 2), numbers(outputs, 3));
             let layer = Layer { weight: &w, bias: &b, inputs, outputs };
             let run = |from: usize, rows: usize, put: Put| {
@@ -310,7 +311,7 @@ mod tests {
             };
             for put in [Put::Set, Put::Add { factor: 0.3 }] {
                 let alone: Vec<f32> = (0..67).flat_map(|row| run(row, 1, put)).collect();
-                for company in [2, 3, 4, 5, 6, 7, 8, 33, 67] {
+                for company in [2, 3, 4, 5, 6, 7, 8, 12, 20, 33, 67] {
                     for from in (0..=67 - company).step_by(11) {
                         let width = outputs + 3;
                         assert_eq!(

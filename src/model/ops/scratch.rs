@@ -1,7 +1,8 @@
 //! Memory for the length of a call: each thread keeps what it was once given.
 //!
 //! Kernels need room for packed operands and scores, thousands of times a step. Asking the system each time costs more than the
-//! memory is worth; what a thread keeps is a megabyte or two, as large as its largest call.
+//! memory is worth; what a thread keeps is as large as its largest call: a megabyte or two, and more where attention is over
+//! thousands of tokens.
 
 use std::cell::RefCell;
 

@@ -2,7 +2,7 @@
 //!
 //! The loops are those of Goto & van de Geijn (2008, "Anatomy of high-performance matrix multiplication", section 4): a block of
 //! `b` that the second-level cache holds is laid out in slivers as wide as a tile, and tiles of rows of `a` pass by it. `a` is
-//! read where it lies: a tile takes one number of each row at a time, which needs no order.
+//! read where it lies: a tile takes one number of each row at a time, and four where they lie behind one another.
 //!
 //! The order of every sum is fixed by the shape: along `k` in blocks of nearly equal length.
 
@@ -54,13 +54,9 @@ impl View {
     }
 
     /// The view from an element on.
-    ///
-    /// # Safety
-    /// The element must lie within the matrix.
     #[inline(always)]
-    unsafe fn from(self, row: usize, col: usize) -> Self {
-        // SAFETY: the caller's promise.
-        Self { at: unsafe { self.at.add(row * self.row + col * self.col) }, ..self }
+    fn from(self, row: usize, col: usize) -> Self {
+        Self { at: self.at.wrapping_add(row * self.row + col * self.col), ..self }
     }
 }
 
