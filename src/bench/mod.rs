@@ -271,7 +271,7 @@ impl Bench<'_> {
         let read = best(self.runs, || {
             let mut cache = KvCache::of(d, long);
             let row = InferRow { tokens: &prompt, cache: &mut cache, adapter: None };
-            failed = inference.forward(&mut [row], Want::Last).map(drop);
+            failed = inference.forward(&mut [row], Want::Last).map(|logits| inference.reuse(logits));
         });
         failed?;
         let tables = if d.tied { 1 } else { 2 };
@@ -309,9 +309,12 @@ impl Bench<'_> {
                     .zip(adapters)
                     .map(|(cache, &adapter)| InferRow { tokens: &next, cache, adapter })
                     .collect();
-                if let Err(error) = inference.forward(&mut rows, Want::Last) {
-                    result = Err(error);
-                    return;
+                match inference.forward(&mut rows, Want::Last) {
+                    Ok(logits) => inference.reuse(logits),
+                    Err(error) => {
+                        result = Err(error);
+                        return;
+                    }
                 }
             }
         });

@@ -385,6 +385,7 @@ impl<'d> Generator<'d> {
                 going.push(one);
             }
         }
+        self.inference.reuse(logits);
         *active = going;
         Ok(go_on)
     }

@@ -3,7 +3,7 @@
 //! All rows' tokens go through each matrix together, so one pass over the frozen weights serves them all; what a row's
 //! adapter adds is computed for its tokens alone. **Row invariance**: a token's numbers depend on its sequence and its
 //! adapter, not on the rows beside it nor on how the text was split, bit for bit on one machine. Every operation used
-//! here keeps that: [`rows`](super::ops::rows), [`attend`], and operations that work row by row.
+//! here keeps that: [`rows`](super::ops::rows), [`narrow`], [`attend`], and operations that work row by row.
 
 use super::decoder::{Decoder, Fused, Product};
 use super::description::{Description, Norm};
@@ -11,10 +11,10 @@ use super::device::infer::Place;
 use super::kv_cache::KvCache;
 use super::lora::{AdaptedProduct, Adapter};
 use super::ops::attend::{Sequence, attend};
+use super::ops::narrow::{self, Piece};
 use super::ops::norm;
-use super::ops::pages;
 use super::ops::pool::Pool;
-use super::ops::rows::{Layer, Put, Rows, product};
+use super::ops::rows::{Layer, Rows, product};
 use super::ops::{activation, rotary};
 
 /// Tokens that go through the decoder together at most: enough for the arithmetic to hide the reading of the weights,
@@ -125,6 +125,9 @@ pub trait Infer {
     /// As [`Inference::forward`], and when a device fails.
     fn forward(&mut self, rows: &mut [Turn<'_>], want: Want) -> Result<Vec<f32>, InferError>;
 
+    /// Takes logits back that [`Infer::forward`] returned, for their room.
+    fn reuse(&mut self, _logits: Vec<f32>) {}
+
     /// Says whether a prompt can be read and at least one token be written behind it.
     ///
     /// # Errors
@@ -193,6 +196,11 @@ impl<'d> Inference<'d> {
         self.decoder
     }
 
+    /// Takes logits back that [`Inference::forward`] returned, so that the next pass need not ask the system for room.
+    pub fn reuse(&mut self, logits: Vec<f32>) {
+        self.pool.give(logits);
+    }
+
     /// Adds every row's tokens to its cache and returns the wanted logits, `[wanted tokens, vocab]` in the order of rows.
     ///
     /// # Errors
@@ -231,8 +239,8 @@ impl<'d> Inference<'d> {
         let vocab = self.decoder.description.vocab;
         let mut logits = match want {
             Want::Nothing => Vec::new(),
-            Want::Last => pages::zeros(rows.len() * vocab),
-            Want::All => pages::zeros(rows.iter().map(|r| r.tokens.len()).sum::<usize>() * vocab),
+            Want::Last => self.pool.take(rows.len() * vocab),
+            Want::All => self.pool.take(rows.iter().map(|r| r.tokens.len()).sum::<usize>() * vocab),
         };
         let mut done = 0; // wanted logits filled so far
         let lengths: Vec<usize> = rows.iter().map(|row| row.tokens.len()).collect();
@@ -282,7 +290,7 @@ impl<'d> Inference<'d> {
         if !wanted.is_empty() {
             let normed = normed(d.norm, &self.decoder.final_norm, &x, &mut self.pool);
             let rows = Rows { data: &normed, rows: wanted.len(), stride: d.hidden };
-            self.decoder.head().product(rows, &[], logits, d.vocab, Put::Set);
+            self.decoder.head().product(rows, &[], logits, d.vocab);
             self.pool.give(normed);
         }
         self.pool.give(x);
@@ -394,6 +402,10 @@ impl Infer for Inference<'_> {
         }
         Inference::forward(self, &mut own, want)
     }
+
+    fn reuse(&mut self, logits: Vec<f32>) {
+        Inference::reuse(self, logits);
+    }
 }
 
 fn rotary_of(decoder: &Decoder, local: bool) -> super::description::Rotary {
@@ -457,7 +469,7 @@ fn linear(
     let (rows, inputs, outputs) = (adapters.len(), fused.inputs, fused.outputs);
     let mut y = pool.take(rows * outputs);
     let frozen = |y: &mut [f32]| {
-        fused.weight.product(Rows { data: x, rows, stride: inputs }, &fused.bias, y, outputs, Put::Set);
+        fused.weight.product(Rows { data: x, rows, stride: inputs }, &fused.bias, y, outputs);
     };
     let most = adapted(adapters, layer, which).map(|same| same.product.ranks()).max().unwrap_or(0);
     if most == 0 {
@@ -471,18 +483,20 @@ fn linear(
             let ranks = adapted.ranks();
             let a = Layer { weight: &adapter.values[adapted.a_range()], bias: &[], inputs, outputs: ranks };
             let x = Rows { data: &x[from * inputs..], rows, stride: inputs };
-            product(x, a, &mut low[from * most..], most, Put::Set);
+            product(x, a, &mut low[from * most..], most);
         }
     };
     rayon::join(|| frozen(&mut y), || below(&mut low));
     for Same { from, rows, adapter, product: adapted } in adapted(adapters, layer, which) {
-        for (i, member) in adapted.members.iter().enumerate() {
-            let b = &adapter.values[adapted.b_range(i)];
-            let b = Layer { weight: b, bias: &[], inputs: adapted.rank, outputs: member.outputs.len() };
-            let low = Rows { data: &low[from * most + i * adapted.rank..], rows, stride: most };
-            let y = &mut y[from * outputs + member.outputs.start..];
-            product(low, b, y, outputs, Put::Add { factor: adapter.config.scale() });
-        }
+        let pieces = adapted.members.iter().enumerate().map(|(i, member)| {
+            let (weight, outputs) = (&adapter.values[adapted.b_range(i)], member.outputs.len());
+            Piece {
+                x: Rows { data: &low[from * most + i * adapted.rank..], rows, stride: most },
+                layer: Layer { weight, bias: &[], inputs: adapted.rank, outputs },
+                column: member.outputs.start,
+            }
+        });
+        narrow::add(&pieces.collect::<Vec<_>>(), &mut y[from * outputs..], outputs, adapter.config.scale());
     }
     pool.give(low);
     y

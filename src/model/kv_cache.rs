@@ -1,11 +1,13 @@
 //! What attention has seen of one sequence: keys, turned by rotary already, and values.
 
 use super::description::Description;
+use super::ops::packed::PANEL;
 
 /// The keys and values of one sequence in every layer.
 ///
-/// Each layer and key/value head has its own `[tokens, head_dim]` arrays, one row a token, so that a token more appends
-/// and moves nothing but what the array's doubling moves.
+/// Each layer and key/value head has its own arrays, so that a token more appends and moves nothing but what the array's doubling
+/// moves: values as `[tokens, head_dim]`, keys sixteen tokens to a panel, `[panels, head_dim, PANEL]`, so that a query's scores
+/// over them are computed side by side in a vector.
 #[derive(Clone, Debug)]
 pub struct KvCache {
     kv_heads: usize,
@@ -19,12 +21,14 @@ impl KvCache {
     /// An empty cache with room for `capacity` tokens before it grows.
     #[must_use]
     pub fn new(layers: usize, kv_heads: usize, head_dim: usize, capacity: usize) -> Self {
-        let room = || Vec::with_capacity(capacity * head_dim);
+        let room = |tokens: usize| Vec::with_capacity(tokens * head_dim);
         Self {
             kv_heads,
             head_dim,
             tokens: 0,
-            heads: std::iter::repeat_with(|| [room(), room()]).take(layers * kv_heads).collect(),
+            heads: std::iter::repeat_with(|| [room(capacity.next_multiple_of(PANEL)), room(capacity)])
+                .take(layers * kv_heads)
+                .collect(),
         }
     }
 
@@ -57,8 +61,10 @@ impl KvCache {
     /// Forgets all but the first `tokens` tokens.
     pub fn truncate(&mut self, tokens: usize) {
         self.tokens = self.tokens.min(tokens);
-        let floats = self.tokens * self.head_dim;
-        self.heads.iter_mut().flatten().for_each(|array| array.truncate(floats));
+        for [keys, values] in &mut self.heads {
+            keys.truncate(self.tokens.next_multiple_of(PANEL) * self.head_dim);
+            values.truncate(self.tokens * self.head_dim);
+        }
     }
 
     /// A cache of its own that begins with the same first `tokens` tokens and has room for `capacity`: how sequences
@@ -66,13 +72,17 @@ impl KvCache {
     #[must_use]
     pub fn fork(&self, tokens: usize, capacity: usize) -> Self {
         let tokens = self.tokens.min(tokens);
-        let floats = tokens * self.head_dim;
-        let copy = |array: &Vec<f32>| {
+        let copy = |array: &Vec<f32>, tokens: usize, capacity: usize| {
+            let floats = tokens * self.head_dim;
             let mut copy = Vec::with_capacity(capacity.max(tokens) * self.head_dim);
             copy.extend_from_slice(array.get(..floats).unwrap_or(array));
             copy
         };
-        let heads = self.heads.iter().map(|[keys, values]| [copy(keys), copy(values)]).collect();
+        let whole = |tokens: usize| tokens.next_multiple_of(PANEL);
+        let heads = self.heads.iter();
+        let heads = heads
+            .map(|[keys, values]| [copy(keys, whole(tokens), whole(capacity)), copy(values, tokens, capacity)])
+            .collect();
         Self { kv_heads: self.kv_heads, head_dim: self.head_dim, tokens, heads }
     }
 
@@ -87,11 +97,17 @@ impl KvCache {
     pub(super) fn append(&mut self, layer: usize, rows: &[f32], stride: usize, first_key: usize) {
         let width = self.kv_heads * self.head_dim;
         for (head, arrays) in self.heads.iter_mut().skip(layer * self.kv_heads).take(self.kv_heads).enumerate() {
-            for row in rows.chunks_exact(stride) {
-                for (part, array) in arrays.iter_mut().enumerate() {
-                    let at = first_key + part * width + head * self.head_dim;
-                    array.extend_from_slice(&row[at..at + self.head_dim]);
+            let [keys, values] = arrays;
+            for (row, token) in rows.chunks_exact(stride).zip(self.tokens..) {
+                let own = |at: usize| &row[at + head * self.head_dim..][..self.head_dim];
+                let panel = token / PANEL * PANEL * self.head_dim;
+                if keys.len() == panel {
+                    keys.resize(panel + PANEL * self.head_dim, 0.0);
                 }
+                for (key, x) in keys[panel + token % PANEL..].iter_mut().step_by(PANEL).zip(own(first_key)) {
+                    *key = *x;
+                }
+                values.extend_from_slice(own(first_key + width));
             }
         }
     }
@@ -101,7 +117,7 @@ impl KvCache {
         self.tokens += tokens;
     }
 
-    /// Keys and values, `[tokens, head_dim]` each, of one layer and head.
+    /// Keys, in panels, and values of one layer and head.
     pub(super) fn head(&self, layer: usize, head: usize) -> (&[f32], &[f32]) {
         let [keys, values] = &self.heads[layer * self.kv_heads + head];
         (keys, values)
@@ -125,8 +141,12 @@ mod tests {
         fork.append(0, &row(7), 10, 2);
         fork.advance(1);
         assert_eq!((cache.len(), fork.len()), (3, 3));
-        assert_eq!(cache.head(0, 1).0, &[4.0, 5.0, 14.0, 15.0, 24.0, 25.0]);
-        assert_eq!(fork.head(0, 1).0, &[4.0, 5.0, 14.0, 15.0, 74.0, 75.0]);
+        let keys = |cache: &KvCache| -> Vec<f32> {
+            let keys = cache.head(0, 1).0;
+            (0..cache.len()).flat_map(|t| [keys[t], keys[PANEL + t]]).collect()
+        };
+        assert_eq!(keys(&cache), &[4.0, 5.0, 14.0, 15.0, 24.0, 25.0]);
+        assert_eq!(keys(&fork), &[4.0, 5.0, 14.0, 15.0, 74.0, 75.0]);
         assert_eq!(fork.head(0, 0).1, &[6.0, 7.0, 16.0, 17.0, 76.0, 77.0]);
         fork.truncate(1);
         assert_eq!((fork.len(), fork.head(0, 1).1), (1, [8.0, 9.0].as_slice()));

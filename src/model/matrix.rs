@@ -9,7 +9,7 @@ use super::ops::gemm::{Addend, Mat, MatMut, gemm_with};
 use super::ops::packed::{self, PANEL, Panels};
 use super::ops::pages;
 use super::ops::pool::Pool;
-use super::ops::rows::{self, Layer, Put, Rows};
+use super::ops::rows::{self, Layer, Rows};
 
 /// Numbers of a packed matrix that are turned into `f32` at once for a product of training (8 MiB).
 const STRETCH: usize = 2 << 20;
@@ -182,17 +182,17 @@ impl Matrix {
     }
 
     /// The product of inference, `y = x W^T + bias`, rows not knowing of one another; see [`rows::product`].
-    pub fn product(&self, x: Rows<'_>, bias: &[f32], y: &mut [f32], y_stride: usize, put: Put) {
+    pub fn product(&self, x: Rows<'_>, bias: &[f32], y: &mut [f32], y_stride: usize) {
         match &self.store {
             Store::Plain(weight) => {
                 let layer = Layer { weight, bias, inputs: self.inputs, outputs: self.outputs };
-                rows::product(x, layer, y, y_stride, put);
+                rows::product(x, layer, y, y_stride);
             }
             Store::Packed(parts) => {
                 let mut first = 0;
                 for part in parts {
                     let bias = if bias.is_empty() { bias } else { &bias[first..first + part.outputs()] };
-                    packed::product(x, part, bias, &mut y[first..], y_stride, put);
+                    packed::product(x, part, bias, &mut y[first..], y_stride);
                     first += part.outputs();
                 }
             }
@@ -297,10 +297,10 @@ mod tests {
             assert!(packed.is_packed() && !plain.is_packed() && packed.bytes() < plain.bytes());
             let (inputs, outputs, rows) = (packed.inputs(), packed.outputs(), 13);
             let (x, bias) = (numbers(rows * inputs, 1), numbers(outputs, 2));
-            for put in [Put::Set, Put::Add { factor: 0.5 }] {
+            for bias in [&bias[..], &[]] {
                 let run = |w: &Matrix| {
                     let mut y = vec![0.25; rows * (outputs + 3)];
-                    w.product(Rows { data: &x, rows, stride: inputs }, &bias, &mut y, outputs + 3, put);
+                    w.product(Rows { data: &x, rows, stride: inputs }, bias, &mut y, outputs + 3);
                     y
                 };
                 near(&run(&packed), &run(&plain), "inference");
@@ -331,7 +331,7 @@ mod tests {
             let run = |from: usize, rows: usize| {
                 let mut y = vec![0.0; rows * outputs];
                 let x = Rows { data: &x[from * inputs..], rows, stride: inputs };
-                packed.product(x, &[], &mut y, outputs, Put::Set);
+                packed.product(x, &[], &mut y, outputs);
                 y
             };
             let alone: Vec<f32> = (0..40).flat_map(|row| run(row, 1)).collect();

@@ -1,6 +1,6 @@
 //! Attention for inference: new tokens' queries over the cached keys of their own sequence.
 //!
-//! A query's numbers depend on its sequence and position alone. Scores are sums along the head ([`rows`](super::rows)),
+//! A query's numbers depend on its sequence and position alone. Scores are sums along the head ([`narrow`](super::narrow)),
 //! weights are summed in lanes by the key's place in the sequence, and values are added in the order of the keys; keys
 //! that a query beside it sees and it does not take part with weight 0, which changes no sum. So queries are tiled in
 //! registers as their number allows, and neither batch nor the prompt's split shows in a result.
@@ -11,7 +11,9 @@
 use rayon::prelude::*;
 
 use super::attention::Shape;
-use super::rows::{Layer, Put, Rows, product_here};
+use super::narrow::product_here;
+use super::packed::PANEL;
+use super::rows::Rows;
 use super::scratch;
 use super::simd::{Simd, exp};
 use crate::multiversion;
@@ -19,7 +21,7 @@ use crate::multiversion;
 /// Queries a task takes through keys and values together.
 const TILE: usize = 6;
 /// Lanes in which weights are summed, at every level; key ranges begin at multiples of it.
-const LANES: usize = 16;
+const LANES: usize = PANEL;
 
 /// New tokens of one sequence, and what it has seen, themselves included.
 pub struct Sequence<'a> {
@@ -27,7 +29,8 @@ pub struct Sequence<'a> {
     pub row: usize,
     /// Rows of q|k|v: the newest tokens of the sequence.
     pub tokens: usize,
-    /// For each key/value head its keys and values, `[seen, head_dim]` each, `seen >= tokens`.
+    /// For each key/value head its keys, sixteen tokens to a panel, `[seen / PANEL rounded up, head_dim, PANEL]`, and its values,
+    /// `[seen, head_dim]`; `seen >= tokens`.
     pub heads: Vec<(&'a [f32], &'a [f32])>,
 }
 
@@ -75,8 +78,8 @@ pub fn attend(shape: Shape, sequences: &[Sequence<'_>], qkv: &[f32], out: &mut [
         next = s.row + s.tokens;
         assert!(next * width <= out.len() && next * wide <= qkv.len(), "a sequence's rows lie outside of q|k|v");
         for (group, &(keys, values)) in s.heads.iter().enumerate() {
-            let seen = keys.len() / dim;
-            assert!(seen >= s.tokens && values.len() == keys.len(), "fewer keys than tokens");
+            let seen = values.len() / dim;
+            assert!(seen >= s.tokens && keys.len() == seen.next_multiple_of(PANEL) * dim, "fewer keys than tokens");
             let queries = s.tokens * per_group;
             tasks.extend((0..queries).step_by(TILE).map(|first| Task {
                 keys,
@@ -117,8 +120,8 @@ fn one(shape: Shape, per_group: usize, task: &Task<'_>, qkv: &[f32], out: Out) {
                 *to = x * scale;
             }
         }
-        let keys = Layer { weight: &task.keys[low * dim..high * dim], bias: &[], inputs: dim, outputs: high - low };
-        product_here(Rows { data: queries, rows: count, stride: dim }, keys, scores, stride, Put::Set);
+        let keys = &task.keys[low * dim..(low + stride) * dim];
+        product_here(Rows { data: queries, rows: count, stride: dim }, dim, keys, scores, stride);
         let mut sums = [1.0; TILE];
         for ((q, scores), sum) in task.queries.clone().zip(scores.chunks_exact_mut(stride)).zip(&mut sums) {
             let (first, last) = (first_of(position(q)), position(q));
@@ -140,7 +143,14 @@ fn one(shape: Shape, per_group: usize, task: &Task<'_>, qkv: &[f32], out: Out) {
 multiversion! {
     /// `e^(x - max)` in place.
     fn exponentiate<S>(x: &mut [f32]) {
-        let max = x.iter().fold(f32::NEG_INFINITY, |max, &x| if x > max { x } else { max });
+        let mut most = [f32::NEG_INFINITY; LANES];
+        let (whole, rest) = x.as_chunks::<LANES>();
+        for x in whole {
+            for (most, &x) in most.iter_mut().zip(x) {
+                *most = if x > *most { x } else { *most };
+            }
+        }
+        let max = most.iter().chain(rest).fold(f32::NEG_INFINITY, |max, &x| if x > max { x } else { max });
         for x in x.iter_mut() {
             *x = exp::<S>(*x - max);
         }
@@ -270,6 +280,17 @@ mod tests {
         (0..dim).map(|d| mixed(d) / total).collect()
     }
 
+    /// Keys, `[tokens, dim]`, as a cache keeps them; what no token has is no number that may be seen in a result.
+    fn panels(keys: &[f32], dim: usize) -> Vec<f32> {
+        let mut panels = vec![f32::NAN; (keys.len() / dim).next_multiple_of(PANEL) * dim];
+        for (token, key) in keys.chunks_exact(dim).enumerate() {
+            for (d, x) in key.iter().enumerate() {
+                panels[(token / PANEL * dim + d) * PANEL + token % PANEL] = *x;
+            }
+        }
+        panels
+    }
+
     #[test]
     fn attention_is_right_and_the_same_bit_for_bit_in_any_company() {
         for (head_dim, window) in [(64, None), (20, Some(9)), (80, Some(33))] {
@@ -280,7 +301,8 @@ mod tests {
             let values: Vec<_> = (0..2).map(|h| numbers(seen * head_dim, 20 + h)).collect();
             // The tokens `from..to` as the newest of a sequence that has seen `to`.
             let run = |from: usize, to: usize| {
-                let heads = keys.iter().zip(&values).map(|(k, v)| (&k[..to * head_dim], &v[..to * head_dim])).collect();
+                let laid: Vec<_> = keys.iter().map(|keys| panels(&keys[..to * head_dim], head_dim)).collect();
+                let heads = laid.iter().zip(&values).map(|(k, v)| (&k[..], &v[..to * head_dim])).collect();
                 let mut out = vec![0.0; (to - from) * width];
                 let sequence = Sequence { row: 0, tokens: to - from, heads };
                 attend(shape, &[sequence], &qkv[from * wide..to * wide], &mut out);

@@ -10,6 +10,7 @@
 #![allow(unsafe_code)] // kernels take raw pointers; every view is bounds-checked when it is made
 
 mod blocked;
+pub(super) mod pack;
 
 use std::marker::PhantomData;
 use std::ops::Range;

@@ -11,6 +11,7 @@ pub mod dropout;
 pub mod elementary;
 pub mod gemm;
 pub mod linear_ce;
+pub mod narrow;
 pub mod norm;
 pub mod packed;
 pub mod pages;

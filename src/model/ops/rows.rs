@@ -40,15 +40,6 @@ pub struct Layer<'a> {
     pub outputs: usize,
 }
 
-/// What becomes of a sum.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Put {
-    /// `y = sum + bias`
-    Set,
-    /// `y = y + factor * (sum + bias)`
-    Add { factor: f32 },
-}
-
 /// The whole of one product, as pointers that tasks share.
 #[derive(Clone, Copy)]
 struct Job {
@@ -60,7 +51,6 @@ struct Job {
     bias: Option<*const f32>,
     y: *mut f32,
     y_stride: usize,
-    put: Put,
 }
 
 // SAFETY: tasks read `x`, `w` and `bias`, and each writes columns of `y` that no other task touches.
@@ -70,7 +60,7 @@ unsafe impl Sync for Job {}
 
 impl Job {
     /// Checks that the slices hold the shapes; all that the tasks do by pointer rests on it.
-    fn new(x: Rows<'_>, layer: Layer<'_>, y: &mut [f32], y_stride: usize, put: Put) -> Self {
+    fn new(x: Rows<'_>, layer: Layer<'_>, y: &mut [f32], y_stride: usize) -> Self {
         let (inputs, outputs, last) = (layer.inputs, layer.outputs, x.rows.saturating_sub(1));
         assert!(x.stride >= inputs && x.data.len() >= last * x.stride + inputs, "x is shorter than its shape");
         assert!(layer.weight.len() >= outputs * inputs, "the weight is shorter than its shape");
@@ -85,21 +75,23 @@ impl Job {
             bias: if layer.bias.is_empty() { None } else { Some(layer.bias.as_ptr()) },
             y: y.as_mut_ptr(),
             y_stride,
-            put,
         }
     }
 }
 
-/// `y = x w^T`, put as `put` says into rows of `y` that are `y_stride` apart; columns in parallel over the current pool.
+/// `y = x w^T + bias`, rows of `y` `y_stride` apart; columns in parallel over the current pool.
 ///
 /// # Panics
 /// When a slice is too short for the shapes given: a mistake of the caller, not of any input.
-pub fn product(x: Rows<'_>, layer: Layer<'_>, y: &mut [f32], y_stride: usize, put: Put) {
+pub fn product(x: Rows<'_>, layer: Layer<'_>, y: &mut [f32], y_stride: usize) {
     let (inputs, outputs) = (layer.inputs, layer.outputs);
+    let job = Job::new(x, layer, y, y_stride);
     if x.rows * inputs * outputs <= ALONE {
-        return product_here(x, layer, y, y_stride, put);
+        if x.rows > 0 && outputs > 0 {
+            columns(job, 0, outputs, 0);
+        }
+        return;
     }
-    let job = Job::new(x, layer, y, y_stride, put);
     let threads = rayon::current_num_threads();
     let blocks = outputs.div_ceil((BLOCK_BYTES / (4 * inputs.max(1))).max(8)).next_multiple_of(threads);
     let width = outputs.div_ceil(blocks).next_multiple_of(8);
@@ -107,16 +99,6 @@ pub fn product(x: Rows<'_>, layer: Layer<'_>, y: &mut [f32], y_stride: usize, pu
         let (from, to) = (block * width, outputs.min((block + 1) * width));
         columns(job, from, to, outputs.min(to + width) - to);
     });
-}
-
-/// [`product`] on this thread alone.
-///
-/// # Panics
-/// As [`product`].
-pub fn product_here(x: Rows<'_>, layer: Layer<'_>, y: &mut [f32], y_stride: usize, put: Put) {
-    if x.rows > 0 && layer.outputs > 0 {
-        columns(Job::new(x, layer, y, y_stride, put), 0, layer.outputs, 0);
-    }
 }
 
 multiversion! {
@@ -270,11 +252,7 @@ unsafe fn tile<S: Simd, const M: usize, const N: usize, const P: usize>(
             for (i, sum) in sums.into_iter().enumerate().take(M * N - first) {
                 let (m, n) = ((first + i) / N, (first + i) % N);
                 let y = job.y.add((row + m) * job.y_stride + column + n);
-                let sum = job.bias.map_or(sum, |bias| sum + *bias.add(column + n));
-                match job.put {
-                    Put::Set => *y = sum,
-                    Put::Add { factor } => *y += factor * sum,
-                }
+                *y = job.bias.map_or(sum, |bias| sum + *bias.add(column + n));
             }
         }
     }
@@ -303,23 +281,21 @@ mod tests {
         for (inputs, outputs) in [(576, 160), (2048, 40), (100, 37), (16, 1), (7, 9), (1, 3)] {
             let (x, w, b) = (numbers(67 * inputs, 1), numbers(outputs * inputs, 2), numbers(outputs, 3));
             let layer = Layer { weight: &w, bias: &b, inputs, outputs };
-            let run = |from: usize, rows: usize, put: Put| {
+            let run = |from: usize, rows: usize| {
                 let mut y = vec![0.5; rows * (outputs + 3)];
                 let x = Rows { data: &x[from * inputs..], rows, stride: inputs };
-                product(x, layer, &mut y, outputs + 3, put);
+                product(x, layer, &mut y, outputs + 3);
                 y
             };
-            for put in [Put::Set, Put::Add { factor: 0.3 }] {
-                let alone: Vec<f32> = (0..67).flat_map(|row| run(row, 1, put)).collect();
-                for company in [2, 3, 4, 5, 6, 7, 8, 12, 20, 33, 67] {
-                    for from in (0..=67 - company).step_by(11) {
-                        let width = outputs + 3;
-                        assert_eq!(
-                            run(from, company, put),
-                            alone[from * width..(from + company) * width],
-                            "{company} rows from {from}, {inputs} to {outputs}"
-                        );
-                    }
+            let alone: Vec<f32> = (0..67).flat_map(|row| run(row, 1)).collect();
+            for company in [2, 3, 4, 5, 6, 7, 8, 12, 20, 33, 67] {
+                for from in (0..=67 - company).step_by(11) {
+                    let width = outputs + 3;
+                    assert_eq!(
+                        run(from, company),
+                        alone[from * width..(from + company) * width],
+                        "{company} rows from {from}, {inputs} to {outputs}"
+                    );
                 }
             }
         }
@@ -331,7 +307,7 @@ mod tests {
         let (x, w, b) = (numbers(rows * inputs, 4), numbers(outputs * inputs, 5), numbers(outputs, 6));
         let mut y = vec![7.0; rows * 30];
         let layer = Layer { weight: &w, bias: &b, inputs, outputs };
-        product(Rows { data: &x, rows, stride: inputs }, layer, &mut y, 30, Put::Set);
+        product(Rows { data: &x, rows, stride: inputs }, layer, &mut y, 30);
         for row in 0..rows {
             for column in 0..30 {
                 let got = f64::from(y[row * 30 + column]);

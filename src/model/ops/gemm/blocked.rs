@@ -10,6 +10,7 @@
 
 use super::super::scratch;
 use super::super::simd::Simd;
+use super::pack::{View, pack};
 use super::{Addend, Mat, MatMut};
 use crate::multiversion;
 
@@ -21,8 +22,6 @@ const BROAD: usize = 336;
 const WIDEST: usize = 48;
 /// Results with at most so many columns are computed as their transpose where `a` lies column by column.
 const NARROW: usize = 32;
-/// Rows of `b` that are asked for before they are packed.
-const AHEAD: usize = 4;
 
 /// Rows and vectors of the largest tile for a result of so many columns: as many sums as registers hold beside what is
 /// multiplied, enough to hide what an addition waits for.
@@ -33,30 +32,6 @@ fn largest<S: Simd>(cols: usize) -> (usize, usize) {
         16 => (8, 3),
         8 => (6, 2),
         _ => (4, 2),
-    }
-}
-
-/// A matrix to read, as a pointer, with the steps from a row and from a column to the next.
-#[derive(Clone, Copy)]
-struct View {
-    at: *const f32,
-    row: usize,
-    col: usize,
-}
-
-impl View {
-    fn of(mat: Mat<'_>) -> Self {
-        Self { at: mat.start, row: mat.row_stride, col: mat.col_stride }
-    }
-
-    fn t(self) -> Self {
-        Self { row: self.col, col: self.row, ..self }
-    }
-
-    /// The view from an element on.
-    #[inline(always)]
-    fn from(self, row: usize, col: usize) -> Self {
-        Self { at: self.at.wrapping_add(row * self.row + col * self.col), ..self }
     }
 }
 
@@ -177,7 +152,7 @@ fn blocks<S: Simd>(job: Job<'_>, start: usize, end: usize, more: Option<&Addend<
             unsafe {
                 let b = job.b.from(from, first);
                 if packs {
-                    pack::<S>(b, depth, cols, wide, job.room);
+                    pack::<S>(b, depth, cols, (wide, S::LANES), job.room);
                 }
                 let mut block = Block {
                     depth,
@@ -195,7 +170,7 @@ fn blocks<S: Simd>(job: Job<'_>, start: usize, end: usize, more: Option<&Addend<
                 {
                     let room = job.room.add(depth * cols.next_multiple_of(S::LANES));
                     let b = View::of(more.b).from(0, job.at.1 + first - more.cols.start);
-                    pack::<S>(b, more.a.cols, cols, wide, room);
+                    pack::<S>(b, more.a.cols, cols, (wide, S::LANES), room);
                     block.more = (View::of(more.a).from(job.at.0, 0), more.a.cols);
                 }
                 strips::<S>(job, block, tall);
@@ -283,66 +258,6 @@ unsafe fn strips<S: Simd>(job: Job<'_>, block: Block, tall: usize) {
             }
         }
         row += height;
-    }
-}
-
-/// Lays `depth` rows of `b` out in slivers, `wide` of `cols` columns in each: of each row the columns of a sliver, filled up with
-/// zeros to whole vectors.
-///
-/// # Safety
-/// The rows and columns must lie within `b`, and the room hold them.
-#[inline(always)]
-unsafe fn pack<S: Simd>(b: View, depth: usize, cols: usize, wide: usize, room: *mut f32) {
-    if b.col == 1 {
-        // Row by row, as they lie.
-        for p in 0..depth {
-            for sliver in (0..cols).step_by(wide) {
-                let width = wide.min(cols - sliver);
-                // SAFETY: the caller's promise; what is asked for ahead may lie anywhere.
-                unsafe {
-                    let from = b.from(p, sliver).at;
-                    let to = room.add(sliver * depth + p * width.next_multiple_of(S::LANES));
-                    let mut at = 0;
-                    while at + S::LANES <= width {
-                        S::prefetch(from.wrapping_add(AHEAD * b.row + at));
-                        S::store(to.add(at), S::load(from.add(at)));
-                        at += S::LANES;
-                    }
-                    if at < width {
-                        S::store(to.add(at), S::load_part(from.add(at), width - at));
-                    }
-                }
-            }
-        }
-        return;
-    }
-    for sliver in (0..cols).step_by(wide) {
-        let width = wide.min(cols - sliver);
-        let full = width.next_multiple_of(S::LANES);
-        // SAFETY: the caller's promise.
-        unsafe {
-            let (to, b, b_col) = (room.add(sliver * depth), b.from(0, sliver), b.col);
-            let mut column = 0;
-            while b.row == 1 && column + 4 <= width {
-                let b = b.from(0, column).at;
-                let mut p = 0;
-                while p + S::LANES <= depth {
-                    S::turn(b.add(p), b_col, to.add(p * full + column), full);
-                    p += S::LANES;
-                }
-                for p in p..depth {
-                    for c in 0..4 {
-                        *to.add(p * full + column + c) = *b.add(c * b_col + p);
-                    }
-                }
-                column += 4;
-            }
-            for column in column..full {
-                for p in 0..depth {
-                    *to.add(p * full + column) = if column < width { *b.from(p, column).at } else { 0.0 };
-                }
-            }
-        }
     }
 }
 

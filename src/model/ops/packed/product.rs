@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::super::rows::{Put, Rows, height};
+use super::super::rows::{Rows, height};
 use super::super::simd::Simd;
 use super::expand::half;
 use super::tall::{ROWS, tall};
@@ -29,7 +29,6 @@ pub(super) struct Job<'a> {
     outputs: usize,
     bias: &'a [f32],
     out: Target,
-    put: Put,
 }
 
 /// Sums over the inputs of each block, where the codes have a least that they are multiplied with.
@@ -53,12 +52,11 @@ fn block_sums(code: Code, x: Rows<'_>, inputs: usize) -> Vec<f32> {
     sums
 }
 
-/// `y = x w^T`, put as `put` says into rows of `y` that are `y_stride` apart; columns in parallel over the current pool.
-/// `bias` is `[outputs]` or empty.
+/// `y = x w^T + bias`, rows of `y` `y_stride` apart; columns in parallel over the current pool. `bias` is `[outputs]` or empty.
 ///
 /// # Panics
 /// When a slice is too short for the shapes given: a mistake of the caller, not of any input.
-pub fn product(x: Rows<'_>, w: &Panels, bias: &[f32], y: &mut [f32], y_stride: usize, put: Put) {
+pub fn product(x: Rows<'_>, w: &Panels, bias: &[f32], y: &mut [f32], y_stride: usize) {
     let (inputs, outputs, last) = (w.inputs, w.outputs, x.rows.saturating_sub(1));
     if x.rows == 0 || outputs == 0 {
         return;
@@ -68,7 +66,7 @@ pub fn product(x: Rows<'_>, w: &Panels, bias: &[f32], y: &mut [f32], y_stride: u
     assert!(y_stride >= outputs && y.len() >= last * y_stride + outputs, "y is shorter than its shape");
     let sums = block_sums(w.code, x, inputs);
     let out = Target { y: y.as_mut_ptr(), stride: y_stride };
-    let job = Job { x, sums: &sums, view: w.view(), outputs, bias, out, put };
+    let job = Job { x, sums: &sums, view: w.view(), outputs, bias, out };
     let panels = padded(outputs);
     if x.rows * inputs * outputs <= ALONE {
         return columns(job, 0..x.rows, 0, panels);
@@ -282,17 +280,17 @@ pub(super) unsafe fn settle<S: Simd>(job: Job<'_>, row: usize, first: usize, sum
         return;
     }
     let count = S::LANES.min(job.outputs - first);
-    let mut part = [0f32; PANEL];
     // SAFETY: the caller's promise; `count` outputs are left.
     unsafe {
+        let y = job.out.y.add(row * job.out.stride + first);
+        if job.bias.is_empty() && count == S::LANES {
+            return S::store(y, sums);
+        }
+        let mut part = [0f32; PANEL];
         S::store(part.as_mut_ptr(), sums);
-        let y = std::slice::from_raw_parts_mut(job.out.y.add(row * job.out.stride + first), count);
+        let y = std::slice::from_raw_parts_mut(y, count);
         for (i, (y, sum)) in y.iter_mut().zip(part).enumerate() {
-            let sum = if job.bias.is_empty() { sum } else { sum + job.bias[first + i] };
-            match job.put {
-                Put::Set => *y = sum,
-                Put::Add { factor } => *y += factor * sum,
-            }
+            *y = if job.bias.is_empty() { sum } else { sum + job.bias[first + i] };
         }
     }
 }
@@ -308,7 +306,7 @@ mod tests {
         let mut y = vec![0f32; x.rows * w.outputs];
         let sums = block_sums(w.code, x, w.inputs);
         let out = Target { y: y.as_mut_ptr(), stride: w.outputs };
-        let job = Job { x, sums: &sums, view: w.view(), outputs: w.outputs, bias: &[], out, put: Put::Set };
+        let job = Job { x, sums: &sums, view: w.view(), outputs: w.outputs, bias: &[], out };
         for row in 0..x.rows {
             // SAFETY: the rows and panels are there, and the level's instructions, too.
             unsafe { strip::<S, 1, 2>(job, row, 0, padded(w.outputs)) };
@@ -336,7 +334,7 @@ mod tests {
         let mut y = vec![0f32; x.rows * w.outputs];
         let sums = block_sums(w.code, x, w.inputs);
         let out = Target { y: y.as_mut_ptr(), stride: w.outputs };
-        let job = Job { x, sums: &sums, view: w.view(), outputs: w.outputs, bias: &[], out, put: Put::Set };
+        let job = Job { x, sums: &sums, view: w.view(), outputs: w.outputs, bias: &[], out };
         // SAFETY: the rows and panels are there, and the level's instructions, too.
         unsafe { tall::<S, CODE>(job, 0..x.rows, 0, padded(w.outputs)) };
         y
@@ -380,10 +378,10 @@ mod tests {
             for rows in [63, 64, 65, 67, 128] {
                 let x: Vec<f32> = (0..rows * inputs).map(|i| (i * 31 % 101) as f32 / 50.0 - 1.0).collect();
                 let mut together = vec![f32::NAN; rows * outputs];
-                product(Rows { data: &x, rows, stride: inputs }, &w, &[], &mut together, outputs, Put::Set);
+                product(Rows { data: &x, rows, stride: inputs }, &w, &[], &mut together, outputs);
                 for (x, together) in x.chunks_exact(inputs).zip(together.chunks_exact(outputs)) {
                     let mut alone = vec![f32::NAN; outputs];
-                    product(Rows { data: x, rows: 1, stride: inputs }, &w, &[], &mut alone, outputs, Put::Set);
+                    product(Rows { data: x, rows: 1, stride: inputs }, &w, &[], &mut alone, outputs);
                     assert!(alone == together, "{code:?}, {rows} rows");
                 }
             }
@@ -404,7 +402,7 @@ mod tests {
                 levels.push(("avx2", at::<simd::Avx2>(x, &w)));
             }
             let mut chosen = vec![0f32; rows * outputs];
-            product(x, &w, &[], &mut chosen, outputs, Put::Set);
+            product(x, &w, &[], &mut chosen, outputs);
             levels.push(("chosen", chosen));
             for output in 0..outputs {
                 w.row(output, &mut row);
