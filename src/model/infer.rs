@@ -350,8 +350,7 @@ impl<'d> Inference<'d> {
         let mut attention = linear(&block.output, &attended, layer, Product::Output, adapters, pool);
         pool.give(attended);
         if d.post_norms {
-            let after = normed(d.norm, &block.post_attention_norm, &attention, pool);
-            pool.give(std::mem::replace(&mut attention, after));
+            attention = renormed(d.norm, &block.post_attention_norm, attention, pool);
         }
         // With parallel branches both read the same x; the norms differ.
         if d.parallel_residual {
@@ -370,8 +369,7 @@ impl<'d> Inference<'d> {
         let mut mlp = linear(&block.down, &active, layer, Product::Down, adapters, pool);
         pool.give(active);
         if d.post_norms {
-            let after = normed(d.norm, &block.post_mlp_norm, &mlp, pool);
-            pool.give(std::mem::replace(&mut mlp, after));
+            mlp = renormed(d.norm, &block.post_mlp_norm, mlp, pool);
         }
         add(x, &mlp);
         pool.give(mlp);
@@ -416,6 +414,13 @@ fn rotary_of(decoder: &Decoder, local: bool) -> super::description::Rotary {
 fn normed(norm: Norm, weights: &norm::NormWeights, x: &[f32], pool: &mut Pool) -> Vec<f32> {
     let mut y = pool.take(x.len());
     norm::forward(norm, weights, x, &mut y);
+    y
+}
+
+/// [`normed`], giving `x` back.
+fn renormed(norm: Norm, weights: &norm::NormWeights, x: Vec<f32>, pool: &mut Pool) -> Vec<f32> {
+    let y = normed(norm, weights, &x, pool);
+    pool.give(x);
     y
 }
 

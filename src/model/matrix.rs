@@ -313,7 +313,14 @@ mod tests {
                     b: Mat::full(&added, 3, cols.len()),
                     cols,
                 };
-                w.forward(Mat::full(&x, rows, inputs), &[of(20..outputs)], rows, &mut y, &mut pool);
+                // Of the last two matrices, the first part or its first stretch ends at output 30 or later.
+                w.forward(
+                    Mat::full(&x, rows, inputs),
+                    &[of(20..25), of(27..33), of(41..outputs)],
+                    rows,
+                    &mut y,
+                    &mut pool,
+                );
                 w.backward(&numbers(rows * outputs, 3), &[of(0..inputs)], rows, &mut dx, &mut pool);
                 (y, dx)
             };

@@ -10,9 +10,9 @@ use super::model::gib;
 const PROGRAM: u64 = 128 << 20;
 
 /// Peak bytes of a training on the processor: weights, which take `loaded` bytes once they are read, adapter with its gradient and
-/// moments, activations of a pass, scores, logits, optimizer.
+/// moments, activations of a pass, scores that each of `threads` keeps, logits, optimizer.
 #[must_use]
-pub fn on_processor(d: &Description, loaded: u64, settings: &Settings) -> u64 {
+pub fn on_processor(d: &Description, loaded: u64, settings: &Settings, threads: usize) -> u64 {
     let weights = d.parameters();
     let linears = d.qkv_rows() + 3 * d.hidden + d.heads * d.head_dim + d.mlp_rows() + d.intermediate;
     let trained = match settings.method {
@@ -26,7 +26,6 @@ pub fn on_processor(d: &Description, loaded: u64, settings: &Settings) -> u64 {
     let activations = rows * (layers * kept + d.layers * d.hidden * usize::from(settings.checkpointing));
     let passing = rows * 3 * (d.mlp_rows() + d.hidden);
     let logits = (8 << 20).max(16 * d.vocab);
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let scores = threads * attention::thread_room(d.attention(0), settings.max_length);
     // Buffers come in steps of an eighth of a doubling, so a sixteenth is lost on average; the tokenizer, the program and what
     // the allocator keeps are about as much for every model.
@@ -90,7 +89,7 @@ mod tests {
         let loaded = 4 * d.parameters() as u64;
         let (usual, long) = (Settings::default(), Settings { pass_tokens: 1 << 20, ..Settings::default() });
         let free = Some(loaded + (512 << 20));
-        let refused = check(on_processor(&d, loaded, &long), free, None).unwrap_err();
+        let refused = check(on_processor(&d, loaded, &long, 2), free, None).unwrap_err();
         assert!(refused.contains("lower train.pass_tokens"), "{refused}");
         let needs = beside_device(&d, loaded, &long).unwrap();
         assert_eq!(check(needs, free, Some("a GPU")), Ok(()));

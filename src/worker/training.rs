@@ -191,7 +191,7 @@ pub fn check(
     let loaded = opened.source.memory_bytes();
     let needs_bytes = match &device {
         Some(_) => room::beside_device(description, loaded, &settings)?,
-        None => room::on_processor(description, loaded, &settings),
+        None => room::on_processor(description, loaded, &settings, threads),
     };
     let free_bytes = available_bytes();
     let name = device.as_ref().map(|device| device.name.as_str());

@@ -317,16 +317,19 @@ fn check(shape: Shape, segments: &[Segment], qkv: usize, out: usize, lse: usize)
         qkv >= rows * shape.row() && out >= rows * shape.out() && lse >= rows * shape.heads,
         "attention over {rows} rows with shorter buffers"
     );
-    let mut covered = vec![false; rows];
-    for segment in segments {
-        if let Some(p) = segment.prefix {
-            assert!(segments[p].prefix.is_none(), "a prefix of a prefix");
-        }
-        for row in &mut covered[segment.start..segment.start + segment.len] {
-            assert!(!*row, "segments that overlap");
-            *row = true;
-        }
+    let prefixes = segments.iter().filter_map(|s| s.prefix);
+    for prefix in prefixes {
+        assert!(segments[prefix].prefix.is_none(), "a prefix of a prefix");
     }
+    scratch::with(rows, |covered| {
+        covered.fill(0.0);
+        for segment in segments {
+            for row in &mut covered[segment.start..segment.start + segment.len] {
+                assert!(*row < 1.0, "segments that overlap");
+                *row = 1.0;
+            }
+        }
+    });
 }
 
 #[cfg(test)]

@@ -147,46 +147,114 @@ impl Default for Addend<'_> {
 ///
 /// # Panics
 /// When the shapes do not fit: a mistake of the calling kernel.
-#[allow(clippy::needless_pass_by_value)] // an exclusive view is used up
 pub fn gemm_here(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: MatMut<'_>) {
-    assert!(a.rows == c.rows && b.cols == c.cols && a.cols == b.rows, "matrix product of unlike shapes");
-    here(alpha, a, b, &[], (0, 0), beta, c);
+    Product::new(alpha, a, b, beta, &c).here(c);
 }
 
-/// A product and the part of `more` that falls on it: `c` begins at row and column `at` of what the addends are added to.
-fn here(alpha: f32, a: Mat<'_>, b: Mat<'_>, more: &[Addend<'_>], at: (usize, usize), beta: f32, mut c: MatMut<'_>) {
-    if c.rows == 0 || c.cols == 0 {
-        return;
-    }
-    if level() != Level::Base {
-        return blocked::product(alpha, a, b, more, at, beta, &mut c);
-    }
-    portable(alpha, a, b, more, at, beta, &mut c);
+/// `c = alpha * a b + beta * c` over all threads of the current pool. With `beta` 0, what `c` held is not read.
+///
+/// # Panics
+/// When the shapes do not fit: a mistake of the calling kernel.
+pub fn gemm(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: MatMut<'_>) {
+    Product::new(alpha, a, b, beta, &c).over_threads(c);
 }
 
-/// [`here`] by the `gemm` crate.
-fn portable(
+/// `c = a b + more + beta * c` over all threads of the current pool, in one pass over `c`, whose columns are those from `first`
+/// on that the addends speak of. Addends' columns must not overlap. With `beta` 0, what `c` held is not read.
+///
+/// # Panics
+/// When the shapes do not fit: a mistake of the calling kernel.
+pub fn gemm_with(a: Mat<'_>, b: Mat<'_>, more: &[Addend<'_>], first: usize, beta: f32, c: MatMut<'_>) {
+    for (i, m) in more.iter().enumerate() {
+        assert!(m.a.rows == c.rows && m.a.cols == m.b.rows && m.b.cols == m.cols.len(), "addend of another shape");
+        let apart = |other: &Addend<'_>| other.cols.end <= m.cols.start || m.cols.end <= other.cols.start;
+        assert!(more[..i].iter().all(apart), "addends on the same columns");
+    }
+    Product { more, at: (0, first), ..Product::new(1.0, a, b, beta, &c) }.over_threads(c);
+}
+
+/// Columns on each side from which on a result is split by columns, whatever its rows: each part then lays out its own of `b`.
+const SIDE: usize = 96;
+
+/// What a result becomes, `c = alpha * (a b + more) + beta * c`: all of it, or the rows and columns that one thread computes.
+#[derive(Clone, Copy, Debug)]
+struct Product<'a> {
     alpha: f32,
-    a: Mat<'_>,
-    b: Mat<'_>,
-    more: &[Addend<'_>],
+    a: Mat<'a>,
+    b: Mat<'a>,
+    more: &'a [Addend<'a>],
+    /// The row and the column of what the addends are added to where this begins.
     at: (usize, usize),
+    /// With 0, what `c` held is not read.
     beta: f32,
-    c: &mut MatMut<'_>,
-) {
-    crates(alpha, a, b, beta, c);
-    for more in more {
-        let (from, to) = (more.cols.start.max(at.1), more.cols.end.min(at.1 + c.cols));
-        if from < to {
-            // SAFETY: the columns lie within `c`, which is not used meanwhile.
-            let mut c = unsafe { MatMut::from_raw(c.start.add(from - at.1), c.rows, to - from, c.row_stride) };
-            let b = more.b.cols_from(from - more.cols.start, to - from);
-            crates(alpha, more.a.rows_from(at.0, c.rows), b, 1.0, &mut c);
+}
+
+impl<'a> Product<'a> {
+    fn new(alpha: f32, a: Mat<'a>, b: Mat<'a>, beta: f32, c: &MatMut<'_>) -> Self {
+        assert!(a.rows == c.rows && b.cols == c.cols && a.cols == b.rows, "matrix product of unlike shapes");
+        Self { alpha, a, b, more: &[], at: (0, 0), beta }
+    }
+
+    fn rows_from(self, first: usize, rows: usize) -> Self {
+        Self { a: self.a.rows_from(first, rows), at: (self.at.0 + first, self.at.1), ..self }
+    }
+
+    fn cols_from(self, first: usize, cols: usize) -> Self {
+        Self { b: self.b.cols_from(first, cols), at: (self.at.0, self.at.1 + first), ..self }
+    }
+
+    fn over_threads(self, c: MatMut<'_>) {
+        let work = c.rows * c.cols * self.a.cols;
+        self.split(if work < 1 << 16 { 1 } else { rayon::current_num_threads() }, c);
+    }
+
+    fn split(self, parts: usize, c: MatMut<'_>) {
+        // Whole tiles of 16 go to each side, so that no thread is left with a ragged sliver.
+        const TILE: usize = 16;
+        let by_rows = c.rows >= c.cols && c.cols < 2 * SIDE;
+        let longer = if by_rows { c.rows } else { c.cols };
+        if parts < 2 || longer < 2 * TILE {
+            return self.here(c);
+        }
+        let first = parts / 2;
+        let half = ((longer * first / parts).div_ceil(TILE) * TILE).min(longer);
+        let ((one, c1), (other, c2)) = if by_rows {
+            let (above, below) = (self.rows_from(0, half), self.rows_from(half, longer - half));
+            let (c1, c2) = c.split_rows(half);
+            ((above, c1), (below, c2))
+        } else {
+            let (left, right) = (self.cols_from(0, half), self.cols_from(half, longer - half));
+            let (c1, c2) = c.split_cols(half);
+            ((left, c1), (right, c2))
+        };
+        rayon::join(|| one.split(first, c1), || other.split(parts - first, c2));
+    }
+
+    /// On the calling thread.
+    fn here(self, mut c: MatMut<'_>) {
+        if c.rows == 0 || c.cols == 0 {
+            return;
+        }
+        if level() == Level::Base { self.portable(&mut c) } else { blocked::product(self, &mut c) }
+    }
+
+    /// [`Product::here`] by the `gemm` crate.
+    fn portable(self, c: &mut MatMut<'_>) {
+        crates(self.alpha, self.a, self.b, self.beta, c);
+        let (row, column) = self.at;
+        for more in self.more {
+            let (from, to) = (more.cols.start.max(column), more.cols.end.min(column + c.cols));
+            if from < to {
+                // SAFETY: the columns lie within `c`, which is not used meanwhile.
+                let mut c = unsafe { MatMut::from_raw(c.start.add(from - column), c.rows, to - from, c.row_stride) };
+                let b = more.b.cols_from(from - more.cols.start, to - from);
+                crates(self.alpha, more.a.rows_from(row, c.rows), b, 1.0, &mut c);
+            }
         }
     }
 }
 
-/// [`gemm_here`] by the `gemm` crate.
+/// `c = alpha * a b + beta * c` by the `gemm` crate, on the calling thread.
 fn crates(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: &mut MatMut<'_>) {
     let keep = beta != 0.0;
     // SAFETY: the views are in bounds by construction and `c` is exclusively borrowed. gemm computes
@@ -212,72 +280,6 @@ fn crates(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: &mut MatMut<'_>) {
             false,
             false,
             gemm::Parallelism::None,
-        );
-    }
-}
-
-/// `c = alpha * a b + beta * c` over all threads of the current pool. With `beta` 0, what `c` held is not read.
-pub fn gemm(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: MatMut<'_>) {
-    over_threads(alpha, a, b, &[], 0, beta, c);
-}
-
-/// `c = a b + more + beta * c` over all threads of the current pool, in one pass over `c`, whose columns are those from `first`
-/// on that the addends speak of. Addends' columns must not overlap. With `beta` 0, what `c` held is not read.
-///
-/// # Panics
-/// When the shapes do not fit: a mistake of the calling kernel.
-pub fn gemm_with(a: Mat<'_>, b: Mat<'_>, more: &[Addend<'_>], first: usize, beta: f32, c: MatMut<'_>) {
-    for (i, m) in more.iter().enumerate() {
-        assert!(m.a.rows == c.rows && m.a.cols == m.b.rows && m.b.cols == m.cols.len(), "addend of another shape");
-        let apart = |other: &Addend<'_>| other.cols.end <= m.cols.start || m.cols.end <= other.cols.start;
-        assert!(more[..i].iter().all(apart), "addends on the same columns");
-    }
-    over_threads(1.0, a, b, more, first, beta, c);
-}
-
-fn over_threads(alpha: f32, a: Mat<'_>, b: Mat<'_>, more: &[Addend<'_>], first: usize, beta: f32, c: MatMut<'_>) {
-    assert!(a.rows == c.rows && b.cols == c.cols && a.cols == b.rows, "matrix product of unlike shapes");
-    let work = c.rows * c.cols * a.cols;
-    let parts = if work < 1 << 16 { 1 } else { rayon::current_num_threads() };
-    split(parts, alpha, a, b, more, (0, first), beta, c);
-}
-
-/// Columns on each side from which on a result is split by columns, whatever its rows: each part then lays out its own of `b`.
-const SIDE: usize = 96;
-
-#[allow(clippy::too_many_arguments)] // a product's own, and the part of it
-fn split(
-    parts: usize,
-    alpha: f32,
-    a: Mat<'_>,
-    b: Mat<'_>,
-    more: &[Addend<'_>],
-    at: (usize, usize),
-    beta: f32,
-    c: MatMut<'_>,
-) {
-    // Whole tiles of 16 go to each side, so that no thread is left with a ragged sliver.
-    const TILE: usize = 16;
-    let by_rows = c.rows >= c.cols && c.cols < 2 * SIDE;
-    let longer = if by_rows { c.rows } else { c.cols };
-    if parts < 2 || longer < 2 * TILE {
-        return here(alpha, a, b, more, at, beta, c);
-    }
-    let first = parts / 2;
-    let half = ((longer * first / parts).div_ceil(TILE) * TILE).min(longer);
-    if by_rows {
-        let (a1, a2) = (a.rows_from(0, half), a.rows_from(half, a.rows - half));
-        let (c1, c2) = c.split_rows(half);
-        rayon::join(
-            || split(first, alpha, a1, b, more, at, beta, c1),
-            || split(parts - first, alpha, a2, b, more, (at.0 + half, at.1), beta, c2),
-        );
-    } else {
-        let (b1, b2) = (b.cols_from(0, half), b.cols_from(half, b.cols - half));
-        let (c1, c2) = c.split_cols(half);
-        rayon::join(
-            || split(first, alpha, a, b1, more, at, beta, c1),
-            || split(parts - first, alpha, a, b2, more, (at.0, at.1 + half), beta, c2),
         );
     }
 }
@@ -343,18 +345,21 @@ mod tests {
                     b: Mat::full(&v, cuts[2] - cuts[1], 2).t(),
                 },
             ];
+            let product = Product {
+                alpha: 1.0,
+                a: Mat::full(&a, m, k),
+                b: Mat::full(&b, k, n),
+                more: &more,
+                at: (0, first),
+                beta: 2.0,
+            };
             let run = |parts: usize| {
                 let mut c = vec![0.5; m * n];
-                let (a, b) = (Mat::full(&a, m, k), Mat::full(&b, k, n));
-                split(parts, 1.0, a, b, &more, (0, first), 2.0, MatMut::full(&mut c, m, n));
+                product.split(parts, MatMut::full(&mut c, m, n));
                 c
             };
-            let portable = {
-                let mut c = vec![0.5; m * n];
-                let (a, b) = (Mat::full(&a, m, k), Mat::full(&b, k, n));
-                portable(1.0, a, b, &more, (0, first), 2.0, &mut MatMut::full(&mut c, m, n));
-                c
-            };
+            let mut portable = vec![0.5; m * n];
+            product.portable(&mut MatMut::full(&mut portable, m, n));
             let added = |i: usize, j: usize| -> f32 {
                 if (cuts[0]..cuts[1]).contains(&j) {
                     (0..4).map(|p| u[i * 6 + p] * v[p * whole + j - cuts[0]]).sum()

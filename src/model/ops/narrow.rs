@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use super::gemm::Mat;
 use super::gemm::pack::{View, pack};
 use super::packed::PANEL;
+use super::pages;
 use super::rows::{Layer, Rows, height};
 use super::scratch;
 use super::simd::Simd;
@@ -24,7 +25,7 @@ const BLOCK_BYTES: usize = 32 << 10;
 /// Panels of a weight that are asked for ahead of the one that is laid out.
 const AHEAD: usize = 3;
 /// Numbers in a line of the cache.
-const LINE: usize = 16;
+const LINE: usize = pages::LINE / size_of::<f32>();
 /// Multiplications under which waking another thread costs more than it gains.
 const ALONE: usize = 1 << 14;
 

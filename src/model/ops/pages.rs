@@ -22,7 +22,7 @@ const LARGE: usize = 2 << 20;
 /// Bytes from which on a buffer is aligned to a line of the cache, of [`LINE`] bytes.
 const SOME: usize = 1 << 10;
 /// A line of the cache, in bytes.
-const LINE: usize = 64;
+pub const LINE: usize = 64;
 /// What every mapping is aligned to at least, in bytes.
 const PAGE: usize = 4096;
 

@@ -11,6 +11,7 @@
 
 use rayon::prelude::*;
 
+use super::pages;
 use super::simd::Simd;
 use crate::multiversion;
 
@@ -159,7 +160,7 @@ struct Ahead {
 }
 
 /// Numbers in a line of the cache.
-const LINE: usize = 16;
+const LINE: usize = pages::LINE / size_of::<f32>();
 
 /// Rows `row..row + M` of columns `from..to`, `N` columns at a time.
 #[inline(always)]

@@ -6,22 +6,21 @@
 
 use std::cell::RefCell;
 
-/// Bytes that what is lent is aligned to: a line of the cache, so that no vector lies across two.
-const ALIGNED: usize = 64;
+use super::pages::LINE;
 
 thread_local! {
     /// One buffer for each depth of calls within calls, the outermost last.
     static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends `len` floats that hold anything.
+/// Lends `len` floats that hold anything, aligned to a line of the cache: no vector lies across two.
 pub fn with<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     let mut buffer = FREE.with_borrow_mut(Vec::pop).unwrap_or_default();
-    let room = len + ALIGNED / size_of::<f32>();
+    let room = len + LINE / size_of::<f32>();
     if buffer.len() < room {
         buffer.resize(room, 0.0);
     }
-    let first = buffer.as_ptr().align_offset(ALIGNED).min(room - len);
+    let first = buffer.as_ptr().align_offset(LINE).min(room - len);
     let found = work(&mut buffer[first..first + len]);
     FREE.with_borrow_mut(|free| free.push(buffer));
     found
@@ -45,7 +44,7 @@ mod tests {
             })
         };
         let (outer, inner) = run();
-        assert!(outer.is_multiple_of(ALIGNED) && inner.is_multiple_of(ALIGNED));
+        assert!(outer.is_multiple_of(LINE) && inner.is_multiple_of(LINE));
         assert_eq!(run(), (outer, inner));
     }
 }

@@ -401,6 +401,32 @@ mod tests {
     }
 
     #[test]
+    fn turned_rows_are_columns_and_nothing_beside_them_is_written() {
+        fn turned<S: Simd>() {
+            let (stride, to_stride) = (S::LANES + 3, 7);
+            let from: Vec<f32> = (0..4 * stride).map(|i| i as f32).collect();
+            let mut to = vec![-1.0; S::LANES * to_stride];
+            // SAFETY: both hold what is read and written, and the level was found.
+            unsafe { S::turn(from.as_ptr(), stride, to.as_mut_ptr(), to_stride) };
+            for (at, &got) in to.iter().enumerate() {
+                let (row, column) = (at / to_stride, at % to_stride);
+                let want = if column < 4 { from[column * stride + row] } else { -1.0 };
+                assert!((got - want).abs() < f32::EPSILON, "{} lanes, ({row}, {column}): {got}", S::LANES);
+            }
+        }
+        turned::<Base>();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if level() >= Level::Avx2 {
+                turned::<Avx2>();
+            }
+            if level() == Level::Avx512 {
+                turned::<Avx512>();
+            }
+        }
+    }
+
+    #[test]
     #[allow(clippy::float_cmp)] // sums of small whole numbers are exact in any order
     fn sums_take_every_element_once_at_any_length() {
         for n in [0, 1, 3, 15, 16, 17, 63, 64, 65, 200] {

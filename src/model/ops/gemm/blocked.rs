@@ -11,7 +11,7 @@
 use super::super::scratch;
 use super::super::simd::Simd;
 use super::pack::{View, pack};
-use super::{Addend, Mat, MatMut};
+use super::{Addend, MatMut, Product};
 use crate::multiversion;
 
 /// Most of `k` in a block: a sliver of 48 columns is then 120 KiB, which streams from the second-level cache.
@@ -38,77 +38,45 @@ fn largest<S: Simd>(cols: usize) -> (usize, usize) {
 /// One product, as pointers.
 #[derive(Clone, Copy)]
 struct Job<'a> {
+    of: Product<'a>,
     rows: usize,
     cols: usize,
     depth: usize,
-    alpha: f32,
-    beta: f32,
+    /// The product's factors, or their transposes the other way round.
     a: View,
     b: View,
     c: *mut f32,
     /// Steps from a row of `c`, and from a column, to the next.
     c_row: usize,
     c_col: usize,
-    /// Products that are added, with the row and the column of theirs where this product begins.
-    more: &'a [Addend<'a>],
-    at: (usize, usize),
     /// Room for a packed block.
     room: *mut f32,
 }
 
-/// `c = alpha * (a b + more) + beta * c`, shapes checked by the caller; `c` is at `at` of what `more` speaks of. With `beta` 0,
-/// what `c` held is not read.
-pub(super) fn product(
-    alpha: f32,
-    a: Mat<'_>,
-    b: Mat<'_>,
-    more: &[Addend<'_>],
-    at: (usize, usize),
-    beta: f32,
-    c: &mut MatMut<'_>,
-) {
-    with(alpha, a, b, more, at, beta, c, run);
+/// A product of shapes that the caller has checked.
+pub(super) fn product(of: Product<'_>, c: &mut MatMut<'_>) {
+    with(of, c, run);
 }
 
 /// Shows the product to `run`, with room for what it packs.
-#[allow(clippy::too_many_arguments)] // those of `product`
-fn with(
-    alpha: f32,
-    a: Mat<'_>,
-    b: Mat<'_>,
-    more: &[Addend<'_>],
-    at: (usize, usize),
-    beta: f32,
-    c: &mut MatMut<'_>,
-    run: impl FnOnce(Job<'_>),
-) {
-    let job = Job {
-        rows: c.rows,
-        cols: c.cols,
-        depth: a.cols,
-        alpha,
-        beta,
-        a: View::of(a),
-        b: View::of(b),
-        c: c.start,
-        c_row: c.row_stride,
-        c_col: 1,
-        more,
-        at,
-        room: std::ptr::null_mut(),
-    };
+fn with(of: Product<'_>, c: &mut MatMut<'_>, run: impl FnOnce(Job<'_>)) {
+    let (a, b, depth) = (View::of(of.a), View::of(of.b), of.a.cols);
+    let (rows, cols) = (c.rows, c.cols);
     // A tile reads numbers of `a` that lie behind one another in `k`, and columns of `b`: the transpose may have both where the
     // product has neither.
-    let job = if a.row_stride == 1 && a.col_stride != 1 && c.cols <= NARROW && c.cols < c.rows && more.is_empty() {
-        let (a, b) = (job.b.t(), job.a.t());
-        Job { rows: c.cols, cols: c.rows, a, b, c_row: 1, c_col: c.row_stride, ..job }
-    } else {
-        job
+    let turned = a.row == 1 && a.col != 1 && cols <= NARROW && cols < rows && of.more.is_empty();
+    let deepest = of.more.iter().map(|more| more.a.cols).max().unwrap_or(0);
+    let job = |room: *mut f32| {
+        if turned {
+            let (c_row, c_col) = (1, c.row_stride);
+            Job { of, rows: cols, cols: rows, depth, a: b.t(), b: a.t(), c: c.start, c_row, c_col, room }
+        } else {
+            Job { of, rows, cols, depth, a, b, c: c.start, c_row: c.row_stride, c_col: 1, room }
+        }
     };
-    let deepest = more.iter().map(|more| more.a.cols).max().unwrap_or(0);
     // Slivers are rounded up to whole vectors.
-    let room = (DEEP.min(job.depth) + deepest) * (BROAD + WIDEST).min(job.cols + WIDEST);
-    scratch::with(room, |packed| run(Job { room: packed.as_mut_ptr(), ..job }));
+    let across = (BROAD + WIDEST).min(if turned { rows } else { cols } + WIDEST);
+    scratch::with((DEEP.min(depth) + deepest) * across, |room| run(job(room.as_mut_ptr())));
 }
 
 multiversion! {
@@ -120,12 +88,13 @@ multiversion! {
 /// All columns, up to where another product begins or ends to be added at a time.
 #[inline(always)]
 fn columns<S: Simd>(job: Job<'_>) {
+    let (more, column) = (job.of.more, job.of.at.1);
     let mut first = 0;
     while first < job.cols {
-        let from = job.at.1 + first;
-        let edges = job.more.iter().flat_map(|more| [more.cols.start, more.cols.end]).filter(|&edge| edge > from);
-        let end = edges.min().map_or(job.cols, |edge| job.cols.min(edge - job.at.1));
-        blocks::<S>(job, first, end, job.more.iter().find(|more| more.cols.contains(&from)));
+        let from = column + first;
+        let edges = more.iter().flat_map(|more| [more.cols.start, more.cols.end]).filter(|&edge| edge > from);
+        let end = edges.min().map_or(job.cols, |edge| job.cols.min(edge - column));
+        blocks::<S>(job, first, end, more.iter().find(|more| more.cols.contains(&from)));
         first = end;
     }
 }
@@ -147,33 +116,24 @@ fn blocks<S: Simd>(job: Job<'_>, start: usize, end: usize, more: Option<&Addend<
         let mut from = 0;
         loop {
             let depth = deep.min(job.depth - from);
+            let (a, b) = (job.a.from(0, from), job.b.from(from, first));
             // SAFETY: the block lies within the views, whose elements the caller may read and, of `c`, write; the room holds
             // the depth of both products times the columns rounded up to slivers.
             unsafe {
-                let b = job.b.from(from, first);
-                if packs {
-                    pack::<S>(b, depth, cols, (wide, S::LANES), job.room);
-                }
-                let mut block = Block {
-                    depth,
-                    first,
-                    cols,
-                    wide,
-                    packs,
-                    a: job.a.from(0, from),
-                    b,
-                    beta: if from == 0 { job.beta } else { 1.0 },
-                    more: (job.a, 0),
+                let own = if packs {
+                    Factors::packed::<S>(a, b, depth, (cols, wide), job.room)
+                } else {
+                    Factors { depth, a, b: b.at, lies: Some(b.row) }
                 };
-                if let Some(more) = more
-                    && from + depth >= job.depth
-                {
+                let beside = more.filter(|_| from + depth >= job.depth).map(|more| {
+                    let (row, column) = job.of.at;
+                    let (a, b) =
+                        (View::of(more.a).from(row, 0), View::of(more.b).from(0, column + first - more.cols.start));
                     let room = job.room.add(depth * cols.next_multiple_of(S::LANES));
-                    let b = View::of(more.b).from(0, job.at.1 + first - more.cols.start);
-                    pack::<S>(b, more.a.cols, cols, (wide, S::LANES), room);
-                    block.more = (View::of(more.a).from(job.at.0, 0), more.a.cols);
-                }
-                strips::<S>(job, block, tall);
+                    Factors::packed::<S>(a, b, more.a.cols, (cols, wide), room)
+                });
+                let beta = if from == 0 { job.of.beta } else { 1.0 };
+                strips::<S>(job, Block { factors: [own, beside.unwrap_or(NONE)], first, cols, wide, beta }, tall);
             }
             from += depth;
             if from >= job.depth {
@@ -183,25 +143,58 @@ fn blocks<S: Simd>(job: Job<'_>, start: usize, end: usize, more: Option<&Addend<
     }
 }
 
-/// A stretch of `k` and of columns.
+/// A stretch of `k`: all rows of `a`, and a block's columns of `b`.
+#[derive(Clone, Copy)]
+struct Factors {
+    depth: usize,
+    a: View,
+    b: *const f32,
+    /// The step from a row of `b` to the next where it is read as it lies; packed in slivers otherwise.
+    lies: Option<usize>,
+}
+
+/// A product of depth 0, which adds nothing.
+const NONE: Factors =
+    Factors { depth: 0, a: View { at: std::ptr::null(), row: 0, col: 0 }, b: std::ptr::null(), lies: None };
+
+impl Factors {
+    /// With `b` packed into `room`.
+    ///
+    /// # Safety
+    /// As for [`pack`].
+    #[inline(always)]
+    unsafe fn packed<S: Simd>(a: View, b: View, depth: usize, (cols, wide): (usize, usize), room: *mut f32) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { pack::<S>(b, depth, cols, (wide, S::LANES), room) };
+        Self { depth, a, b: room, lies: None }
+    }
+
+    /// What a tile from `row` on multiplies with the sliver that begins at column `sliver`, `full` wide once packed.
+    #[inline(always)]
+    fn part(self, row: usize, sliver: usize, full: usize) -> Part {
+        let (b, b_next) = match self.lies {
+            Some(step) => (self.b.wrapping_add(sliver), step),
+            None => (self.b.wrapping_add(sliver * self.depth), full),
+        };
+        Part { depth: self.depth, a: self.a.from(row, 0), b, b_next }
+    }
+}
+
+/// Some columns, and a stretch of `k` of the product and of what is added to it.
 #[derive(Clone, Copy)]
 struct Block {
-    depth: usize,
+    factors: [Factors; 2],
     first: usize,
     cols: usize,
+    /// Columns of a sliver.
     wide: usize,
-    packs: bool,
-    a: View,
-    b: View,
     beta: f32,
-    /// Rows of another product, and its depth.
-    more: (View, usize),
 }
 
 /// All rows of a block.
 ///
 /// # Safety
-/// The block must lie within the product, and be packed where it says so.
+/// The block must lie within the product.
 #[inline(always)]
 unsafe fn strips<S: Simd>(job: Job<'_>, block: Block, tall: usize) {
     let mut row = 0;
@@ -211,31 +204,17 @@ unsafe fn strips<S: Simd>(job: Job<'_>, block: Block, tall: usize) {
         for sliver in (0..block.cols).step_by(block.wide) {
             let cols = block.wide.min(block.cols - sliver);
             let full = cols.next_multiple_of(S::LANES);
+            let [own, beside] = block.factors;
             // SAFETY: rows and columns lie within the product.
             unsafe {
-                let (b, b_next) = if block.packs {
-                    (job.room.add(sliver * block.depth).cast_const(), full)
-                } else {
-                    (block.b.from(0, sliver).at, block.b.row)
-                };
-                let (more, deep) = block.more;
-                let beside = job.room.wrapping_add(block.depth * block.cols.next_multiple_of(S::LANES) + sliver * deep);
                 let tile = Tile {
-                    parts: [
-                        Part { depth: block.depth, a: block.a.from(row, 0), b, b_next },
-                        Part {
-                            depth: deep,
-                            a: View { at: more.at.wrapping_add(row * more.row), ..more },
-                            b: beside,
-                            b_next: full,
-                        },
-                    ],
+                    parts: [own.part(row, sliver, full), beside.part(row, sliver, full)],
                     c: job.c.add(row * job.c_row + (block.first + sliver) * job.c_col),
                     c_row: job.c_row,
                     c_col: job.c_col,
                     rows: height.min(left),
                     cols,
-                    alpha: job.alpha,
+                    alpha: job.of.alpha,
                     beta: block.beta,
                 };
                 match (S::LANES, height, cols.div_ceil(S::LANES)) {
@@ -370,6 +349,7 @@ impl Tile {
 #[cfg(test)]
 mod tests {
     use super::super::super::simd::Base;
+    use super::super::Mat;
     use super::*;
 
     fn pattern(n: usize, salt: usize) -> Vec<f32> {
@@ -377,8 +357,8 @@ mod tests {
     }
 
     /// The product at a level, whatever the machine's own is; its instructions must be there.
-    fn at<S: Simd>(alpha: f32, a: Mat<'_>, b: Mat<'_>, more: &[Addend<'_>], beta: f32, c: &mut MatMut<'_>) {
-        with(alpha, a, b, more, (0, 0), beta, c, |job| columns::<S>(job));
+    fn at<S: Simd>(of: Product<'_>, c: &mut MatMut<'_>) {
+        with(of, c, |job| columns::<S>(job));
     }
 
     #[test]
@@ -424,19 +404,20 @@ mod tests {
                     sum.sum()
                 };
                 for (beta, more) in [(0.0, &all[..0]), (2.0, &all[..0]), (0.0, &all[..]), (2.0, &all[..])] {
+                    let of = Product { alpha: 0.5, a: left, b: right, more, at: (0, 0), beta };
                     let mut found: Vec<(&str, Vec<f32>)> = Vec::new();
                     let mut run = |name, how: &dyn Fn(&mut MatMut<'_>)| {
                         let mut c = start.clone();
                         how(&mut MatMut::new(&mut c, m, n, n + 5));
                         found.push((name, c));
                     };
-                    run("base", &|c| at::<Base>(0.5, left, right, more, beta, c));
+                    run("base", &|c| at::<Base>(of, c));
                     #[cfg(target_arch = "x86_64")]
                     if super::super::super::simd::level() != super::super::super::simd::Level::Base {
-                        run("avx2", &|c| at::<super::super::super::simd::Avx2>(0.5, left, right, more, beta, c));
+                        run("avx2", &|c| at::<super::super::super::simd::Avx2>(of, c));
                     }
                     let mut c = start.clone();
-                    product(0.5, left, right, more, (0, 0), beta, &mut MatMut::new(&mut c, m, n, n + 5));
+                    product(of, &mut MatMut::new(&mut c, m, n, n + 5));
                     found.push(("chosen", c));
                     for (level, c) in found {
                         for i in 0..m {
