@@ -12,13 +12,22 @@
 use rayon::prelude::*;
 
 use super::pages;
+use super::scratch;
 use super::simd::Simd;
 use crate::multiversion;
 
-/// Bytes of `w` a task keeps in the second-level cache while rows pass by it.
+/// Bytes of `w` a task keeps in the second-level cache while rows pass by it, or sixteen columns where those are more: all of `x`
+/// passes by each task.
 const BLOCK_BYTES: usize = 192 << 10;
-/// Bytes of `x` that a tile of more than four rows may have: about what the first-level cache holds while columns pass by.
-const TILE_BYTES: usize = 36 << 10;
+/// Most of `k` that rows go through together: a tile's rows of `x` and columns of `w` are then about what the first-level cache
+/// holds. What a tile has summed up so far is kept in between.
+const DEEP: usize = 768;
+/// Rows up to which `k` is not divided: so few need no cache for `x`.
+const FEW: usize = 4;
+/// Most rows of a tile, at any level.
+const TALLEST: usize = 8;
+/// Most numbers of a vector, at any level.
+const WIDEST: usize = 16;
 /// Tiles of rows that share in asking for the next columns.
 const ASKING: usize = 4;
 /// Multiplications under which waking another thread costs more than it gains.
@@ -52,6 +61,10 @@ struct Job {
     bias: Option<*const f32>,
     y: *mut f32,
     y_stride: usize,
+    /// Numbers of `k` in a stretch, whole vectors unless it is all of them.
+    deep: usize,
+    /// Room for a tile's sums of each of a task's columns, where `k` has more than one stretch.
+    kept: *mut f32,
 }
 
 // SAFETY: tasks read `x`, `w` and `bias`, and each writes columns of `y` that no other task touches.
@@ -76,6 +89,12 @@ impl Job {
             bias: if layer.bias.is_empty() { None } else { Some(layer.bias.as_ptr()) },
             y: y.as_mut_ptr(),
             y_stride,
+            deep: if x.rows <= FEW || inputs <= DEEP {
+                inputs
+            } else {
+                inputs.div_ceil(inputs.div_ceil(DEEP)).next_multiple_of(WIDEST)
+            },
+            kept: std::ptr::null_mut(),
         }
     }
 }
@@ -89,23 +108,33 @@ pub fn product(x: Rows<'_>, layer: Layer<'_>, y: &mut [f32], y_stride: usize) {
     let job = Job::new(x, layer, y, y_stride);
     if x.rows * inputs * outputs <= ALONE {
         if x.rows > 0 && outputs > 0 {
-            columns(job, 0, outputs, 0);
+            task(job, 0, outputs, 0);
         }
         return;
     }
     let threads = rayon::current_num_threads();
-    let blocks = outputs.div_ceil((BLOCK_BYTES / (4 * inputs.max(1))).max(8)).next_multiple_of(threads);
+    let blocks = outputs.div_ceil((BLOCK_BYTES / (4 * inputs.max(1))).max(16)).next_multiple_of(threads);
     let width = outputs.div_ceil(blocks).next_multiple_of(8);
     (0..outputs.div_ceil(width)).into_par_iter().with_max_len(1).for_each(|block| {
         let (from, to) = (block * width, outputs.min((block + 1) * width));
-        columns(job, from, to, outputs.min(to + width) - to);
+        task(job, from, to, outputs.min(to + width) - to);
+    });
+}
+
+/// [`columns`], with room for what it keeps.
+fn task(job: Job, from: usize, to: usize, next: usize) {
+    if job.deep >= job.inputs {
+        return columns(job, from, to, next);
+    }
+    scratch::with((to - from) * TALLEST * WIDEST, |room| {
+        columns(Job { kept: room.as_mut_ptr(), ..job }, from, to, next);
     });
 }
 
 multiversion! {
     /// Computes columns `from..to` of all rows, and asks for the `next` columns behind them meanwhile.
     fn columns<S>(job: Job, from: usize, to: usize, next: usize) {
-        let most = most_rows::<S>(job.inputs);
+        let most = most_rows::<S>();
         // Two rows read faster than software asks: the processor sees by itself what comes next.
         let asking = if job.rows > 2 { job.rows.div_ceil(most).min(ASKING) } else { 0 };
         let (mut row, mut nth) = (0, 0);
@@ -142,11 +171,11 @@ pub(super) fn height(left: usize, most: usize) -> usize {
     left.div_ceil(left.div_ceil(most))
 }
 
-/// Rows in the tallest tile: as many as the registers hold accumulators for, and the first-level cache rows of `x`.
+/// Rows in the tallest tile: as many as the registers hold accumulators for.
 #[inline(always)]
-fn most_rows<S: Simd>(inputs: usize) -> usize {
+fn most_rows<S: Simd>() -> usize {
     match S::LANES {
-        16 => (TILE_BYTES / (4 * inputs.max(1))).clamp(4, 8),
+        16 => TALLEST,
         8 => 3,
         _ => 2,
     }
@@ -188,28 +217,36 @@ unsafe fn tiles<S: Simd, const M: usize, const N: usize, const P: usize>(
     ahead: Ahead,
     step: usize,
 ) {
-    let (mut column, mut next) = (from, ahead.at);
-    // SAFETY: the caller's promise.
-    unsafe {
-        while column + N <= to {
-            tile::<S, M, N, P>(job, row, column, next, step);
-            next = next.wrapping_add(ahead.each * N);
-            column += N;
+    let mut begun = 0;
+    while begun < job.inputs || begun == 0 {
+        let k = (begun, job.inputs.min(begun + job.deep));
+        let (mut column, mut next) = (from, ahead.at.wrapping_add(begun / S::LANES * step));
+        // SAFETY: the caller's promise; the room holds sums of all columns.
+        unsafe {
+            while column + N <= to {
+                let kept = job.kept.wrapping_add((column - from) * M * S::LANES);
+                tile::<S, M, N, P>(job, (row, column), k, kept, next, step);
+                next = next.wrapping_add(ahead.each * N);
+                column += N;
+            }
+            while column < to {
+                let kept = job.kept.wrapping_add((column - from) * M * S::LANES);
+                tile::<S, M, 1, 0>(job, (row, column), k, kept, next, 0);
+                column += 1;
+            }
         }
-        while column < to {
-            tile::<S, M, 1, 0>(job, row, column, next, 0);
-            column += 1;
-        }
+        begun += job.deep.max(1);
     }
 }
 
-/// The outputs of `M` rows and `N` columns; with each vector of `k`, `P` lines at `next` are asked for, `step` numbers on each
-/// time.
+/// A stretch of `k` of the outputs of `M` rows and `N` columns, whose sums are `kept` between stretches; with each vector of `k`,
+/// `P` lines at `next` are asked for, `step` numbers on each time.
 #[inline(always)]
 unsafe fn tile<S: Simd, const M: usize, const N: usize, const P: usize>(
     job: Job,
-    row: usize,
-    column: usize,
+    (row, column): (usize, usize),
+    (begin, end): (usize, usize),
+    kept: *mut f32,
     mut next: *const f32,
     step: usize,
 ) {
@@ -218,8 +255,15 @@ unsafe fn tile<S: Simd, const M: usize, const N: usize, const P: usize>(
         let x = job.x.add(row * job.x_stride);
         let w = job.w.add(column * job.inputs);
         let mut acc = [[S::splat(0.0); N]; M];
-        let mut i = 0;
-        while i + S::LANES <= job.inputs {
+        if begin > 0 {
+            for (m, acc) in acc.iter_mut().enumerate() {
+                for (n, acc) in acc.iter_mut().enumerate() {
+                    *acc = S::load(kept.add((m * N + n) * S::LANES));
+                }
+            }
+        }
+        let mut i = begin;
+        while i + S::LANES <= end {
             let mut columns = [S::splat(0.0); N];
             for (n, c) in columns.iter_mut().enumerate() {
                 *c = S::load(w.add(n * job.inputs + i));
@@ -237,6 +281,14 @@ unsafe fn tile<S: Simd, const M: usize, const N: usize, const P: usize>(
                 }
             }
             i += S::LANES;
+        }
+        if end < job.inputs {
+            for (m, acc) in acc.iter().enumerate() {
+                for (n, acc) in acc.iter().enumerate() {
+                    S::store(kept.add((m * N + n) * S::LANES), *acc);
+                }
+            }
+            return;
         }
         if i < job.inputs {
             let rest = job.inputs - i;
@@ -278,8 +330,8 @@ mod tests {
 
     #[test]
     fn a_row_is_the_same_bit_for_bit_in_any_company() {
-        // Rows of 2048 inputs go four at a time.
-        for (inputs, outputs) in [(576, 160), (2048, 40), (100, 37), (16, 1), (7, 9), (1, 3)] {
+        // 2048 and 1000 inputs go in stretches.
+        for (inputs, outputs) in [(576, 160), (2048, 40), (1000, 75), (100, 37), (16, 1), (7, 9), (1, 3)] {
             let (x, w, b) = (numbers(67 * inputs, 1), numbers(outputs * inputs, 2), numbers(outputs, 3));
             let layer = Layer { weight: &w, bias: &b, inputs, outputs };
             let run = |from: usize, rows: usize| {

@@ -160,6 +160,18 @@ pub trait Simd: Copy {
     /// All numbers must lie within allocations that may be read, and written.
     unsafe fn turn(from: *const f32, stride: usize, to: *mut f32, to_stride: usize);
 
+    /// [`Simd::turn`] of [`Simd::LANES`] rows, which become that many rows of as many.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    unsafe fn turn_square(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+        for row in (0..Self::LANES).step_by(4) {
+            // SAFETY: the caller's promise.
+            unsafe { Self::turn(from.add(row * stride), stride, to.add(row), to_stride) };
+        }
+    }
+
     /// Reads [`Simd::LANES`] words at `p`.
     ///
     /// # Safety
@@ -403,15 +415,22 @@ mod tests {
     #[test]
     fn turned_rows_are_columns_and_nothing_beside_them_is_written() {
         fn turned<S: Simd>() {
-            let (stride, to_stride) = (S::LANES + 3, 7);
-            let from: Vec<f32> = (0..4 * stride).map(|i| i as f32).collect();
-            let mut to = vec![-1.0; S::LANES * to_stride];
-            // SAFETY: both hold what is read and written, and the level was found.
-            unsafe { S::turn(from.as_ptr(), stride, to.as_mut_ptr(), to_stride) };
-            for (at, &got) in to.iter().enumerate() {
-                let (row, column) = (at / to_stride, at % to_stride);
-                let want = if column < 4 { from[column * stride + row] } else { -1.0 };
-                assert!((got - want).abs() < f32::EPSILON, "{} lanes, ({row}, {column}): {got}", S::LANES);
+            let (stride, to_stride) = (S::LANES + 3, S::LANES + 5);
+            let from: Vec<f32> = (0..S::LANES * stride).map(|i| i as f32).collect();
+            for rows in [4, S::LANES] {
+                let mut to = vec![-1.0; S::LANES * to_stride];
+                let turn = if rows == 4 { S::turn } else { S::turn_square };
+                // SAFETY: both hold what is read and written, and the level was found.
+                unsafe { turn(from.as_ptr(), stride, to.as_mut_ptr(), to_stride) };
+                for (at, &got) in to.iter().enumerate() {
+                    let (row, column) = (at / to_stride, at % to_stride);
+                    let want = if column < rows { from[column * stride + row] } else { -1.0 };
+                    assert!(
+                        (got - want).abs() < f32::EPSILON,
+                        "{rows} of {} lanes, ({row}, {column}): {got}",
+                        S::LANES
+                    );
+                }
             }
         }
         turned::<Base>();

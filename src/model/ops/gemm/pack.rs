@@ -76,18 +76,27 @@ pub(in super::super) unsafe fn pack<S: Simd>(
             let (to, b, b_col) = (room.add(sliver * depth), b.from(0, sliver), b.col);
             let mut column = 0;
             while b.row == 1 && column + 4 <= width {
+                let some = if column + S::LANES <= width { S::LANES } else { 4 };
                 let b = b.from(0, column).at;
                 let mut p = 0;
                 while p + S::LANES <= depth {
-                    S::turn(b.add(p), b_col, to.add(p * full + column), full);
+                    if some == 4 {
+                        S::turn(b.add(p), b_col, to.add(p * full + column), full);
+                    } else {
+                        // The next sliver's columns, most likely.
+                        for column in wide..wide + some {
+                            S::prefetch(b.wrapping_add(p + column * b_col));
+                        }
+                        S::turn_square(b.add(p), b_col, to.add(p * full + column), full);
+                    }
                     p += S::LANES;
                 }
                 for p in p..depth {
-                    for c in 0..4 {
+                    for c in 0..some {
                         *to.add(p * full + column + c) = *b.add(c * b_col + p);
                     }
                 }
-                column += 4;
+                column += some;
             }
             for column in column..full {
                 for p in 0..depth {

@@ -5,17 +5,17 @@
 
 use super::Simd;
 use std::arch::x86_64::{
-    __m128, __m256, __m256i, __m512, __m512i, __mmask16, _MM_HINT_T0, _mm_add_ps, _mm_loadu_si128, _mm_movehl_ps,
-    _mm_movelh_ps, _mm_prefetch, _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps, _mm256_add_ps, _mm256_and_si256,
-    _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32, _mm256_cvtph_ps,
-    _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_mul_ps, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_sllv_epi32, _mm256_srai_epi32, _mm256_srlv_epi32,
-    _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps, _mm512_add_ps, _mm512_castps512_ps128,
-    _mm512_castps512_ps256, _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps,
-    _mm512_extractf32x4_ps, _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_ps,
-    _mm512_shuffle_ps, _mm512_slli_epi32, _mm512_sllv_epi32, _mm512_srai_epi32, _mm512_srlv_epi32, _mm512_storeu_ps,
-    _mm512_unpackhi_ps, _mm512_unpacklo_ps,
+    __m128, __m256, __m256i, __m512, __m512i, __mmask16, _MM_HINT_T0, _mm_add_ps, _mm_loadu_ps, _mm_loadu_si128,
+    _mm_movehl_ps, _mm_movelh_ps, _mm_prefetch, _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps, _mm256_add_ps,
+    _mm256_and_si256, _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32,
+    _mm256_cvtph_ps, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_mul_ps,
+    _mm256_set1_epi32, _mm256_set1_ps, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_sllv_epi32, _mm256_srai_epi32,
+    _mm256_srlv_epi32, _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps, _mm512_add_ps, _mm512_castps128_ps512,
+    _mm512_castps512_ps128, _mm512_castps512_ps256, _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32,
+    _mm512_cvtph_ps, _mm512_extractf32x4_ps, _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_insertf32x4,
+    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_permutexvar_ps,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_ps, _mm512_setzero_ps, _mm512_shuffle_ps, _mm512_slli_epi32,
+    _mm512_sllv_epi32, _mm512_srai_epi32, _mm512_srlv_epi32, _mm512_storeu_ps, _mm512_unpackhi_ps, _mm512_unpacklo_ps,
 };
 
 /// The level of AVX2 with FMA.
@@ -196,6 +196,31 @@ impl Simd for Avx512 {
     fn prefetch(p: *const f32) {
         // SAFETY: asking for a line reads nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn turn_square(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+        unsafe {
+            for four in 0..4 {
+                let from = from.add(4 * four);
+                // Four numbers of rows `i`, `i + 4`, `i + 8` and `i + 12`, put together as they are read.
+                let mut rows = [_mm512_setzero_ps(); 4];
+                for (i, row) in rows.iter_mut().enumerate() {
+                    let from = from.add(i * stride);
+                    let first = _mm512_castps128_ps512(_mm_loadu_ps(from));
+                    let two = _mm512_insertf32x4::<1>(first, _mm_loadu_ps(from.add(4 * stride)));
+                    let three = _mm512_insertf32x4::<2>(two, _mm_loadu_ps(from.add(8 * stride)));
+                    *row = _mm512_insertf32x4::<3>(three, _mm_loadu_ps(from.add(12 * stride)));
+                }
+                let [a, b, c, d] = rows;
+                let (ab_low, ab_high) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+                let (cd_low, cd_high) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+                let to = to.add(4 * four * to_stride);
+                Self::store(to, _mm512_shuffle_ps::<0x44>(ab_low, cd_low));
+                Self::store(to.add(to_stride), _mm512_shuffle_ps::<0xEE>(ab_low, cd_low));
+                Self::store(to.add(2 * to_stride), _mm512_shuffle_ps::<0x44>(ab_high, cd_high));
+                Self::store(to.add(3 * to_stride), _mm512_shuffle_ps::<0xEE>(ab_high, cd_high));
+            }
+        }
     }
     #[inline(always)]
     unsafe fn turn(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
