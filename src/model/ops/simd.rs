@@ -181,6 +181,37 @@ pub trait Simd: Copy {
     fn nibble<const SHIFT: u32>(words: Self::I) -> Self::V;
     /// Bits `24 - LEFT..32 - LEFT` of each word, as a number of `-128..=127`.
     fn byte<const LEFT: u32>(words: Self::I) -> Self::V;
+    /// Lane by lane the larger of `|a|` and `b`, which is not negative; `b` where `a` is no number.
+    fn larger(a: Self::V, b: Self::V) -> Self::V;
+    /// The largest lane.
+    fn largest(v: Self::V) -> f32;
+    /// Writes the nearest whole numbers of 16 bits at `p` and returns them; of a lane that is no number, any and that lane.
+    ///
+    /// # Safety
+    /// The [`Simd::LANES`] numbers must lie within one allocation that may be written.
+    unsafe fn store_whole(p: *mut i16, v: Self::V) -> Self::V;
+    /// Writes [`Simd::LANES`] words at `p`.
+    ///
+    /// # Safety
+    /// They must lie within one allocation that may be written.
+    unsafe fn store_words(p: *mut u32, words: Self::I);
+    /// All words 0.
+    fn no_words() -> Self::I;
+    /// Reads the two whole numbers of 16 bits at `p` and repeats them in each word.
+    ///
+    /// # Safety
+    /// They must lie within one allocation that may be read.
+    unsafe fn splat_pair(p: *const i16) -> Self::I;
+    /// Bits `SHIFT..SHIFT + 4` of each half of a word, as two whole numbers of `0..=15`.
+    fn nibbles<const SHIFT: u32>(words: Self::I) -> Self::I;
+    /// The lower bytes of each half of a word, as two whole numbers of `-128..=127`.
+    fn low_bytes(words: Self::I) -> Self::I;
+    /// The upper bytes of each half of a word, as [`Simd::low_bytes`].
+    fn high_bytes(words: Self::I) -> Self::I;
+    /// `sum + a.0 * b.0 + a.1 * b.1` of each word, `a` and `b` two signed numbers of 16 bits, the sum one of 32.
+    fn dot_pairs(sum: Self::I, a: Self::I, b: Self::I) -> Self::I;
+    /// Each word, a signed number, as the nearest `f32`.
+    fn whole(words: Self::I) -> Self::V;
     /// Reads [`Simd::LANES`] half-precision numbers at `p`.
     ///
     /// # Safety
@@ -265,6 +296,62 @@ impl Simd for Base {
         unsafe { p.cast::<[u32; 4]>().read_unaligned() }
     }
     #[inline(always)]
+    fn larger(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| if a[i].abs() > b[i] { a[i].abs() } else { b[i] })
+    }
+    #[inline(always)]
+    fn largest(v: [f32; 4]) -> f32 {
+        v[0].max(v[2]).max(v[1].max(v[3]))
+    }
+    #[inline(always)]
+    unsafe fn store_whole(p: *mut i16, v: [f32; 4]) -> [f32; 4] {
+        // Leaves the nearest whole number in the lowest bits of numbers below 2^22.
+        const ROUNDING: f32 = 12_582_912.0;
+        let rounded = v.map(|x| x + ROUNDING);
+        // SAFETY: the caller's promise.
+        unsafe { p.cast::<[i16; 4]>().write_unaligned(rounded.map(|x| x.to_bits() as i16)) };
+        rounded.map(|x| x - ROUNDING)
+    }
+    #[inline(always)]
+    unsafe fn store_words(p: *mut u32, words: [u32; 4]) {
+        // SAFETY: the caller's promise.
+        unsafe { p.cast::<[u32; 4]>().write_unaligned(words) }
+    }
+    #[inline(always)]
+    fn no_words() -> [u32; 4] {
+        [0; 4]
+    }
+    #[inline(always)]
+    unsafe fn splat_pair(p: *const i16) -> [u32; 4] {
+        // SAFETY: the caller's promise.
+        [unsafe { p.cast::<u32>().read_unaligned() }; 4]
+    }
+    #[inline(always)]
+    fn nibbles<const SHIFT: u32>(words: [u32; 4]) -> [u32; 4] {
+        words.map(|word| word >> SHIFT & 0x000F_000F)
+    }
+    #[inline(always)]
+    fn low_bytes(words: [u32; 4]) -> [u32; 4] {
+        words.map(|word| pair((word << 8) as i16 >> 8, (word << 8 >> 16) as i16 >> 8))
+    }
+    #[inline(always)]
+    fn high_bytes(words: [u32; 4]) -> [u32; 4] {
+        words.map(|word| pair(word as i16 >> 8, (word >> 16) as i16 >> 8))
+    }
+    #[inline(always)]
+    fn dot_pairs(mut sum: [u32; 4], a: [u32; 4], b: [u32; 4]) -> [u32; 4] {
+        for (sum, (a, b)) in sum.iter_mut().zip(a.into_iter().zip(b)) {
+            let low = i32::from(a as i16) * i32::from(b as i16);
+            let high = (a as i32 >> 16) * (b as i32 >> 16);
+            *sum = sum.wrapping_add(low as u32).wrapping_add(high as u32);
+        }
+        sum
+    }
+    #[inline(always)]
+    fn whole(words: [u32; 4]) -> [f32; 4] {
+        words.map(|word| word as i32 as f32)
+    }
+    #[inline(always)]
     fn nibble<const SHIFT: u32>(words: [u32; 4]) -> [f32; 4] {
         words.map(|word| (word >> SHIFT & 15) as f32)
     }
@@ -284,8 +371,28 @@ impl Simd for Base {
     }
 }
 
+/// Two numbers of 16 bits in one word, the first in its lower half.
+#[inline(always)]
+fn pair(first: i16, second: i16) -> u32 {
+    u32::from(first as u16) | u32::from(second as u16) << 16
+}
+
 #[cfg(target_arch = "x86_64")]
-pub use x86::{Avx2, Avx512};
+pub use x86::{Avx2, Avx512, Avx512Vnni};
+
+/// Whether the machine has instructions that multiply whole numbers and add them up (AVX-512 VNNI), at the level in use.
+#[must_use]
+#[inline]
+pub fn vnni() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        level() == Level::Avx512 && is_x86_feature_detected!("avx512vnni")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
+}
 
 /// Compiles a function for every [`Level`](crate::model::ops::simd::Level) and calls the machine's own.
 ///
@@ -306,13 +413,26 @@ pub use x86::{Avx2, Avx512};
 /// `S` is the level within the body. What the body calls must be `#[inline(always)]` to be compiled for the level too.
 #[macro_export]
 macro_rules! multiversion {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident<$S:ident>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+    (@vnni whole, $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)?) => {
+        #[cfg(target_arch = "x86_64")]
+        if $crate::model::ops::simd::vnni() {
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+            fn vnni($($arg: $ty),*) $(-> $ret)? {
+                body::<$crate::model::ops::simd::Avx512Vnni>($($arg),*)
+            }
+            // SAFETY: `vnni` has found the instructions on this machine.
+            return unsafe { vnni($($arg),*) };
+        }
+    };
+    (@vnni, $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)?) => {};
+    ($(#[$meta:meta])* $vis:vis fn $name:ident<$S:ident $(, $whole:ident)?>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         #[allow(unsafe_code, clippy::too_many_arguments)] // The wrappers are entered only on machines that have their instructions.
         $vis fn $name($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
             #[allow(clippy::inline_always, clippy::too_many_arguments, clippy::extra_unused_type_parameters)]
             fn body<$S: $crate::model::ops::simd::Simd>($($arg: $ty),*) $(-> $ret)? $body
+            $crate::multiversion!(@vnni $($whole)?, $name($($arg: $ty),*) $(-> $ret)?);
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]

@@ -20,12 +20,12 @@ pub(super) unsafe fn each_code<S: Simd>(code: Code, words: *const u32, mut see: 
                 for word in 0..4 {
                     let codes = S::load_words(words.add(word * PANEL));
                     see(word * 8, S::nibble::<0>(codes));
-                    see(word * 8 + 1, S::nibble::<4>(codes));
-                    see(word * 8 + 2, S::nibble::<8>(codes));
-                    see(word * 8 + 3, S::nibble::<12>(codes));
-                    see(word * 8 + 4, S::nibble::<16>(codes));
-                    see(word * 8 + 5, S::nibble::<20>(codes));
-                    see(word * 8 + 6, S::nibble::<24>(codes));
+                    see(word * 8 + 1, S::nibble::<16>(codes));
+                    see(word * 8 + 2, S::nibble::<4>(codes));
+                    see(word * 8 + 3, S::nibble::<20>(codes));
+                    see(word * 8 + 4, S::nibble::<8>(codes));
+                    see(word * 8 + 5, S::nibble::<24>(codes));
+                    see(word * 8 + 6, S::nibble::<12>(codes));
                     see(word * 8 + 7, S::nibble::<28>(codes));
                 }
             }
@@ -33,8 +33,8 @@ pub(super) unsafe fn each_code<S: Simd>(code: Code, words: *const u32, mut see: 
                 for word in 0..8 {
                     let codes = S::load_words(words.add(word * PANEL));
                     see(word * 4, S::byte::<24>(codes));
-                    see(word * 4 + 1, S::byte::<16>(codes));
-                    see(word * 4 + 2, S::byte::<8>(codes));
+                    see(word * 4 + 1, S::byte::<8>(codes));
+                    see(word * 4 + 2, S::byte::<16>(codes));
                     see(word * 4 + 3, S::byte::<0>(codes));
                 }
             }

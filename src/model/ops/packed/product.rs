@@ -7,15 +7,15 @@ use rayon::prelude::*;
 
 use super::super::rows::{Rows, height};
 use super::super::simd::Simd;
-use super::expand::half;
+use super::fixed::Fixed;
 use super::tall::{ROWS, tall};
-use super::{BLOCK, Code, PANEL, Panels, Target, View, padded};
+use super::{Code, PANEL, Panels, Target, View, coded, halves, padded};
 use crate::multiversion;
 
 /// Bytes of codes a task keeps in the second-level cache while rows pass by it.
 const BLOCK_BYTES: usize = 192 << 10;
 /// Rows from which on codes are turned into numbers once for all of them rather than in registers for a few.
-const TALL: usize = 8;
+const TALL: usize = 5;
 /// Multiplications under which waking another thread costs more than it gains.
 const ALONE: usize = 1 << 16;
 
@@ -23,33 +23,12 @@ const ALONE: usize = 1 << 16;
 #[derive(Clone, Copy)]
 pub(super) struct Job<'a> {
     pub x: Rows<'a>,
-    /// Sums of each row's inputs, group by group: `[rows, blocks]`.
-    pub sums: &'a [f32],
+    /// The inputs in fixed point, where the weights are codes.
+    pub fixed: Fixed,
     pub view: View,
     outputs: usize,
     bias: &'a [f32],
     out: Target,
-}
-
-/// Sums over the inputs of each block, where the codes have a least that they are multiplied with.
-fn block_sums(code: Code, x: Rows<'_>, inputs: usize) -> Vec<f32> {
-    if !matches!(code, Code::Four | Code::Eight) {
-        return Vec::new();
-    }
-    let mut sums = Vec::with_capacity(x.rows * inputs / BLOCK);
-    for row in 0..x.rows {
-        for block in x.data[row * x.stride..][..inputs].as_chunks::<BLOCK>().0 {
-            // Four sums side by side, an order of its own that no row shares with another.
-            let mut parts = [0f32; 8];
-            for eight in block.as_chunks::<8>().0 {
-                for (part, x) in parts.iter_mut().zip(eight) {
-                    *part += x;
-                }
-            }
-            sums.push(parts.iter().sum());
-        }
-    }
-    sums
 }
 
 /// `y = x w^T + bias`, rows of `y` `y_stride` apart; columns in parallel over the current pool. `bias` is `[outputs]` or empty.
@@ -64,9 +43,18 @@ pub fn product(x: Rows<'_>, w: &Panels, bias: &[f32], y: &mut [f32], y_stride: u
     assert!(x.stride >= inputs && x.data.len() >= last * x.stride + inputs, "x is shorter than its shape");
     assert!(bias.is_empty() || bias.len() >= outputs, "the bias is shorter than its shape");
     assert!(y_stride >= outputs && y.len() >= last * y_stride + outputs, "y is shorter than its shape");
-    let sums = block_sums(w.code, x, inputs);
     let out = Target { y: y.as_mut_ptr(), stride: y_stride };
-    let job = Job { x, sums: &sums, view: w.view(), outputs, bias, out };
+    with_fixed(x, w, |fixed| share(Job { x, fixed, view: w.view(), outputs, bias, out }, w));
+}
+
+/// The inputs in fixed point, where the weights are codes.
+fn with_fixed<R>(x: Rows<'_>, w: &Panels, work: impl FnOnce(Fixed) -> R) -> R {
+    Fixed::with(x, if w.code.is_coded() { w.inputs } else { 0 }, work)
+}
+
+/// Shares a product out among threads.
+fn share(job: Job<'_>, w: &Panels) {
+    let (x, inputs, outputs) = (job.x, w.inputs, w.outputs);
     let panels = padded(outputs);
     if x.rows * inputs * outputs <= ALONE {
         return columns(job, 0..x.rows, 0, panels);
@@ -87,7 +75,7 @@ pub fn product(x: Rows<'_>, w: &Panels, bias: &[f32], y: &mut [f32], y_stride: u
 
 multiversion! {
     /// Computes panels `from..to` of `rows`. A matrix has a multiple of four panels, and so has each task.
-    fn columns<S>(job: Job<'_>, rows: std::ops::Range<usize>, from: usize, to: usize) {
+    fn columns<S, whole>(job: Job<'_>, rows: std::ops::Range<usize>, from: usize, to: usize) {
         if rows.len() >= TALL {
             let mut first = rows.start;
             while first < rows.end {
@@ -107,12 +95,7 @@ multiversion! {
             return;
         }
         // As many rows at once as the registers hold accumulators for: two for each vector of a coded product.
-        let half = matches!(job.view.code, Code::Bf16 | Code::F16);
-        let most = match (S::LANES, half) {
-            (16, true) => 6,
-            (16, false) => 4,
-            _ => 3,
-        };
+        let most = if S::LANES == 16 { 4 } else { 3 };
         let mut row = rows.start;
         while row < rows.end {
             let height = height(rows.end - row, most);
@@ -123,8 +106,6 @@ multiversion! {
                     2 if S::LANES == 16 => strip::<S, 2, 4>(job, row, from, to),
                     3 if S::LANES == 16 => strip::<S, 3, 4>(job, row, from, to),
                     4 if S::LANES == 16 => strip::<S, 4, 4>(job, row, from, to),
-                    5 if S::LANES == 16 => halves::<S, 5>(job, row, from, to),
-                    6 if S::LANES == 16 => halves::<S, 6>(job, row, from, to),
                     1 => strip::<S, 1, 2>(job, row, from, to),
                     2 => strip::<S, 2, 2>(job, row, from, to),
                     _ => strip::<S, 3, 2>(job, row, from, to),
@@ -146,29 +127,11 @@ unsafe fn strip<S: Simd, const M: usize, const N: usize>(job: Job<'_>, row: usiz
         // SAFETY: the caller's promise.
         unsafe {
             match job.view.code {
-                Code::Four => tile::<S, M, N, 0>(job, row, vector),
-                Code::Eight => tile::<S, M, N, 1>(job, row, vector),
-                Code::EightBy16 => tile::<S, M, N, 2>(job, row, vector),
-                Code::Bf16 => tile::<S, M, N, 3>(job, row, vector),
-                Code::F16 => tile::<S, M, N, 4>(job, row, vector),
-            }
-        }
-    }
-}
-
-/// As [`strip`], for half-precision numbers alone.
-///
-/// # Safety
-/// As [`strip`].
-#[inline(always)]
-unsafe fn halves<S: Simd, const M: usize>(job: Job<'_>, row: usize, from: usize, to: usize) {
-    let each = PANEL / S::LANES;
-    for vector in (from * each..to * each).step_by(4) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match job.view.code {
-                Code::Bf16 => tile::<S, M, 4, 3>(job, row, vector),
-                _ => tile::<S, M, 4, 4>(job, row, vector),
+                Code::Four => coded::tile::<S, M, N, 0>(job, row, vector),
+                Code::Eight => coded::tile::<S, M, N, 1>(job, row, vector),
+                Code::EightBy16 => coded::tile::<S, M, N, 2>(job, row, vector),
+                Code::Bf16 => halves::tile::<S, M, N, 3>(job, row, vector),
+                Code::F16 => halves::tile::<S, M, N, 4>(job, row, vector),
             }
         }
     }
@@ -181,96 +144,6 @@ pub(super) const CODES: [Code; 5] = [Code::Four, Code::Eight, Code::EightBy16, C
 pub(super) fn place<S: Simd>(vector: usize) -> (usize, usize) {
     let each = PANEL / S::LANES;
     (vector / each, vector % each * S::LANES)
-}
-
-/// The outputs of rows `row..row + M` and `N` vectors of outputs, so many that their sums need not wait for one another.
-///
-/// # Safety
-/// As [`strip`].
-#[inline(always)]
-unsafe fn tile<S: Simd, const M: usize, const N: usize, const CODE: usize>(job: Job<'_>, row: usize, vector: usize) {
-    let code = CODES[CODE];
-    let View { blocks, words, .. } = job.view;
-    let size = code.words();
-    // SAFETY: the caller's promise: rows, panels and blocks exist.
-    unsafe {
-        let x = job.x.data.as_ptr().add(row * job.x.stride);
-        let mut acc = [[S::splat(0.0); N]; M];
-        for block in 0..blocks {
-            let x = x.add(block * BLOCK);
-            if matches!(code, Code::Bf16 | Code::F16) {
-                for i in 0..BLOCK {
-                    for n in 0..N {
-                        let (panel, lane) = place::<S>(vector + n);
-                        let at = words.add((panel * blocks + block) * size).cast::<u16>().add(i * PANEL + lane);
-                        let w = half::<S>(code, at);
-                        for (m, acc) in acc.iter_mut().enumerate() {
-                            acc[n] = S::mul_add(w, S::splat(*x.add(m * job.x.stride + i)), acc[n]);
-                        }
-                    }
-                }
-                continue;
-            }
-            let groups = if code == Code::EightBy16 { 2 } else { 1 };
-            let per_group = size / PANEL / groups;
-            for group in 0..groups {
-                let mut part = [[S::splat(0.0); N]; M];
-                for word in group * per_group..(group + 1) * per_group {
-                    let mut codes: [S::I; N] = [S::load_words(words); N];
-                    for (n, codes) in codes.iter_mut().enumerate() {
-                        let (panel, lane) = place::<S>(vector + n);
-                        *codes = S::load_words(words.add((panel * blocks + block) * size + word * PANEL + lane));
-                    }
-                    macro_rules! take {
-                        ($i:expr, $turn:expr) => {
-                            for (n, codes) in codes.iter().enumerate() {
-                                let w = $turn(*codes);
-                                for (m, part) in part.iter_mut().enumerate() {
-                                    part[n] = S::mul_add(w, S::splat(*x.add(m * job.x.stride + $i)), part[n]);
-                                }
-                            }
-                        };
-                    }
-                    if code == Code::Four {
-                        let i = word * 8;
-                        take!(i, S::nibble::<0>);
-                        take!(i + 1, S::nibble::<4>);
-                        take!(i + 2, S::nibble::<8>);
-                        take!(i + 3, S::nibble::<12>);
-                        take!(i + 4, S::nibble::<16>);
-                        take!(i + 5, S::nibble::<20>);
-                        take!(i + 6, S::nibble::<24>);
-                        take!(i + 7, S::nibble::<28>);
-                    } else {
-                        let i = word * 4;
-                        take!(i, S::byte::<24>);
-                        take!(i + 1, S::byte::<16>);
-                        take!(i + 2, S::byte::<8>);
-                        take!(i + 3, S::byte::<0>);
-                    }
-                }
-                for n in 0..N {
-                    let (panel, lane) = place::<S>(vector + n);
-                    let scale = job.view.scale::<S>(panel, block, group, lane);
-                    for (acc, part) in acc.iter_mut().zip(part) {
-                        acc[n] = S::mul_add(part[n], scale, acc[n]);
-                    }
-                    if code != Code::EightBy16 {
-                        let least = job.view.scale::<S>(panel, block, 1, lane);
-                        for (m, acc) in acc.iter_mut().enumerate() {
-                            let sum = S::splat(*job.sums.as_ptr().add((row + m) * blocks + block));
-                            acc[n] = S::mul_add(least, sum, acc[n]);
-                        }
-                    }
-                }
-            }
-        }
-        for (m, acc) in acc.iter().enumerate() {
-            for (n, acc) in acc.iter().enumerate() {
-                settle::<S>(job, row + m, (vector + n) * S::LANES, *acc);
-            }
-        }
-    }
 }
 
 /// Puts the sums of the outputs from `first` on, as many of them as there are, where they belong.
@@ -298,20 +171,53 @@ pub(super) unsafe fn settle<S: Simd>(job: Job<'_>, row: usize, first: usize, sum
 #[cfg(test)]
 mod tests {
     use super::super::super::simd::{self, Base};
-    use super::super::Unpacked;
+    use super::super::{BLOCK, Unpacked};
     use super::*;
 
-    /// Runs the narrower levels, which this machine would not choose, over the same product.
-    fn at<S: Simd>(x: Rows<'_>, w: &Panels) -> Vec<f32> {
-        let mut y = vec![0f32; x.rows * w.outputs];
-        let sums = block_sums(w.code, x, w.inputs);
+    /// Runs a level, which this machine might not choose, over each row alone or all rows at once.
+    fn at<S: Simd>(x: Rows<'_>, w: &Panels, together: bool) -> Vec<f32> {
+        let mut y = vec![f32::NAN; x.rows * w.outputs];
         let out = Target { y: y.as_mut_ptr(), stride: w.outputs };
-        let job = Job { x, sums: &sums, view: w.view(), outputs: w.outputs, bias: &[], out };
-        for row in 0..x.rows {
+        let panels = padded(w.outputs);
+        with_fixed(x, w, |fixed| {
+            let job = Job { x, fixed, view: w.view(), outputs: w.outputs, bias: &[], out };
             // SAFETY: the rows and panels are there, and the level's instructions, too.
-            unsafe { strip::<S, 1, 2>(job, row, 0, padded(w.outputs)) };
-        }
+            unsafe {
+                match (together, w.code) {
+                    (false, _) => (0..x.rows).for_each(|row| strip::<S, 1, 2>(job, row, 0, panels)),
+                    (true, Code::Four) => tall::<S, 0>(job, 0..x.rows, 0, panels),
+                    (true, Code::Eight) => tall::<S, 1>(job, 0..x.rows, 0, panels),
+                    (true, Code::EightBy16) => tall::<S, 2>(job, 0..x.rows, 0, panels),
+                    (true, Code::Bf16) => tall::<S, 3>(job, 0..x.rows, 0, panels),
+                    (true, Code::F16) => tall::<S, 4>(job, 0..x.rows, 0, panels),
+                }
+            }
+        });
         y
+    }
+
+    type At = fn(Rows<'_>, &Panels, bool) -> Vec<f32>;
+
+    /// The levels that this machine has.
+    fn levels() -> Vec<(&'static str, At)> {
+        let mut levels = vec![("base", at::<Base> as At)];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if simd::level() >= simd::Level::Avx2 {
+                levels.push(("avx2", at::<simd::Avx2>));
+            }
+            if simd::level() == simd::Level::Avx512 {
+                levels.push(("avx512", at::<simd::Avx512>));
+            }
+            if simd::vnni() {
+                levels.push(("avx512 vnni", at::<simd::Avx512Vnni>));
+            }
+        }
+        levels
+    }
+
+    fn bits(y: &[f32]) -> Vec<u32> {
+        y.iter().map(|y| y.to_bits()).collect()
     }
 
     /// Some packed matrix.
@@ -329,41 +235,22 @@ mod tests {
         Panels::pack(code, outputs, inputs, &fill).unwrap()
     }
 
-    /// [`tall`] at a level, over all rows.
-    fn at_once<S: Simd, const CODE: usize>(x: Rows<'_>, w: &Panels) -> Vec<f32> {
-        let mut y = vec![0f32; x.rows * w.outputs];
-        let sums = block_sums(w.code, x, w.inputs);
-        let out = Target { y: y.as_mut_ptr(), stride: w.outputs };
-        let job = Job { x, sums: &sums, view: w.view(), outputs: w.outputs, bias: &[], out };
-        // SAFETY: the rows and panels are there, and the level's instructions, too.
-        unsafe { tall::<S, CODE>(job, 0..x.rows, 0, padded(w.outputs)) };
-        y
+    /// Inputs whose blocks are of very different size, one of them nothing.
+    fn inputs_of(len: usize) -> Vec<f32> {
+        let size = |block: usize| [1.0, 0.0, 3e-4, 250.0, 0.02][block % 5];
+        (0..len).map(|i| ((i * 31 % 101) as f32 / 50.0 - 1.0) * size(i / BLOCK)).collect()
     }
 
     #[test]
     fn many_rows_at_once_are_bit_for_bit_the_rows_alone() {
         let (outputs, inputs) = (70, 64);
-        let x: Vec<f32> = (0..ROWS * inputs).map(|i| (i * 31 % 101) as f32 / 50.0 - 1.0).collect();
+        let x = inputs_of(ROWS * inputs);
         for rows in [1, 2, 3, 8, 13, 35, ROWS] {
             let x = Rows { data: &x, rows, stride: inputs };
-            macro_rules! same {
-                ($level:ty, $($code:literal)*) => {
-                    $(
-                        let w = packed(CODES[$code], outputs, inputs);
-                        let (alone, together) = (at::<$level>(x, &w), at_once::<$level, $code>(x, &w));
-                        let bits = |y: &[f32]| y.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
-                        assert!(bits(&alone) == bits(&together), "{:?}, {rows} rows", CODES[$code]);
-                    )*
-                };
-            }
-            same!(Base, 0 1 2 3 4);
-            #[cfg(target_arch = "x86_64")]
-            {
-                if simd::level() >= simd::Level::Avx2 {
-                    same!(simd::Avx2, 0 1 2 3 4);
-                }
-                if simd::level() == simd::Level::Avx512 {
-                    same!(simd::Avx512, 0 1 2 3 4);
+            for code in CODES {
+                let w = packed(code, outputs, inputs);
+                for (level, at) in levels() {
+                    assert!(bits(&at(x, &w, false)) == bits(&at(x, &w, true)), "{code:?}, {level}, {rows} rows");
                 }
             }
         }
@@ -375,8 +262,8 @@ mod tests {
         let (outputs, inputs) = (16, 32);
         for code in CODES {
             let w = packed(code, outputs, inputs);
-            for rows in [63, 64, 65, 67, 128] {
-                let x: Vec<f32> = (0..rows * inputs).map(|i| (i * 31 % 101) as f32 / 50.0 - 1.0).collect();
+            for rows in [4, 5, 7, 63, 64, 65, 67, 128] {
+                let x = inputs_of(rows * inputs);
                 let mut together = vec![f32::NAN; rows * outputs];
                 product(Rows { data: &x, rows, stride: inputs }, &w, &[], &mut together, outputs);
                 for (x, together) in x.chunks_exact(inputs).zip(together.chunks_exact(outputs)) {
@@ -389,32 +276,78 @@ mod tests {
     }
 
     #[test]
-    fn every_level_computes_the_same_product() {
-        let (outputs, inputs, rows) = (37, 64, 3);
-        let x: Vec<f32> = (0..rows * inputs).map(|i| (i % 17) as f32 / 8.0 - 1.0).collect();
+    fn every_level_is_as_near_to_the_exact_product_as_its_inputs_allow() {
+        let (outputs, inputs, rows) = (37, 320, 3);
+        let x = inputs_of(rows * inputs);
         let x = Rows { data: &x, rows, stride: inputs };
         for code in CODES {
             let w = packed(code, outputs, inputs);
-            let mut row = vec![0f32; inputs];
-            let mut levels = vec![("base", at::<Base>(x, &w))];
-            #[cfg(target_arch = "x86_64")]
-            if simd::level() != simd::Level::Base {
-                levels.push(("avx2", at::<simd::Avx2>(x, &w)));
-            }
+            let mut found: Vec<_> = levels().into_iter().map(|(level, at)| (level, at(x, &w, false))).collect();
             let mut chosen = vec![0f32; rows * outputs];
             product(x, &w, &[], &mut chosen, outputs);
-            levels.push(("chosen", chosen));
+            found.push(("chosen", chosen));
+            let mut weights = vec![0f32; inputs];
             for output in 0..outputs {
-                w.row(output, &mut row);
-                for r in 0..rows {
-                    let exact: f64 =
-                        row.iter().zip(&x.data[r * inputs..]).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
-                    for (level, y) in &levels {
-                        let got = f64::from(y[r * outputs + output]);
-                        assert!(
-                            (got - exact).abs() < 1e-4 * exact.abs().max(10.0),
-                            "{code:?} {level}: {got} for {exact}"
-                        );
+                w.row(output, &mut weights);
+                for row in 0..rows {
+                    let (mut exact, mut bound) = (0.0, 0.0);
+                    for (w, x) in
+                        weights.as_chunks::<BLOCK>().0.iter().zip(x.data[row * inputs..].as_chunks::<BLOCK>().0)
+                    {
+                        let largest = x.iter().fold(0f32, |most, x| most.max(x.abs()));
+                        for (w, x) in w.iter().zip(x) {
+                            let (w, x) = (f64::from(*w), f64::from(*x));
+                            exact += w * x;
+                            // Half a step of the fixed point, and what sums of so many in `f32` are off by.
+                            let step = if code.is_coded() { f64::from(largest) / 65_534.0 } else { 0.0 };
+                            bound += w.abs() * (step + x.abs() * 4e-6) + 2e-7;
+                        }
+                    }
+                    for (level, y) in &found {
+                        let off = (f64::from(y[row * outputs + output]) - exact).abs();
+                        assert!(off <= bound, "{code:?} {level}: off by {off}, {bound} allowed, of {exact}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn codes_give_the_same_numbers_at_every_level_that_rounds_alike() {
+        let (outputs, inputs, rows) = (70, 128, 6);
+        let x = inputs_of(rows * inputs);
+        let x = Rows { data: &x, rows, stride: inputs };
+        for code in [Code::Four, Code::Eight, Code::EightBy16] {
+            let w = packed(code, outputs, inputs);
+            let fused: Vec<_> = levels().into_iter().filter(|(level, _)| *level != "base").collect();
+            for pair in fused.windows(2) {
+                let ((narrow, at), (wide, at_wide)) = (pair[0], pair[1]);
+                assert!(bits(&at(x, &w, true)) == bits(&at_wide(x, &w, true)), "{code:?}: {narrow} and {wide}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_stays_none_and_harms_no_other_row() {
+        let (outputs, inputs, rows) = (20, 64, 7);
+        for code in CODES {
+            let w = packed(code, outputs, inputs);
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut x = inputs_of(rows * inputs);
+                let sound: Vec<_> = levels().into_iter().map(|(_, at)| at).collect();
+                let before = |at: &At, x: &[f32]| at(Rows { data: x, rows, stride: inputs }, &w, true);
+                let want: Vec<_> = sound.iter().map(|at| before(at, &x)).collect();
+                x[3 * inputs + 5] = bad;
+                for (at, want) in sound.iter().zip(&want) {
+                    for together in [false, true] {
+                        let got = at(Rows { data: &x, rows, stride: inputs }, &w, together);
+                        for (row, (got, want)) in got.chunks(outputs).zip(want.chunks(outputs)).enumerate() {
+                            if row == 3 {
+                                assert!(got.iter().all(|y| !y.is_finite()), "{code:?}, {bad}");
+                            } else {
+                                assert!(bits(got) == bits(want), "{code:?}, {bad}, row {row}");
+                            }
+                        }
                     }
                 }
             }

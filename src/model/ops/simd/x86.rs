@@ -5,25 +5,36 @@
 
 use super::Simd;
 use std::arch::x86_64::{
-    __m128, __m256, __m256i, __m512, __m512i, __mmask16, _MM_HINT_T0, _mm_add_ps, _mm_loadu_ps, _mm_loadu_si128,
-    _mm_movehl_ps, _mm_movelh_ps, _mm_prefetch, _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps, _mm256_add_ps,
-    _mm256_and_si256, _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32,
-    _mm256_cvtph_ps, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_mul_ps,
-    _mm256_set1_epi32, _mm256_set1_ps, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_sllv_epi32, _mm256_srai_epi32,
-    _mm256_srlv_epi32, _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps, _mm512_add_ps, _mm512_castps128_ps512,
+    __m128, __m256, __m256i, __m512, __m512i, __mmask16, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0,
+    _mm_add_ps, _mm_cvtss_f32, _mm_loadu_ps, _mm_loadu_si128, _mm_max_ps, _mm_max_ss, _mm_movehdup_ps, _mm_movehl_ps,
+    _mm_movelh_ps, _mm_packs_epi32, _mm_prefetch, _mm_storeu_ps, _mm_storeu_si128, _mm_unpackhi_ps, _mm_unpacklo_ps,
+    _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256, _mm256_andnot_ps, _mm256_castps256_ps128, _mm256_castsi256_ps,
+    _mm256_castsi256_si128, _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_cvtps_epi32,
+    _mm256_extractf128_ps, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_max_ps, _mm256_mul_ps, _mm256_round_ps, _mm256_set1_epi16, _mm256_set1_epi32,
+    _mm256_set1_ps, _mm256_setzero_si256, _mm256_shuffle_ps, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_sllv_epi32,
+    _mm256_srai_epi16, _mm256_srai_epi32, _mm256_srlv_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_unpackhi_ps,
+    _mm256_unpacklo_ps, _mm512_abs_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps128_ps512,
     _mm512_castps512_ps128, _mm512_castps512_ps256, _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32,
-    _mm512_cvtph_ps, _mm512_extractf32x4_ps, _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_insertf32x4,
-    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_permutexvar_ps,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_ps, _mm512_setzero_ps, _mm512_shuffle_ps, _mm512_slli_epi32,
-    _mm512_sllv_epi32, _mm512_srai_epi32, _mm512_srlv_epi32, _mm512_storeu_ps, _mm512_unpackhi_ps, _mm512_unpacklo_ps,
+    _mm512_cvtph_ps, _mm512_cvtps_epi32, _mm512_cvtsepi32_epi16, _mm512_dpwssd_epi32, _mm512_extractf32x4_ps,
+    _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_insertf32x4, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_madd_epi16, _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_mul_ps, _mm512_permutexvar_ps,
+    _mm512_roundscale_ps, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_ps, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_shuffle_ps, _mm512_slli_epi16, _mm512_slli_epi32, _mm512_sllv_epi32,
+    _mm512_srai_epi16, _mm512_srai_epi32, _mm512_srlv_epi32, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_unpackhi_ps,
+    _mm512_unpacklo_ps,
 };
 
 /// The level of AVX2 with FMA.
 #[derive(Clone, Copy)]
 pub struct Avx2;
-/// The level of AVX-512.
+/// The level of AVX-512, with or without instructions that multiply pairs of whole numbers and add them up.
 #[derive(Clone, Copy)]
-pub struct Avx512;
+pub struct Wide<const VNNI: bool>;
+/// The level of AVX-512.
+pub type Avx512 = Wide<false>;
+/// The level of AVX-512 with VNNI, for products of whole numbers.
+pub type Avx512Vnni = Wide<true>;
 
 /// The sums of four vectors of four: a transposition and three additions, `(0 + 2) + (1 + 3)` for each.
 #[inline(always)]
@@ -47,6 +58,17 @@ fn sums4(v: [__m128; 4]) -> [f32; 4] {
 fn halve8(v: __m256) -> __m128 {
     // SAFETY: reached only where AVX2 was found.
     unsafe { _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v)) }
+}
+
+/// The largest of eight lanes.
+#[inline(always)]
+fn largest8(v: __m256) -> f32 {
+    // SAFETY: reached only where AVX2 was found.
+    unsafe {
+        let four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+        let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+        _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+    }
 }
 
 #[inline(always)]
@@ -129,6 +151,59 @@ impl Simd for Avx2 {
         unsafe { _mm256_loadu_si256(p.cast()) }
     }
     #[inline(always)]
+    fn larger(a: __m256, b: __m256) -> __m256 {
+        // The second where either is no number.
+        unsafe { _mm256_max_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0), a), b) }
+    }
+    #[inline(always)]
+    fn largest(v: __m256) -> f32 {
+        largest8(v)
+    }
+    #[inline(always)]
+    unsafe fn store_whole(p: *mut i16, v: __m256) -> __m256 {
+        unsafe {
+            let words = _mm256_cvtps_epi32(v);
+            let halves = _mm_packs_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            _mm_storeu_si128(p.cast(), halves);
+            _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v)
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_words(p: *mut u32, words: __m256i) {
+        unsafe { _mm256_storeu_si256(p.cast(), words) }
+    }
+    #[inline(always)]
+    fn no_words() -> __m256i {
+        unsafe { _mm256_setzero_si256() }
+    }
+    #[inline(always)]
+    unsafe fn splat_pair(p: *const i16) -> __m256i {
+        unsafe { _mm256_set1_epi32(p.cast::<i32>().read_unaligned()) }
+    }
+    #[inline(always)]
+    fn nibbles<const SHIFT: u32>(words: __m256i) -> __m256i {
+        unsafe {
+            let right = _mm256_srlv_epi32(words, _mm256_set1_epi32(SHIFT as i32));
+            _mm256_and_si256(right, _mm256_set1_epi16(15))
+        }
+    }
+    #[inline(always)]
+    fn low_bytes(words: __m256i) -> __m256i {
+        unsafe { _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(words)) }
+    }
+    #[inline(always)]
+    fn high_bytes(words: __m256i) -> __m256i {
+        unsafe { _mm256_srai_epi16::<8>(words) }
+    }
+    #[inline(always)]
+    fn dot_pairs(sum: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        unsafe { _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)) }
+    }
+    #[inline(always)]
+    fn whole(words: __m256i) -> __m256 {
+        unsafe { _mm256_cvtepi32_ps(words) }
+    }
+    #[inline(always)]
     fn nibble<const SHIFT: u32>(words: __m256i) -> __m256 {
         unsafe {
             let right = _mm256_srlv_epi32(words, _mm256_set1_epi32(SHIFT as i32));
@@ -152,7 +227,7 @@ impl Simd for Avx2 {
     }
 }
 
-impl Simd for Avx512 {
+impl<const VNNI: bool> Simd for Wide<VNNI> {
     type V = __m512;
     type I = __m512i;
     const LANES: usize = 16;
@@ -248,6 +323,57 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn load_words(p: *const u32) -> __m512i {
         unsafe { _mm512_loadu_si512(p.cast()) }
+    }
+    #[inline(always)]
+    fn larger(a: __m512, b: __m512) -> __m512 {
+        // The second where either is no number.
+        unsafe { _mm512_max_ps(_mm512_abs_ps(a), b) }
+    }
+    #[inline(always)]
+    fn largest(v: __m512) -> f32 {
+        unsafe { largest8(_mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v))) }
+    }
+    #[inline(always)]
+    unsafe fn store_whole(p: *mut i16, v: __m512) -> __m512 {
+        unsafe {
+            _mm256_storeu_si256(p.cast(), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(v)));
+            _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v)
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_words(p: *mut u32, words: __m512i) {
+        unsafe { _mm512_storeu_si512(p.cast(), words) }
+    }
+    #[inline(always)]
+    fn no_words() -> __m512i {
+        unsafe { _mm512_setzero_si512() }
+    }
+    #[inline(always)]
+    unsafe fn splat_pair(p: *const i16) -> __m512i {
+        unsafe { _mm512_set1_epi32(p.cast::<i32>().read_unaligned()) }
+    }
+    #[inline(always)]
+    fn nibbles<const SHIFT: u32>(words: __m512i) -> __m512i {
+        unsafe {
+            let right = _mm512_srlv_epi32(words, _mm512_set1_epi32(SHIFT as i32));
+            _mm512_and_si512(right, _mm512_set1_epi16(15))
+        }
+    }
+    #[inline(always)]
+    fn low_bytes(words: __m512i) -> __m512i {
+        unsafe { _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(words)) }
+    }
+    #[inline(always)]
+    fn high_bytes(words: __m512i) -> __m512i {
+        unsafe { _mm512_srai_epi16::<8>(words) }
+    }
+    #[inline(always)]
+    fn dot_pairs(sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        unsafe { if VNNI { _mm512_dpwssd_epi32(sum, a, b) } else { _mm512_add_epi32(sum, _mm512_madd_epi16(a, b)) } }
+    }
+    #[inline(always)]
+    fn whole(words: __m512i) -> __m512 {
+        unsafe { _mm512_cvtepi32_ps(words) }
     }
     #[inline(always)]
     fn nibble<const SHIFT: u32>(words: __m512i) -> __m512 {
