@@ -234,7 +234,8 @@ impl Matrix {
         let Store::Packed(parts) = &self.store else { return };
         let most = (STRETCH / self.inputs.max(1) / PANEL * PANEL).max(PANEL);
         let longest = parts.iter().map(Panels::outputs).max().unwrap_or(0).min(most);
-        let mut turned = pool.take(longest * self.inputs);
+        // One size for every matrix, so that they take turns in one buffer.
+        let mut turned = pool.take(STRETCH.max(longest * self.inputs));
         let mut first = 0;
         for part in parts {
             for from in (0..part.outputs()).step_by(most) {
@@ -252,10 +253,7 @@ impl Matrix {
 mod tests {
     use super::super::ops::packed::{Code, Unpacked};
     use super::*;
-
-    fn numbers(n: usize, salt: usize) -> Vec<f32> {
-        (0..n).map(|i| ((i * 7919 + salt * 104_729) % 1009) as f32 / 504.5 - 1.0).collect()
-    }
+    use crate::model::ops::fixture::numbers;
 
     fn panels(code: Code, outputs: usize, inputs: usize) -> Panels {
         let values = numbers(outputs * inputs, 5);

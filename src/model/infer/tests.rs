@@ -1,4 +1,5 @@
-use super::super::description::{Activation, Description, Family, Rotary, RotaryScaling};
+use super::super::decoder::{Decoder, Product};
+use super::super::description::{Activation, Description, Family, Norm, Rotary, RotaryScaling};
 use super::super::lora::LoraConfig;
 use super::*;
 

@@ -15,6 +15,7 @@ use super::narrow::product_here;
 use super::packed::PANEL;
 use super::rows::Rows;
 use super::scratch;
+use super::shared::Shared;
 use super::simd::{Simd, exp};
 use crate::multiversion;
 
@@ -45,24 +46,6 @@ struct Task<'a> {
     queries: std::ops::Range<usize>,
 }
 
-#[derive(Clone, Copy)]
-struct Out(*mut f32);
-// SAFETY: each task writes the heads of its own queries, which no other task writes.
-unsafe impl Send for Out {}
-// SAFETY: as above.
-unsafe impl Sync for Out {}
-
-impl Out {
-    /// The `len` floats at `at`.
-    ///
-    /// # Safety
-    /// They must lie within the result, and no one else may hold them.
-    unsafe fn part<'a>(self, at: usize, len: usize) -> &'a mut [f32] {
-        // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(at), len) }
-    }
-}
-
 /// Fills `out`, `[rows, heads * head_dim]`, for every row of `qkv`, `[rows, (heads + 2 * kv_heads) * head_dim]`.
 ///
 /// # Panics
@@ -91,7 +74,7 @@ pub fn attend(shape: Shape, sequences: &[Sequence<'_>], qkv: &[f32], out: &mut [
             }));
         }
     }
-    let target = Out(out.as_mut_ptr());
+    let target = Shared::of(out);
     let run = |task: &Task<'_>| one(shape, per_group, task, qkv, target);
     let work: usize = tasks.iter().map(|t| t.queries.len() * t.keys.len()).sum();
     if work < 1 << 15 {
@@ -102,7 +85,7 @@ pub fn attend(shape: Shape, sequences: &[Sequence<'_>], qkv: &[f32], out: &mut [
 }
 
 /// One tile of queries of one head group.
-fn one(shape: Shape, per_group: usize, task: &Task<'_>, qkv: &[f32], out: Out) {
+fn one(shape: Shape, per_group: usize, task: &Task<'_>, qkv: &[f32], out: Shared) {
     let Shape { heads, kv_heads, head_dim: dim, scale, window } = shape;
     let (wide, width) = ((heads + 2 * kv_heads) * dim, heads * dim);
     let count = task.queries.len();

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::gemm::{Mat, MatMut, gemm_here};
 use super::norm::inner;
 use super::scratch;
+use super::shared::Shared;
 use super::simd::{exp, exponentials};
 use crate::multiversion;
 
@@ -76,25 +77,11 @@ pub fn thread_room(shape: Shape, length: usize) -> usize {
     queries(share.max(1)).min(length) * share * (2 * length + 3 * shape.head_dim)
 }
 
-/// A pointer that tasks share, each writing elements of its own.
-#[derive(Clone, Copy)]
-struct Target(*mut f32);
-// SAFETY: see the functions below: no two tasks touch the same element.
-unsafe impl Send for Target {}
-// SAFETY: as above.
-unsafe impl Sync for Target {}
-
-impl Target {
-    /// # Safety
-    /// The element must lie in the buffer.
-    unsafe fn at(self, at: usize) -> *mut f32 {
-        unsafe { self.0.add(at) }
-    }
-
+impl Shared {
     /// # Safety
     /// The view's elements must lie in the buffer and belong to the calling task alone.
     unsafe fn view<'a>(self, at: usize, rows: usize, cols: usize, stride: usize) -> MatMut<'a> {
-        unsafe { MatMut::from_raw(self.0.add(at), rows, cols, stride) }
+        unsafe { MatMut::from_raw(self.at(at), rows, cols, stride) }
     }
 
     /// Writes rows of `width` numbers to columns from `first` on of rows from `start` on, which are `stride` apart.
@@ -154,7 +141,7 @@ multiversion! {
 pub fn forward(shape: Shape, segments: &[Segment], qkv: &[f32], out: &mut [f32], lse: &mut [f32]) {
     check(shape, segments, qkv.len(), out.len(), lse.len());
     let (wide, narrow, dim) = (shape.row(), shape.out(), shape.head_dim);
-    let (out, lse) = (Target(out.as_mut_ptr()), Target(lse.as_mut_ptr()));
+    let (out, lse) = (Shared::of(out), Shared::of(lse));
     let share = shape.heads / shape.kv_heads;
     let tall = queries(share);
     let blocks = segments.iter().map(|s| s.len.div_ceil(tall)).max().unwrap_or(0);
@@ -215,7 +202,7 @@ pub fn backward(
 ) {
     check(shape, segments, qkv.len().min(gradient.len()), out.len().min(d_out.len()), lse.len());
     let (wide, narrow, dim) = (shape.row(), shape.out(), shape.head_dim);
-    let target = Target(gradient.as_mut_ptr());
+    let target = Shared::of(gradient);
     let share = shape.heads / shape.kv_heads;
     let tall = queries(share);
     // What each task owes its segment's prefix, gradients of k and v, `[prefix, head_dim]` each.
@@ -335,10 +322,7 @@ fn check(shape: Shape, segments: &[Segment], qkv: usize, out: usize, lse: usize)
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn numbers(n: usize, salt: usize) -> Vec<f32> {
-        (0..n).map(|i| ((i * 7919 + salt * 104_729) % 1009) as f32 / 504.5 - 1.0).collect()
-    }
+    use crate::model::ops::fixture::numbers;
 
     /// Result and gradient by the definition, in `f64`.
     fn exact(shape: Shape, segments: &[Segment], qkv: &[f32], d_out: &[f32]) -> (Vec<f64>, Vec<f64>) {

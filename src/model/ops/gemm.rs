@@ -287,19 +287,16 @@ fn crates(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: &mut MatMut<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn pattern(n: usize, salt: usize) -> Vec<f32> {
-        (0..n).map(|i| ((i * 7919 + salt * 104_729) % 1009) as f32 / 504.5 - 1.0).collect()
-    }
+    use crate::model::ops::fixture::numbers;
 
     #[test]
     fn products_of_all_orientations_match_the_definition() {
         let (m, n, k) = (37, 53, 29);
-        let (a, b) = (pattern(m * k, 1), pattern(k * n, 2));
+        let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
         let transposed =
             |x: &[f32], r: usize, c: usize| -> Vec<f32> { (0..r * c).map(|i| x[(i % r) * c + i / r]).collect() };
         let (at, bt) = (transposed(&a, m, k), transposed(&b, k, n));
-        let start = pattern(m * n, 3);
+        let start = numbers(m * n, 3);
         for (left, right) in [
             (Mat::full(&a, m, k), Mat::full(&b, k, n)),
             (Mat::full(&at, k, m).t(), Mat::full(&b, k, n)),
@@ -319,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_zero_beta_does_not_read_the_target() {
-        let (a, b) = (pattern(64 * 64, 1), pattern(64 * 64, 2));
+        let (a, b) = (numbers(64 * 64, 1), numbers(64 * 64, 2));
         let mut c = vec![f32::NAN; 64 * 64];
         gemm(1.0, Mat::full(&a, 64, 64), Mat::full(&b, 64, 64), 0.0, MatMut::full(&mut c, 64, 64));
         assert!(c.iter().all(|x| x.is_finite()));
@@ -329,9 +326,9 @@ mod tests {
     fn what_is_added_falls_on_its_columns_however_the_product_is_split() {
         // By columns, by rows, and not at all; the last one is a stretch of a wider result.
         for (m, n, k, first) in [(40, 500, 33, 0), (300, 40, 33, 0), (5, 20, 9, 0), (70, 250, 20, 130)] {
-            let (a, b) = (pattern(m * k, 1), pattern(k * n, 2));
+            let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
             let whole = n + first + 7;
-            let (u, v) = (pattern(m * 6, 3), pattern(4 * whole, 4));
+            let (u, v) = (numbers(m * 6, 3), numbers(4 * whole, 4));
             let cuts = [3, whole / 2, whole - 5];
             let more = [
                 Addend {

@@ -17,6 +17,7 @@ use super::packed::PANEL;
 use super::pages;
 use super::rows::{Layer, Rows, height};
 use super::scratch;
+use super::shared::Shared;
 use super::simd::Simd;
 use crate::multiversion;
 
@@ -45,19 +46,6 @@ struct Job {
     factor: Option<f32>,
 }
 
-#[derive(Clone, Copy)]
-struct Out(*mut f32);
-// SAFETY: each task writes columns of its own.
-unsafe impl Send for Out {}
-// SAFETY: as above.
-unsafe impl Sync for Out {}
-
-impl Out {
-    fn at(self, column: usize) -> *mut f32 {
-        self.0.wrapping_add(column)
-    }
-}
-
 /// A layer without a bias, the rows it is multiplied with, and the column of the result where its outputs begin.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece<'a> {
@@ -82,17 +70,16 @@ pub fn add(pieces: &[Piece<'_>], y: &mut [f32], y_stride: usize, factor: f32) {
         if x.rows == 0 || layer.inputs == 0 {
             continue;
         }
-        let (depth, end, last) = (layer.inputs, column + layer.outputs, x.rows - 1);
-        assert!(x.stride >= depth && x.data.len() >= last * x.stride + depth, "x is shorter than its shape");
+        let (depth, end) = (layer.inputs, column + layer.outputs);
+        x.check(depth, end, y, y_stride);
         assert!(layer.weight.len() >= depth * layer.outputs, "the weight is shorter than its shape");
-        assert!(y_stride >= end && y.len() >= last * y_stride + end, "y is shorter than its shape");
         assert!(layer.bias.is_empty(), "a bias is added elsewhere");
         let apart = |other: &Piece<'_>| other.column + other.layer.outputs <= column || end <= other.column;
         assert!(pieces[..i].iter().all(apart), "two pieces of the same columns");
         let width = share.min((BLOCK_BYTES / (4 * depth)).max(PANEL)).next_multiple_of(PANEL);
         tasks.extend((0..layer.outputs).step_by(width).map(|from| (*piece, from..layer.outputs.min(from + width))));
     }
-    let out = Out(y.as_mut_ptr());
+    let out = Shared::of(y);
     let task = |(piece, outputs): (Piece<'_>, Range<usize>)| {
         let Piece { x, layer, column } = piece;
         let (depth, columns) = (layer.inputs, outputs.len());
@@ -128,10 +115,8 @@ pub fn product_here(x: Rows<'_>, depth: usize, panels: &[f32], y: &mut [f32], y_
     if x.rows == 0 || columns == 0 {
         return;
     }
-    let last = x.rows - 1;
     assert!(columns.is_multiple_of(PANEL) && panels.len() == columns * depth, "panels that are not whole");
-    assert!(x.stride >= depth && x.data.len() >= last * x.stride + depth, "x is shorter than its shape");
-    assert!(y_stride >= columns && y.len() >= last * y_stride + columns, "y is shorter than its shape");
+    x.check(depth, columns, y, y_stride);
     multiply(Job {
         x: x.data.as_ptr(),
         x_stride: x.stride,
@@ -169,7 +154,7 @@ unsafe fn panels<S: Simd>(w: View, depth: usize, columns: usize, room: *mut f32)
         // SAFETY: the caller's promise.
         unsafe {
             let columns = PANEL.min(columns - first);
-            pack::<S>(w.from(0, first), depth, columns, (PANEL, PANEL), room.add(first * depth));
+            pack::<S>(w.from(0, first), depth, columns, (PANEL, PANEL), false, room.add(first * depth));
         }
     }
 }
@@ -295,10 +280,7 @@ unsafe fn tile<S: Simd, const M: usize, const N: usize>(job: Job, row: usize, co
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn numbers(n: usize, salt: usize) -> Vec<f32> {
-        (0..n).map(|i| ((i * 7919 + salt * 104_729) % 1009) as f32 / 504.5 - 1.0).collect()
-    }
+    use crate::model::ops::fixture::numbers;
 
     #[test]
     fn what_is_added_is_right_the_same_in_any_company_and_only_where_it_belongs() {

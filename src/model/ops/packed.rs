@@ -26,6 +26,7 @@ mod tall;
 use rayon::prelude::*;
 
 use super::pages;
+use super::shared::Shared;
 use super::simd::Simd;
 use expand::expand;
 
@@ -231,7 +232,7 @@ impl Panels {
         let width = to - from;
         assert!(from.is_multiple_of(PANEL) && to <= self.outputs, "a stretch of outputs that does not exist");
         assert!(out.len() >= self.inputs * width, "no room for the stretch");
-        let target = Target { y: out.as_mut_ptr(), stride: width };
+        let target = Target { y: Shared::of(out), stride: width };
         let view = self.view();
         (0..width.div_ceil(PANEL)).into_par_iter().with_min_len(4).for_each(|panel| {
             let first = panel * PANEL;
@@ -361,12 +362,9 @@ impl View {
     }
 }
 
+/// A matrix to write to.
 #[derive(Clone, Copy)]
 struct Target {
-    y: *mut f32,
+    y: Shared,
     stride: usize,
 }
-// SAFETY: each task writes columns of its own.
-unsafe impl Send for Target {}
-// SAFETY: as above.
-unsafe impl Sync for Target {}

@@ -41,6 +41,19 @@ pub struct Rows<'a> {
     pub stride: usize,
 }
 
+impl Rows<'_> {
+    /// Checks that each row holds `inputs` numbers and each of as many rows of `y`, `y_stride` apart, `outputs`: all that products
+    /// do by pointer rests on it.
+    ///
+    /// # Panics
+    /// When they do not.
+    pub(super) fn check(self, inputs: usize, outputs: usize, y: &[f32], y_stride: usize) {
+        let Some(last) = self.rows.checked_sub(1) else { return };
+        assert!(self.stride >= inputs && self.data.len() >= last * self.stride + inputs, "x is shorter than its shape");
+        assert!(y_stride >= outputs && y.len() >= last * y_stride + outputs, "y is shorter than its shape");
+    }
+}
+
 /// A linear layer's weight, `[outputs, inputs]`, and its bias, `[outputs]` or empty.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer<'a> {
@@ -73,13 +86,12 @@ unsafe impl Send for Job {}
 unsafe impl Sync for Job {}
 
 impl Job {
-    /// Checks that the slices hold the shapes; all that the tasks do by pointer rests on it.
+    /// Checks that the slices hold the shapes.
     fn new(x: Rows<'_>, layer: Layer<'_>, y: &mut [f32], y_stride: usize) -> Self {
-        let (inputs, outputs, last) = (layer.inputs, layer.outputs, x.rows.saturating_sub(1));
-        assert!(x.stride >= inputs && x.data.len() >= last * x.stride + inputs, "x is shorter than its shape");
+        let (inputs, outputs) = (layer.inputs, layer.outputs);
+        x.check(inputs, outputs, y, y_stride);
         assert!(layer.weight.len() >= outputs * inputs, "the weight is shorter than its shape");
         assert!(layer.bias.is_empty() || layer.bias.len() >= outputs, "the bias is shorter than its shape");
-        assert!(y_stride >= outputs && y.len() >= last * y_stride + outputs, "y is shorter than its shape");
         Self {
             x: x.data.as_ptr(),
             x_stride: x.stride,

@@ -165,7 +165,7 @@ impl Factors {
     #[inline(always)]
     unsafe fn packed<S: Simd>(a: View, b: View, depth: usize, (cols, wide): (usize, usize), room: *mut f32) -> Self {
         // SAFETY: the caller's promise.
-        unsafe { pack::<S>(b, depth, cols, (wide, S::LANES), room) };
+        unsafe { pack::<S>(b, depth, cols, (wide, S::LANES), true, room) };
         Self { depth, a, b: room, lies: None }
     }
 
@@ -351,10 +351,7 @@ mod tests {
     use super::super::super::simd::Base;
     use super::super::Mat;
     use super::*;
-
-    fn pattern(n: usize, salt: usize) -> Vec<f32> {
-        (0..n).map(|i| ((i * 7919 + salt * 104_729) % 1009) as f32 / 504.5 - 1.0).collect()
-    }
+    use crate::model::ops::fixture::numbers;
 
     /// The product at a level, whatever the machine's own is; its instructions must be there.
     fn at<S: Simd>(of: Product<'_>, c: &mut MatMut<'_>) {
@@ -367,9 +364,9 @@ mod tests {
         for (m, n, k) in
             [(37, 53, 29), (9, 700, 5), (5, 64, 1300), (16, 48, 64), (3, 1, 7), (1, 100, 33), (4, 20, 0), (45, 16, 70)]
         {
-            let (a, b, start) = (pattern(m * k, 1), pattern(k * n, 2), pattern(m * (n + 5), 3));
+            let (a, b, start) = (numbers(m * k, 1), numbers(k * n, 2), numbers(m * (n + 5), 3));
             // Another product on the last columns but one, and a third on the first few.
-            let (u, v) = (pattern(m * 5, 4), pattern(5 * n, 5));
+            let (u, v) = (numbers(m * 5, 4), numbers(5 * n, 5));
             let few = n.min(3);
             let all = [
                 Addend {

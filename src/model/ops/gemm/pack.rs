@@ -33,7 +33,7 @@ impl View {
 }
 
 /// Lays `depth` rows of `b` out in slivers, `wide` of `cols` columns in each: of each row the columns of a sliver, filled up to a
-/// multiple of `unit`, which a vector divides. What fills a vector up is zeros.
+/// multiple of `unit`, which a vector divides. What fills a vector up is zeros. `ask` is for what comes next, ahead of it.
 ///
 /// # Safety
 /// The rows and columns must lie within `b`, and the room hold them.
@@ -43,6 +43,7 @@ pub(in super::super) unsafe fn pack<S: Simd>(
     depth: usize,
     cols: usize,
     (wide, unit): (usize, usize),
+    ask: bool,
     room: *mut f32,
 ) {
     if b.col == 1 {
@@ -56,7 +57,9 @@ pub(in super::super) unsafe fn pack<S: Simd>(
                     let to = room.add(sliver * depth + p * width.next_multiple_of(unit));
                     let mut at = 0;
                     while at + S::LANES <= width {
-                        S::prefetch(from.wrapping_add(AHEAD * b.row + at));
+                        if ask {
+                            S::prefetch(from.wrapping_add(AHEAD * b.row + at));
+                        }
                         S::store(to.add(at), S::load(from.add(at)));
                         at += S::LANES;
                     }
@@ -84,7 +87,7 @@ pub(in super::super) unsafe fn pack<S: Simd>(
                         S::turn(b.add(p), b_col, to.add(p * full + column), full);
                     } else {
                         // The next sliver's columns, most likely.
-                        for column in wide..wide + some {
+                        for column in if ask { wide..wide + some } else { 0..0 } {
                             S::prefetch(b.wrapping_add(p + column * b_col));
                         }
                         S::turn_square(b.add(p), b_col, to.add(p * full + column), full);

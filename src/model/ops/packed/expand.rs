@@ -56,7 +56,7 @@ multiversion! {
                 // SAFETY: panel and block exist, and `transposed` has checked the room of the result.
                 unsafe {
                     let put = |i: usize, v: S::V| {
-                        let to = out.y.add((block * BLOCK + i) * out.stride + first + lane);
+                        let to = out.y.at((block * BLOCK + i) * out.stride + first + lane);
                         if lanes - lane >= S::LANES {
                             S::store(to, v);
                         } else {

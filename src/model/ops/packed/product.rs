@@ -6,6 +6,7 @@
 use rayon::prelude::*;
 
 use super::super::rows::{Rows, height};
+use super::super::shared::Shared;
 use super::super::simd::Simd;
 use super::fixed::Fixed;
 use super::tall::{ROWS, tall};
@@ -36,14 +37,13 @@ pub(super) struct Job<'a> {
 /// # Panics
 /// When a slice is too short for the shapes given: a mistake of the caller, not of any input.
 pub fn product(x: Rows<'_>, w: &Panels, bias: &[f32], y: &mut [f32], y_stride: usize) {
-    let (inputs, outputs, last) = (w.inputs, w.outputs, x.rows.saturating_sub(1));
+    let outputs = w.outputs;
     if x.rows == 0 || outputs == 0 {
         return;
     }
-    assert!(x.stride >= inputs && x.data.len() >= last * x.stride + inputs, "x is shorter than its shape");
+    x.check(w.inputs, outputs, y, y_stride);
     assert!(bias.is_empty() || bias.len() >= outputs, "the bias is shorter than its shape");
-    assert!(y_stride >= outputs && y.len() >= last * y_stride + outputs, "y is shorter than its shape");
-    let out = Target { y: y.as_mut_ptr(), stride: y_stride };
+    let out = Target { y: Shared::of(y), stride: y_stride };
     with_fixed(x, w, |fixed| share(Job { x, fixed, view: w.view(), outputs, bias, out }, w));
 }
 
@@ -155,7 +155,7 @@ pub(super) unsafe fn settle<S: Simd>(job: Job<'_>, row: usize, first: usize, sum
     let count = S::LANES.min(job.outputs - first);
     // SAFETY: the caller's promise; `count` outputs are left.
     unsafe {
-        let y = job.out.y.add(row * job.out.stride + first);
+        let y = job.out.y.at(row * job.out.stride + first);
         if job.bias.is_empty() && count == S::LANES {
             return S::store(y, sums);
         }
@@ -177,7 +177,7 @@ mod tests {
     /// Runs a level, which this machine might not choose, over each row alone or all rows at once.
     fn at<S: Simd>(x: Rows<'_>, w: &Panels, together: bool) -> Vec<f32> {
         let mut y = vec![f32::NAN; x.rows * w.outputs];
-        let out = Target { y: y.as_mut_ptr(), stride: w.outputs };
+        let out = Target { y: Shared::of(&mut y), stride: w.outputs };
         let panels = padded(w.outputs);
         with_fixed(x, w, |fixed| {
             let job = Job { x, fixed, view: w.view(), outputs: w.outputs, bias: &[], out };
