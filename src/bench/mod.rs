@@ -44,8 +44,8 @@ pub struct Rate {
     pub median_tokens_per_s: f64,
     #[serde(default)]
     pub lowest_tokens_per_s: f64,
-    /// Share of what the machine's limit allows for the counted work (arithmetic for training and prompts, bytes of
-    /// weights for decoding few streams).
+    /// Share of what the machine's limit allows for the counted work (arithmetic in `f32` for training and prompts, bytes of
+    /// weights for decoding few streams). Prompts of codes may pass 1: whole numbers are multiplied faster than `f32`.
     pub fraction: f64,
     /// The counted work for one token: floating-point operations in training and prompts, bytes of weights in decoding.
     pub work_per_token: f64,

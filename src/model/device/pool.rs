@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Address, Device, DeviceError, Kind, Span};
-use crate::model::ops::pool::excess;
+use crate::model::ops::pool::{SPARE, excess};
 
 /// Lends buffers of one device's memory. A clone lends from the same memory.
 #[derive(Clone)]
@@ -149,7 +149,7 @@ impl Pool {
                 return Ok(lent(stretch));
             }
             let Held { free, lent, most } = &mut *held;
-            excess(free, |stretch| stretch.bytes, (*lent, *most), size)
+            excess(free, |stretch| stretch.bytes, (*lent, *most), size, SPARE)
         };
         self.shared.release(shed);
         let asked = self.device().allocate(size);

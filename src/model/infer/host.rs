@@ -42,7 +42,7 @@ impl<'d> Inference<'d> {
     #[must_use]
     pub fn new(decoder: &'d Decoder) -> Self {
         let table = |local: bool| rotary::Table::new(&rotary_of(decoder, local), 0);
-        Self { decoder, tables: [table(false), table(true)], pool: Pool::default() }
+        Self { decoder, tables: [table(false), table(true)], pool: Pool::passing() }
     }
 
     /// The decoder that runs.

@@ -7,15 +7,31 @@
 use super::pages;
 
 /// Freed buffers, by no order in particular.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pool {
     free: Vec<Vec<f32>>,
     /// Floats that are lent out, and the most that ever were.
     lent: usize,
     most: usize,
+    /// See [`SPARE`].
+    spare: usize,
+}
+
+impl Default for Pool {
+    /// A pool for work that keeps most of what it takes until its end, as a training step does.
+    fn default() -> Self {
+        Self { free: Vec::new(), lent: 0, most: 0, spare: SPARE }
+    }
 }
 
 impl Pool {
+    /// A pool for work that gives all back soon and takes it in many sizes, as answers do: as much as was ever needed at once may
+    /// lie free besides.
+    #[must_use]
+    pub fn passing() -> Self {
+        Self { spare: 1, ..Self::default() }
+    }
+
     /// A buffer of `len` floats that hold anything.
     #[must_use]
     pub fn take(&mut self, len: usize) -> Vec<f32> {
@@ -25,7 +41,7 @@ impl Pool {
             self.free.swap_remove(i)
         } else {
             let room = class(len);
-            drop(excess(&mut self.free, Vec::capacity, (self.lent, self.most), room));
+            drop(excess(&mut self.free, Vec::capacity, (self.lent, self.most), room, self.spare));
             pages::zeros(room)
         };
         self.lent += buffer.capacity();
@@ -57,18 +73,19 @@ impl Pool {
 
 /// Of what was ever needed at once, a share of one in so many may lie free besides: with none at all, buffers of two sizes would
 /// take turns in pushing each other out at every step.
-const SPARE: usize = 16;
+pub(crate) const SPARE: usize = 16;
 
 /// Takes out of `free` what is to be given back, the largest first, so that `more` fits under what was ever needed and a little:
-/// what is lent now, and the most that ever was, in the unit of `size`.
+/// what is lent now, and the most that ever was, in the unit of `size`. A little is one part in `spare`.
 pub(crate) fn excess<T>(
     free: &mut Vec<T>,
     size: impl Fn(&T) -> usize,
     (lent, most): (usize, usize),
     more: usize,
+    spare: usize,
 ) -> Vec<T> {
     let most = most.max(lent + more);
-    let most = most + most / SPARE;
+    let most = most + most / spare;
     let mut held = lent + more + free.iter().map(&size).sum::<usize>();
     let mut given = Vec::new();
     while held > most
@@ -118,6 +135,29 @@ mod tests {
         first.sort_unstable();
         second.sort_unstable();
         assert_eq!(first, second);
+    }
+
+    #[test]
+    fn work_that_gives_back_soon_asks_the_system_for_nothing_either() {
+        let mut pool = Pool::passing();
+        // As a layer of a decoder: few at once, of many sizes. What the system gives is zeros.
+        let layer = |pool: &mut Pool| -> bool {
+            let (mut known, mut held) = (true, Vec::new());
+            for size in [147_456, 245_760, 147_456, 786_432, 393_216, 147_456] {
+                let mut buffer = pool.take(size);
+                known &= buffer[0] > 0.0;
+                buffer[0] = 1.0;
+                held.push(buffer);
+                if held.len() > 2 {
+                    pool.give(held.remove(0));
+                }
+            }
+            held.into_iter().for_each(|buffer| pool.give(buffer));
+            known
+        };
+        assert!(!layer(&mut pool), "there was nothing to be used again");
+        layer(&mut pool);
+        assert!((0..3).all(|_| layer(&mut pool)));
     }
 
     #[test]
