@@ -152,7 +152,9 @@ mod tests {
                     pool.give(held.remove(0));
                 }
             }
-            held.into_iter().for_each(|buffer| pool.give(buffer));
+            for buffer in held {
+                pool.give(buffer);
+            }
             known
         };
         assert!(!layer(&mut pool), "there was nothing to be used again");
