@@ -5,9 +5,9 @@
 //! the same number of threads.
 
 mod leaves;
+mod steps;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use rand::seq::SliceRandom;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
@@ -19,14 +19,16 @@ use crate::model::device::{Device, DeviceError, Kind};
 use crate::model::lora::Adapter;
 use crate::model::ops::pages;
 
-use super::batch::{Row, packs, packs_of_losses};
+use super::batch::{Row, packs_of_losses};
 use super::checkpoint::{self, CheckpointError, State};
 use super::device;
 use super::metrics::{Metrics, Sample, Summary};
-use super::optimizer::{Moments, clip_factor, norm};
+use super::optimizer::Moments;
 use super::plan::Plan;
 use super::settings::{Method, SettingsError};
-use super::step::{Engine, Options, Sink};
+use super::step::Engine;
+
+use steps::Done;
 
 /// Why a run could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +91,8 @@ pub struct Trainer<'a> {
     device: Option<device::Engine>,
     /// The most of its memory that was in use at the end of a step, in MiB.
     device_mib: u64,
+    /// Seconds that one of its steps took when some were last asked for.
+    device_step_s: Option<f64>,
     last_loss: f64,
 }
 
@@ -156,6 +160,7 @@ impl<'a> Trainer<'a> {
             engine: Engine::new(),
             device: None,
             device_mib: 0,
+            device_step_s: None,
             last_loss: f64::NAN,
         })
     }
@@ -220,7 +225,6 @@ impl<'a> Trainer<'a> {
         watch: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<Summary, TrainError> {
         let steps = self.plan.steps;
-        let rate = self.plan.settings.rate(steps);
         if self.state.step == 0 && !self.data.valid.is_empty() {
             let loss = self.evaluate(Rows::Valid)?;
             self.report(None, loss, watch)?;
@@ -248,27 +252,33 @@ impl<'a> Trainer<'a> {
             }
             // Writing a checkpoint would make the folder again.
             self.hold.still_there()?;
-            let started = Instant::now();
-            let step = self.state.step + 1;
-            let learning_rate = rate.at(step);
-            let (loss, gradient_norm) = self.step(step, learning_rate)?;
+            let mut shown = None;
+            let next = self.state.step + 1;
+            let next_due = next.checked_next_multiple_of(self.plan.evaluate_every).unwrap_or(steps).min(steps);
+            let done = self.steps(next, next_due)?;
             for note in self.device.as_mut().map(device::Engine::take_notes).unwrap_or_default() {
                 self.writer.log(&note)?;
                 watch(Event::Note(&note));
             }
-            if !loss.is_finite() || !gradient_norm.is_finite() {
-                return self.diverged(if loss.is_finite() { "gradient" } else { "loss" }, step);
+            for Done { step, loss, learning_rate, norm, tokens, supervised, seconds } in done {
+                self.state.tokens += tokens;
+                self.state.supervised += supervised;
+                if !loss.is_finite() || !norm.is_finite() {
+                    return self.diverged(if loss.is_finite() { "gradient" } else { "loss" }, step);
+                }
+                self.state.step = step;
+                self.state.seconds += seconds;
+                self.last_loss = loss;
+                let due = step == next_due && !self.data.valid.is_empty();
+                let valid = if due { self.evaluate(Rows::Valid)? } else { None };
+                self.report(Some((loss, learning_rate, norm)), valid, watch)?;
+                shown = valid;
             }
-            self.state.step = step;
-            self.state.seconds += started.elapsed().as_secs_f64();
-            self.last_loss = loss;
-            let due = step.is_multiple_of(self.plan.evaluate_every) || step == steps;
-            let valid = if due && !self.data.valid.is_empty() { self.evaluate(Rows::Valid)? } else { None };
-            self.report(Some((loss, learning_rate, gradient_norm)), valid, watch)?;
-            if due {
+            let step = self.state.step;
+            if step == next_due {
                 // Before the samples: what no longer gives a number has nothing to say.
-                if !self.checkpoint(valid)? {
-                    return self.diverged(if valid.is_some() { "validation loss" } else { "loss" }, step);
+                if !self.checkpoint(shown)? {
+                    return self.diverged(if shown.is_some() { "validation loss" } else { "loss" }, step);
                 }
                 self.sample(sampler, watch)?;
                 let patience = self.plan.settings.patience;
@@ -283,80 +293,6 @@ impl<'a> Trainer<'a> {
             }
         }
         self.finish(outcome, reason)
-    }
-
-    /// One optimizer step; returns the mean loss and the gradient's norm before clipping. Where either is no finite
-    /// number, nothing is changed.
-    fn step(&mut self, step: u64, learning_rate: f64) -> Result<(f64, f64), TrainError> {
-        let settings = &self.plan.settings;
-        let chosen = chosen(step, self.data.train.len(), settings.batch, settings.seed);
-        let rows: Vec<&Row> = chosen.iter().map(|&i| &self.data.train[i]).collect();
-        let weight: f64 = rows.iter().map(|row| row.weight()).sum();
-        if let Some(device) = &mut self.device {
-            let options = device::Options {
-                pass_tokens: settings.pass_tokens,
-                share_prefix: settings.share_prefix,
-                recompute: settings.checkpointing,
-                dropout: (settings.dropout > 0.0).then_some((settings.dropout as f32, [settings.seed, step])),
-            };
-            let update = device::Update { adam: settings.adam(), rate: learning_rate, clip: settings.clip };
-            let found = device.step(&rows, options, update)?;
-            self.state.tokens += rows.iter().map(|row| row.tokens.len() as u64).sum::<u64>();
-            self.state.supervised += rows.iter().map(|row| row.supervised() as u64).sum::<u64>();
-            return Ok((if weight > 0.0 { found.loss / weight } else { 0.0 }, found.norm));
-        }
-        let scale = if weight > 0.0 { (1.0 / weight) as f32 } else { 0.0 };
-        self.gradient.fill(0.0);
-        if let Trained::Full(gradients) = &mut self.trained {
-            gradients.visit_mut(&mut |_, values| values.fill(0.0));
-        }
-        let mut sum = 0.0;
-        let dropout = (settings.dropout > 0.0).then_some((settings.dropout as f32, [settings.seed, step]));
-        for packed in packs(&rows, settings.pass_tokens, settings.share_prefix) {
-            let options = Options { dropout, recompute: settings.checkpointing, scale };
-            let losses = match &mut self.trained {
-                Trained::Adapter(adapter) => {
-                    let sink = Sink::Adapter(&mut self.gradient);
-                    self.engine.step(&self.decoder, Some(adapter), &packed, options, sink)
-                }
-                Trained::Full(gradients) => {
-                    self.engine.step(&self.decoder, None, &packed, options, Sink::Full(gradients))
-                }
-            };
-            sum += losses.sum(&packed);
-        }
-        self.state.tokens += rows.iter().map(|row| row.tokens.len() as u64).sum::<u64>();
-        self.state.supervised += rows.iter().map(|row| row.supervised() as u64).sum::<u64>();
-        if let Trained::Full(gradients) = &mut self.trained {
-            let mut at = 0;
-            gradients.visit_mut(&mut |_, values| {
-                self.gradient[at..at + values.len()].copy_from_slice(values);
-                at += values.len();
-            });
-        }
-        let gradient_norm = norm(&self.gradient);
-        let loss = if weight > 0.0 { sum / weight } else { 0.0 };
-        if !loss.is_finite() || !gradient_norm.is_finite() {
-            return Ok((loss, gradient_norm));
-        }
-        let factor = clip_factor(gradient_norm, settings.clip);
-        let adam = settings.adam();
-        self.moments.begin();
-        match &mut self.trained {
-            Trained::Adapter(adapter) => {
-                self.moments.apply(adam, learning_rate, factor, 0, true, &mut adapter.values, &self.gradient);
-            }
-            Trained::Full(_) => {
-                let (mut at, moments, gradient) = (0, &mut self.moments, &self.gradient);
-                self.decoder.visit_mut(&mut |name, values| {
-                    let decays = name.ends_with("weight") || name == "embedding" || name == "head";
-                    let stretch = &gradient[at..at + values.len()];
-                    moments.apply(adam, learning_rate, factor, at, decays, values, stretch);
-                    at += values.len();
-                });
-            }
-        }
-        Ok((loss, gradient_norm))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Training an adapter on a device: [`step`] once more, on [`Device`]s.
 //!
 //! The frozen weights lie there once, as bf16 or f32; the adapter's numbers, their gradient and AdamW's moments are f32 and stay
-//! there as well, with a bf16 copy of the numbers for the products. A step sends token numbers over and asks for the loss and
-//! the gradient's norm at its end; nothing in between waits. Where memory does not suffice for a pass, the step is begun again
-//! with passes of half the tokens, which changes nothing but the order of sums.
+//! there as well, with a bf16 copy of the numbers for the products. A step sends token numbers over and leaves the loss and the
+//! gradient's norm on the device, where those of several steps are read at once; nothing in between waits. Where memory does not
+//! suffice for a pass, the step is begun again with passes of half the tokens, which changes nothing but the order of sums.
 //!
 //! Losses are weighed and added up in f64 and in a fixed order, and no kernel adds atomically, so that a run repeats itself.
 
@@ -38,6 +38,17 @@ pub use memory::Estimate;
 /// The fewest tokens of a pass that a lack of memory is answered with.
 const FEWEST: usize = 64;
 
+/// Steps whose losses are read at once, at most.
+pub const AHEAD: usize = 8;
+
+/// One step that is asked for.
+#[derive(Clone, Debug)]
+pub struct Step<'a> {
+    pub rows: Vec<&'a Row>,
+    pub options: Options,
+    pub update: Update,
+}
+
 /// What a step needs to know besides its rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -67,7 +78,7 @@ pub struct Stepped {
     pub loss: f64,
     /// The gradient's norm before clipping.
     pub norm: f64,
-    /// Seconds until all of the step's work had been asked for; the rest was waiting.
+    /// Seconds that asking for all of the step's work took; the rest was waiting.
     pub asked_s: f64,
 }
 
@@ -80,7 +91,7 @@ struct Trained {
     second: Buffer,
     /// The numbers in the kind of the activations, where that is not f32.
     working: Option<Buffer>,
-    /// f64: the sum of losses, and that of the gradient's squares.
+    /// f64, `[AHEAD + 1, 2]`: each step's sum of losses, and that of the gradient's squares; an evaluation's come last.
     sums: Buffer,
     partial: Buffer,
     updates: u64,
@@ -98,6 +109,8 @@ pub struct Engine {
     tables: Option<Tables>,
     /// Tokens of a pass that memory has been found to suffice for.
     most_tokens: usize,
+    /// Of each step asked for and not waited for yet the seconds that asking took.
+    asked: Vec<f64>,
     notes: Vec<String>,
 }
 
@@ -122,7 +135,7 @@ impl Engine {
             first: floats(&pool, &moments.first)?,
             second: floats(&pool, &moments.second)?,
             working: if kind == Kind::F32 { None } else { Some(pool.keep(count, kind)?) },
-            sums: pool.keep(2, Kind::F64)?,
+            sums: pool.keep(2 * (AHEAD + 1), Kind::F64)?,
             partial: pool.keep(ops::PARTIALS, Kind::F64)?,
             updates: moments.updates,
         };
@@ -130,8 +143,9 @@ impl Engine {
             write(&pool, working.span, &adapter.values)?;
         }
         let (description, adapter) = (decoder.description.clone(), adapter.clone());
-        let (tables, most_tokens, notes) = (None, usize::MAX, Vec::new());
-        Ok(Self { pool, kind, description, weights, adapter, trained, tables, most_tokens, notes })
+        let (tables, most_tokens) = (None, usize::MAX);
+        let (asked, notes) = (Vec::with_capacity(AHEAD), Vec::new());
+        Ok(Self { pool, kind, description, weights, adapter, trained, tables, most_tokens, asked, notes })
     }
 
     /// Inference over the same weights and memory.
@@ -183,19 +197,45 @@ impl Engine {
     /// # Errors
     /// When the device has no room for the shortest pass, or fails.
     pub fn step(&mut self, rows: &[&Row], options: Options, update: Update) -> Result<Stepped, DeviceError> {
-        let started = Instant::now();
+        self.asked.clear();
+        self.ask(0, rows, options, update)?;
+        self.found().map(|mut found| found.swap_remove(0))
+    }
+
+    /// Optimizer steps one after another, what they found being waited for once in [`AHEAD`] of them. A step whose loss or gradient is
+    /// not finite changes nothing, and those behind it go on from there.
+    ///
+    /// # Errors
+    /// When the device has no room for the shortest pass, or fails.
+    pub fn steps(&mut self, steps: &[Step<'_>]) -> Result<Vec<Stepped>, DeviceError> {
+        let mut found = Vec::with_capacity(steps.len());
+        for some in steps.chunks(AHEAD) {
+            self.asked.clear();
+            for (slot, step) in some.iter().enumerate() {
+                self.ask(slot, &step.rows, step.options, step.update)?;
+            }
+            found.extend(self.found()?);
+        }
+        Ok(found)
+    }
+
+    /// Asks for a step whose sums go to `slot`; waits for nothing.
+    fn ask(&mut self, slot: usize, rows: &[&Row], options: Options, update: Update) -> Result<(), DeviceError> {
+        let (started, sums) = (Instant::now(), self.sums_of(slot));
         self.with_room(options.pass_tokens, |engine, tokens| {
             engine.pool.device().zero(engine.trained.gradient.span.at, engine.trained.gradient.span.bytes())?;
-            engine.pool.device().zero(engine.trained.sums.span.at, engine.trained.sums.span.bytes())?;
+            engine.pool.device().zero(sums.at, sums.bytes())?;
             let weight: f64 = rows.iter().map(|row| row.weight()).sum();
             let scale = if weight > 0.0 { (1.0 / weight) as f32 } else { 0.0 };
             let Options { dropout, recompute, .. } = options;
             for packed in packs(rows, tokens, options.share_prefix) {
-                engine.pass(&packed, Some(step::Options { dropout, recompute, scale }))?;
+                engine.pass(&packed, Some(step::Options { dropout, recompute, scale }), sums.part(0, 1))?;
             }
             Ok(())
         })?;
-        self.update(update, started)
+        self.update(update, sums)?;
+        self.asked.push(started.elapsed().as_secs_f64());
+        Ok(())
     }
 
     /// The weighted sum of the losses of `rows` without dropout.
@@ -203,14 +243,15 @@ impl Engine {
     /// # Errors
     /// See [`step`](Self::step).
     pub fn evaluate(&mut self, rows: &[&Row], pass_tokens: usize) -> Result<f64, DeviceError> {
+        let sums = self.sums_of(AHEAD);
         self.with_room(pass_tokens, |engine, tokens| {
-            engine.pool.device().zero(engine.trained.sums.span.at, engine.trained.sums.span.bytes())?;
+            engine.pool.device().zero(sums.at, sums.bytes())?;
             for (_, packed) in packs_of_losses(rows, tokens) {
-                engine.pass(&packed, None)?;
+                engine.pass(&packed, None, sums.part(0, 1))?;
             }
             Ok(())
         })?;
-        Ok(self.sums()?[0])
+        Ok(self.read_sums()?[AHEAD][0])
     }
 
     /// Does `work` with passes of `tokens` tokens, or of half as many as often as it takes until they fit.
@@ -235,33 +276,47 @@ impl Engine {
         }
     }
 
-    fn sums(&self) -> Result<[f64; 2], DeviceError> {
-        let mut bytes = [0; 16];
-        self.pool.device().read(self.trained.sums.span.at, &mut bytes)?;
-        let (numbers, _) = bytes.as_chunks::<8>();
-        Ok([f64::from_le_bytes(numbers[0]), f64::from_le_bytes(numbers[1])])
+    /// Where a step's sums lie.
+    fn sums_of(&self, slot: usize) -> Span {
+        self.trained.sums.span.part(2 * slot, 2)
     }
 
-    fn update(&mut self, update: Update, started: Instant) -> Result<Stepped, DeviceError> {
-        let Trained { values, gradient, first, second, working, sums, partial, updates } = &mut self.trained;
-        let (loss, squares) = (sums.span.part(0, 1), sums.span.part(1, 1));
+    /// Waits for all that was asked and reads every slot's sums.
+    fn read_sums(&self) -> Result<[[f64; 2]; AHEAD + 1], DeviceError> {
+        let mut bytes = [0; 16 * (AHEAD + 1)];
+        self.pool.device().read(self.trained.sums.span.at, &mut bytes)?;
+        let (pairs, _) = bytes.as_chunks::<16>();
+        let number = |bytes: &[u8; 16], at: usize| f64::from_le_bytes(std::array::from_fn(|i| bytes[at * 8 + i]));
+        Ok(std::array::from_fn(|slot| [number(&pairs[slot], 0), number(&pairs[slot], 1)]))
+    }
+
+    /// What the steps found that were asked for and not waited for yet.
+    fn found(&mut self) -> Result<Vec<Stepped>, DeviceError> {
+        let sums = self.read_sums()?;
+        let found = sums.into_iter().zip(self.asked.drain(..));
+        let found: Vec<_> =
+            found.map(|([loss, squares], asked_s)| Stepped { loss, norm: squares.sqrt(), asked_s }).collect();
+        let idle = found.iter().filter(|step| !step.loss.is_finite() || !step.norm.is_finite()).count();
+        self.trained.updates -= idle as u64;
+        Ok(found)
+    }
+
+    /// Asks for the update of a step whose sums lie at `sums`.
+    fn update(&mut self, update: Update, sums: Span) -> Result<(), DeviceError> {
+        let Trained { values, gradient, first, second, working, partial, updates, .. } = &mut self.trained;
+        let (loss, squares) = (sums.part(0, 1), sums.part(1, 1));
         let device = self.pool.device();
         ops::squared_norm(device, gradient.span, partial.span, squares)?;
         let terms = update.adam.terms(update.rate, *updates + 1);
         let working = working.as_ref().map(|working| working.span);
         let (p, g, m, v) = (values.span, gradient.span, first.span, second.span);
         ops::adamw(device, terms, update.clip as f32, squares, loss, p, g, m, v, working)?;
-        let asked_s = started.elapsed().as_secs_f64();
-        let [loss, squares] = self.sums()?;
-        if loss.is_finite() && squares.is_finite() {
-            self.trained.updates += 1;
-        }
-        Ok(Stepped { loss, norm: squares.sqrt(), asked_s })
+        *updates += 1;
+        Ok(())
     }
 
-    /// Asks for a pass over a pack: the losses' weighted sum is added to the first of the sums and, in training, the gradient to
-    /// the adapter's.
-    fn pass(&mut self, packed: &Packed, train: Option<step::Options>) -> Result<(), DeviceError> {
+    /// Asks for a pass over a pack: the losses' weighted sum is added to `sum` and, in training, the gradient to the adapter's.
+    fn pass(&mut self, packed: &Packed, train: Option<step::Options>, sum: Span) -> Result<(), DeviceError> {
         let count = packed.predicting.len();
         if count == 0 {
             return Ok(());
@@ -274,7 +329,7 @@ impl Engine {
         let tiling = Tiling::new(&packed.segments);
         let sent = Sent::new(pool, packed, scale, &tiling.words)?;
         let working = self.trained.working.as_ref().unwrap_or(&self.trained.values).span;
-        let (weights, sum): (&Weights, _) = (&self.weights, self.trained.sums.span.part(0, 1));
+        let weights: &Weights = &self.weights;
         let (positions, keep) = (sent.positions, sent.predicting);
         let layers = Layers { pool, kind: self.kind, weights, description, tables, positions, keep };
         let adapter = Some((&self.adapter, working));

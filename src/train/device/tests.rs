@@ -236,6 +236,41 @@ fn a_loss_that_is_no_number_changes_nothing_and_a_run_repeats_itself_bit_for_bit
 }
 
 #[test]
+fn steps_asked_for_together_are_bit_for_bit_the_steps_alone() {
+    let Some(machine) = device() else { return };
+    let rows = rows(5, 40);
+    let decoder = decoder(json!({"num_hidden_layers": 2}));
+    let adapter = adapter(&decoder, 7);
+    let moments = Moments::new(adapter.values.len());
+    // More than are read at once, each with rows, masks and a rate of its own.
+    let asked: Vec<Step> = (0..AHEAD + 3)
+        .map(|i| Step {
+            rows: rows.iter().cycle().skip(i).take(2).collect(),
+            options: Options { dropout: Some((0.1, [3, i as u64])), ..OPTIONS },
+            update: Update { rate: 1e-3 * (1 + i) as f64, ..UPDATE },
+        })
+        .collect();
+    let run = |together: bool| {
+        let mut engine = Engine::new(machine.clone(), Kind::F32, &decoder, &adapter, &moments).unwrap();
+        let found = if together {
+            engine.steps(&asked).unwrap()
+        } else {
+            asked.iter().map(|step| engine.step(&step.rows, step.options, step.update).unwrap()).collect()
+        };
+        // An evaluation has sums of its own.
+        let valid = engine.evaluate(&rows.iter().collect::<Vec<_>>(), 120).unwrap();
+        let (mut adapter, mut moments) = (adapter.clone(), moments.clone());
+        engine.fetch(&mut adapter, &mut moments).unwrap();
+        let numbers: Vec<_> = found.iter().map(|found| (found.loss.to_bits(), found.norm.to_bits())).collect();
+        (numbers, valid.to_bits(), adapter.values, moments)
+    };
+    let (together, alone) = (run(true), run(false));
+    assert_eq!(together.0.len(), AHEAD + 3);
+    assert!(together.0.windows(2).all(|pair| pair[0] != pair[1]), "each step found numbers of its own");
+    assert!(together == alone);
+}
+
+#[test]
 fn the_estimate_is_what_is_used() {
     let wide = json!({"hidden_size": 128, "intermediate_size": 352, "head_dim": 32, "num_hidden_layers": 5});
     let normed = json!({
