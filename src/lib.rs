@@ -47,7 +47,8 @@
 //! - **One renderer, one decoder.** What trains is what was shown; a family is a description, not another forward pass.
 //! - **No autograd graph.** A block's forward returns what its backward needs. On the CPU the engine works on plain `f32` buffers,
 //!   whose layouts the docs of each function give; frozen weights stay as their file has them ([`model::matrix`]), and codes are
-//!   turned into numbers where they are multiplied.
+//!   turned into numbers where they are multiplied. Answers round what codes are multiplied with to 16 bits ([`model::ops::packed`]);
+//!   training rounds nothing.
 //! - **A GPU is a second engine of the same steps.** [`train::device`] is [`train`]'s block and step once more, written against
 //!   [`model::device::Device`]: memory, launches and products in one order. Kernels lie as text in `assets/kernels` and are compiled at
 //!   run time, by NVRTC on a GPU, and by a C++ compiler in tests, which compare the two engines on the processor. Libraries of CUDA

@@ -45,7 +45,7 @@ pub struct Rate {
     #[serde(default)]
     pub lowest_tokens_per_s: f64,
     /// Share of what the machine's limit allows for the counted work (arithmetic in `f32` for training and prompts, bytes of
-    /// weights for decoding few streams). Prompts of codes may pass 1: whole numbers are multiplied faster than `f32`.
+    /// weights for decoding few streams). Prompts and many streams of codes may pass 1: whole numbers are multiplied faster than `f32`.
     pub fraction: f64,
     /// The counted work for one token: floating-point operations in training and prompts, bytes of weights in decoding.
     pub work_per_token: f64,

@@ -1,7 +1,7 @@
 //! A weight matrix, `[outputs, inputs]`: plain `f32`, or packed as its file stores it.
 //!
 //! Owns the products that inference and training need of a matrix that is only read; they give the same sums for either
-//! form, up to rounding. Only plain matrices can be changed: a full-parameter run turns its base into `f32` first.
+//! form, up to rounding (in inference that of the inputs of codes to 16 bits). Only plain matrices can be changed: a full-parameter run turns its base into `f32` first.
 
 use std::borrow::Cow;
 

@@ -1,7 +1,7 @@
 //! Inference on the processor: all rows' tokens go through each matrix together.
 //!
-//! Every operation used here is row-invariant: [`rows`](super::super::ops::rows), [`narrow`], [`attend`], and operations that work row
-//! by row.
+//! Every operation used here is row-invariant: [`rows`](super::super::ops::rows), [`packed`](super::super::ops::packed), [`narrow`],
+//! [`attend`], and operations that work row by row.
 
 use super::super::decoder::{Decoder, Fused, Product};
 use super::super::description::{Description, Norm, Rotary};

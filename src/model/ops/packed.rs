@@ -3,7 +3,7 @@
 //! Decoding moves bytes, so weights of a quarter of the size are read in a quarter of the time; and a base that is only
 //! read need not lie in memory as `f32`. A matrix lies in *panels* of 16 outputs: one vector holds the same input of 16
 //! outputs (or two neighbours, as a pair), so that sums need no adding across lanes, scales are vectors, and the input is
-//! broadcast. They are taken out of their words in registers, or for many rows once in the first-level cache, exactly.
+//! broadcast. Codes are taken out of their words in registers, or for many rows once in the first-level cache, exactly.
 //!
 //! **Inputs of codes** become whole numbers of 16 bits, with a scale for 32 of them (`fixed`): a processor multiplies and adds
 //! twice as many of these as of `f32`, and an output is off by about 1 in 20,000 of what outputs are like, less than between

@@ -2,7 +2,8 @@
 //!
 //! The crate is compiled for the plainest processor of its architecture. [`multiversion!`](crate::multiversion) compiles
 //! one function body three times (AVX-512, AVX2 with FMA, portable) and picks the widest the machine has; `NEON` is part
-//! of every aarch64 and needs no choice. A body is written over a level `S`: scalar formulas in `S::fma` and the
+//! of every aarch64 and needs no choice. `fn f<S, whole>` is compiled a fourth time, for AVX-512 with VNNI, which multiplies pairs
+//! of whole numbers and adds them up in one instruction. A body is written over a level `S`: scalar formulas in `S::fma` and the
 //! elementwise functions below, which LLVM turns into vectors when they stand in a plain loop over slices, and explicit
 //! vectors `S::V` where registers are to be managed by hand (matrix products).
 //!
@@ -104,11 +105,12 @@ fn widest() -> Level {
 }
 
 /// A level's arithmetic. Only [`multiversion!`](crate::multiversion) and kernels that have asked [`level`] may name an
-/// implementor other than [`Base`]: its vector operations are instructions that another machine does not have.
+/// implementor other than [`Base`]: its vector operations are instructions that another machine does not have (for
+/// `Avx512Vnni` it is [`vnni`] that must have been asked).
 pub trait Simd: Copy {
     /// A vector of [`Simd::LANES`] numbers.
     type V: Copy;
-    /// A vector of [`Simd::LANES`] words of 32 bits that hold packed codes.
+    /// A vector of [`Simd::LANES`] words of 32 bits: packed codes, pairs of whole numbers of 16 bits, or whole numbers.
     type I: Copy;
     /// Numbers in a vector.
     const LANES: usize;
@@ -185,7 +187,8 @@ pub trait Simd: Copy {
     fn larger(a: Self::V, b: Self::V) -> Self::V;
     /// The largest lane.
     fn largest(v: Self::V) -> f32;
-    /// Writes the nearest whole numbers of 16 bits at `p` and returns them; of a lane that is no number, any and that lane.
+    /// Writes the nearest whole numbers at `p`, in 16 bits, and returns them: of numbers between -32,767 and 32,767; of a lane that is no
+    /// number, any and that lane.
     ///
     /// # Safety
     /// The [`Simd::LANES`] numbers must lie within one allocation that may be written.
@@ -410,7 +413,7 @@ pub fn vnni() -> bool {
 /// assert_eq!(y, [21.0, 42.0]);
 /// ```
 ///
-/// `S` is the level within the body. What the body calls must be `#[inline(always)]` to be compiled for the level too.
+/// `S` is the level within the body; `<S, whole>` adds a copy for machines with VNNI. What the body calls must be `#[inline(always)]` to be compiled for the level too.
 #[macro_export]
 macro_rules! multiversion {
     (@vnni whole, $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)?) => {

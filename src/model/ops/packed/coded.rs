@@ -7,7 +7,7 @@
 #![allow(clippy::inline_always)] // A body not inlined into its wrapper would be compiled without the wrapper's instructions.
 
 use super::super::simd::Simd;
-use super::product::{CODES, Job, place, settle};
+use super::product::{CODES, Job, place, settle_all};
 use super::tall::{Numbers, SIDE};
 use super::{BLOCK, Code, PANEL, View};
 
@@ -26,10 +26,12 @@ macro_rules! each_pair {
     };
 }
 
-/// Adds a group's sum of whole numbers, in the scales of its codes and inputs, to `sum`.
+/// Adds a group to `sum`: its sum of whole numbers in the scales of its codes and inputs, then its least, where it has one, for the
+/// sum of its inputs.
 #[inline(always)]
-fn grown<S: Simd>(sum: S::V, part: S::I, scale: S::V, x_scale: f32) -> S::V {
-    S::mul_add(S::mul(S::whole(part), scale), S::splat(x_scale), sum)
+fn grown<S: Simd>(code: Code, sum: S::V, part: S::I, [scale, least]: [S::V; 2], [x_scale, x_sum]: [f32; 2]) -> S::V {
+    let sum = S::mul_add(S::mul(S::whole(part), scale), S::splat(x_scale), sum);
+    if code.has_least() { S::mul_add(least, S::splat(x_sum), sum) } else { sum }
 }
 
 /// The outputs of rows `row..row + M` and `N` vectors of outputs: codes become numbers in registers.
@@ -75,24 +77,15 @@ pub(super) unsafe fn tile<S: Simd, const M: usize, const N: usize, const CODE: u
                 }
                 for n in 0..N {
                     let (panel, lane) = place::<S>(vector + n);
-                    let scale = job.view.scale::<S>(panel, block, group, lane);
+                    let scales =
+                        [job.view.scale::<S>(panel, block, group, lane), job.view.scale::<S>(panel, block, 1, lane)];
                     for m in 0..M {
-                        acc[m][n] = grown::<S>(acc[m][n], part[m][n], scale, job.fixed.scale(row + m, block));
-                    }
-                    if code.has_least() {
-                        let least = job.view.scale::<S>(panel, block, 1, lane);
-                        for m in 0..M {
-                            acc[m][n] = S::mul_add(least, S::splat(job.fixed.sum(row + m, block)), acc[m][n]);
-                        }
+                        acc[m][n] = grown::<S>(code, acc[m][n], part[m][n], scales, job.fixed.scales(row + m, block));
                     }
                 }
             }
         }
-        for (m, acc) in acc.iter().enumerate() {
-            for (n, acc) in acc.iter().enumerate() {
-                settle::<S>(job, row + m, (vector + n) * S::LANES, *acc);
-            }
-        }
+        settle_all::<S, M, N>(job, row, vector, acc);
     }
 }
 
@@ -165,13 +158,12 @@ pub(super) unsafe fn step<S: Simd, const M: usize, const N: usize, const CODE: u
             }
             for m in 0..M {
                 for n in 0..N {
-                    let scales = |which: usize| S::load(numbers.scales[which].as_ptr().add(first + n * S::LANES));
+                    let scales = [
+                        S::load(numbers.scales[group].as_ptr().add(first + n * S::LANES)),
+                        S::load(numbers.scales[1].as_ptr().add(first + n * S::LANES)),
+                    ];
                     let at = sums.add(m * SIDE + n * S::LANES);
-                    let mut sum = grown::<S>(S::load(at), part[m][n], scales(group), job.fixed.scale(row + m, block));
-                    if code.has_least() {
-                        sum = S::mul_add(scales(1), S::splat(job.fixed.sum(row + m, block)), sum);
-                    }
-                    S::store(at, sum);
+                    S::store(at, grown::<S>(code, S::load(at), part[m][n], scales, job.fixed.scales(row + m, block)));
                 }
             }
         }

@@ -5,7 +5,7 @@
 
 use super::super::simd::Simd;
 use super::expand::half;
-use super::product::{CODES, Job, place, settle};
+use super::product::{CODES, Job, place, settle_all};
 use super::tall::{Numbers, SIDE};
 use super::{BLOCK, PANEL, View};
 
@@ -38,11 +38,7 @@ pub(super) unsafe fn tile<S: Simd, const M: usize, const N: usize, const CODE: u
                 }
             }
         }
-        for (m, acc) in acc.iter().enumerate() {
-            for (n, acc) in acc.iter().enumerate() {
-                settle::<S>(job, row + m, (vector + n) * S::LANES, *acc);
-            }
-        }
+        settle_all::<S, M, N>(job, row, vector, acc);
     }
 }
 

@@ -44,12 +44,8 @@ pub fn product(x: Rows<'_>, w: &Panels, bias: &[f32], y: &mut [f32], y_stride: u
     x.check(w.inputs, outputs, y, y_stride);
     assert!(bias.is_empty() || bias.len() >= outputs, "the bias is shorter than its shape");
     let out = Target { y: Shared::of(y), stride: y_stride };
-    with_fixed(x, w, |fixed| share(Job { x, fixed, view: w.view(), outputs, bias, out }, w));
-}
-
-/// The inputs in fixed point, where the weights are codes.
-fn with_fixed<R>(x: Rows<'_>, w: &Panels, work: impl FnOnce(Fixed) -> R) -> R {
-    Fixed::with(x, if w.code.is_coded() { w.inputs } else { 0 }, work)
+    let run = |fixed| share(Job { x, fixed, view: w.view(), outputs, bias, out }, w);
+    if w.code.is_coded() { Fixed::with(x, w.inputs, run) } else { run(Fixed::none()) }
 }
 
 /// Shares a product out among threads.
@@ -76,43 +72,53 @@ fn share(job: Job<'_>, w: &Panels) {
 multiversion! {
     /// Computes panels `from..to` of `rows`. A matrix has a multiple of four panels, and so has each task.
     fn columns<S, whole>(job: Job<'_>, rows: std::ops::Range<usize>, from: usize, to: usize) {
-        if rows.len() >= TALL {
-            let mut first = rows.start;
-            while first < rows.end {
-                let some = first..rows.end.min(first + ROWS);
-                first = some.end;
-                // SAFETY: `product` has checked the shapes, and the rows and panels exist.
-                unsafe {
-                    match job.view.code {
-                        Code::Four => tall::<S, 0>(job, some, from, to),
-                        Code::Eight => tall::<S, 1>(job, some, from, to),
-                        Code::EightBy16 => tall::<S, 2>(job, some, from, to),
-                        Code::Bf16 => tall::<S, 3>(job, some, from, to),
-                        Code::F16 => tall::<S, 4>(job, some, from, to),
-                    }
-                }
-            }
-            return;
-        }
-        // As many rows at once as the registers hold accumulators for: two for each vector of a coded product.
-        let most = if S::LANES == 16 { 4 } else { 3 };
-        let mut row = rows.start;
-        while row < rows.end {
-            let height = height(rows.end - row, most);
-            // SAFETY: `product` has checked the shapes, and the rows and panels exist.
+        // SAFETY: `product` has checked the shapes, and the rows and panels exist.
+        unsafe { some::<S>(job, rows, from, to) };
+    }
+}
+
+/// [`columns`] at a level.
+///
+/// # Safety
+/// The rows and panels must exist.
+#[inline(always)]
+unsafe fn some<S: Simd>(job: Job<'_>, rows: std::ops::Range<usize>, from: usize, to: usize) {
+    if rows.len() >= TALL {
+        let mut first = rows.start;
+        while first < rows.end {
+            let some = first..rows.end.min(first + ROWS);
+            first = some.end;
+            // SAFETY: the caller's promise.
             unsafe {
-                match height {
-                    1 if S::LANES == 16 => strip::<S, 1, 4>(job, row, from, to),
-                    2 if S::LANES == 16 => strip::<S, 2, 4>(job, row, from, to),
-                    3 if S::LANES == 16 => strip::<S, 3, 4>(job, row, from, to),
-                    4 if S::LANES == 16 => strip::<S, 4, 4>(job, row, from, to),
-                    1 => strip::<S, 1, 2>(job, row, from, to),
-                    2 => strip::<S, 2, 2>(job, row, from, to),
-                    _ => strip::<S, 3, 2>(job, row, from, to),
+                match job.view.code {
+                    Code::Four => tall::<S, 0>(job, some, from, to),
+                    Code::Eight => tall::<S, 1>(job, some, from, to),
+                    Code::EightBy16 => tall::<S, 2>(job, some, from, to),
+                    Code::Bf16 => tall::<S, 3>(job, some, from, to),
+                    Code::F16 => tall::<S, 4>(job, some, from, to),
                 }
             }
-            row += height;
         }
+        return;
+    }
+    // As many rows at once as the registers hold accumulators for: two for each vector of a coded product.
+    let most = if S::LANES == 16 { 4 } else { 3 };
+    let mut row = rows.start;
+    while row < rows.end {
+        let height = height(rows.end - row, most);
+        // SAFETY: the caller's promise.
+        unsafe {
+            match height {
+                1 if S::LANES == 16 => strip::<S, 1, 4>(job, row, from, to),
+                2 if S::LANES == 16 => strip::<S, 2, 4>(job, row, from, to),
+                3 if S::LANES == 16 => strip::<S, 3, 4>(job, row, from, to),
+                4 if S::LANES == 16 => strip::<S, 4, 4>(job, row, from, to),
+                1 => strip::<S, 1, 2>(job, row, from, to),
+                2 => strip::<S, 2, 2>(job, row, from, to),
+                _ => strip::<S, 3, 2>(job, row, from, to),
+            }
+        }
+        row += height;
     }
 }
 
@@ -146,6 +152,25 @@ pub(super) fn place<S: Simd>(vector: usize) -> (usize, usize) {
     (vector / each, vector % each * S::LANES)
 }
 
+/// [`settle`] for a tile's sums.
+///
+/// # Safety
+/// As [`strip`].
+#[inline(always)]
+pub(super) unsafe fn settle_all<S: Simd, const M: usize, const N: usize>(
+    job: Job<'_>,
+    row: usize,
+    vector: usize,
+    sums: [[S::V; N]; M],
+) {
+    for (m, sums) in sums.into_iter().enumerate() {
+        for (n, sums) in sums.into_iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { settle::<S>(job, row + m, (vector + n) * S::LANES, sums) };
+        }
+    }
+}
+
 /// Puts the sums of the outputs from `first` on, as many of them as there are, where they belong.
 #[inline(always)]
 pub(super) unsafe fn settle<S: Simd>(job: Job<'_>, row: usize, first: usize, sums: S::V) {
@@ -171,6 +196,7 @@ pub(super) unsafe fn settle<S: Simd>(job: Job<'_>, row: usize, first: usize, sum
 #[cfg(test)]
 mod tests {
     use super::super::super::simd::{self, Base};
+    use super::super::fixed::rounded;
     use super::super::{BLOCK, Unpacked};
     use super::*;
 
@@ -178,21 +204,19 @@ mod tests {
     fn at<S: Simd>(x: Rows<'_>, w: &Panels, together: bool) -> Vec<f32> {
         let mut y = vec![f32::NAN; x.rows * w.outputs];
         let out = Target { y: Shared::of(&mut y), stride: w.outputs };
-        let panels = padded(w.outputs);
-        with_fixed(x, w, |fixed| {
+        let run = |fixed| {
             let job = Job { x, fixed, view: w.view(), outputs: w.outputs, bias: &[], out };
-            // SAFETY: the rows and panels are there, and the level's instructions, too.
-            unsafe {
-                match (together, w.code) {
-                    (false, _) => (0..x.rows).for_each(|row| strip::<S, 1, 2>(job, row, 0, panels)),
-                    (true, Code::Four) => tall::<S, 0>(job, 0..x.rows, 0, panels),
-                    (true, Code::Eight) => tall::<S, 1>(job, 0..x.rows, 0, panels),
-                    (true, Code::EightBy16) => tall::<S, 2>(job, 0..x.rows, 0, panels),
-                    (true, Code::Bf16) => tall::<S, 3>(job, 0..x.rows, 0, panels),
-                    (true, Code::F16) => tall::<S, 4>(job, 0..x.rows, 0, panels),
-                }
+            let each = if together { x.rows } else { 1 };
+            for first in (0..x.rows).step_by(each) {
+                // SAFETY: the rows and panels are there, and the level's instructions, too.
+                unsafe { some::<S>(job, first..first + each, 0, padded(w.outputs)) };
             }
-        });
+        };
+        if w.code.is_coded() {
+            Fixed::by(rounded::<S>, x, w.inputs, run);
+        } else {
+            run(Fixed::none());
+        }
         y
     }
 
@@ -245,7 +269,7 @@ mod tests {
     fn many_rows_at_once_are_bit_for_bit_the_rows_alone() {
         let (outputs, inputs) = (70, 64);
         let x = inputs_of(ROWS * inputs);
-        for rows in [1, 2, 3, 8, 13, 35, ROWS] {
+        for rows in [1, 2, 3, 4, 5, 6, 7, 8, 13, 35, ROWS] {
             let x = Rows { data: &x, rows, stride: inputs };
             for code in CODES {
                 let w = packed(code, outputs, inputs);
@@ -306,6 +330,35 @@ mod tests {
                     for (level, y) in &found {
                         let off = (f64::from(y[row * outputs + output]) - exact).abs();
                         assert!(off <= bound, "{code:?} {level}: off by {off}, {bound} allowed, of {exact}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_is_rounded_by_its_own_largest_input_whatever_its_size() {
+        let (outputs, inputs) = (16, BLOCK);
+        for size in [1.0, 3e-4, 250.0, 1e30, 1e-20, 2e-30, 5e-31, 1e-38, 0.0] {
+            let mut x: Vec<f32> = (0..inputs).map(|i| ((i * 31 % 101) as f32 / 50.0 - 1.0) * size).collect();
+            for outlier in [1.0, -40.0] {
+                x[11] = outlier * size;
+                let largest = x.iter().fold(0f32, |most, x| most.max(x.abs()));
+                for code in [Code::Four, Code::Eight, Code::EightBy16] {
+                    let w = packed(code, outputs, inputs);
+                    let mut weights = vec![0f32; inputs];
+                    for (level, at) in levels() {
+                        let y = at(Rows { data: &x, rows: 1, stride: inputs }, &w, false);
+                        for (output, y) in y.iter().enumerate() {
+                            w.row(output, &mut weights);
+                            let exact: f64 = weights.iter().zip(&x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+                            let all: f64 = weights.iter().map(|w| f64::from(w.abs())).sum();
+                            // Half a step, and a little for the rounding of scales and sums; what is next to nothing counts as that.
+                            let bound =
+                                all * f64::from(largest) * if largest < 1e-30 { 1.0 } else { 1.0 / 65_534.0 + 1e-6 };
+                            let off = (f64::from(*y) - exact).abs();
+                            assert!(off <= bound, "{code:?} {level} {size} {outlier}: off by {off}, {bound} allowed");
+                        }
                     }
                 }
             }
