@@ -21,8 +21,10 @@ use togi::train::step::{Engine, Options, Sink};
 
 /// Of logits on tiny checkpoints, relative to their length. Measured: 1.5e-6.
 const TINY: f64 = 1e-5;
-/// Of logits on real models. Measured: 2.1e-6 (SmolLM2), 3.4e-6 (Gemma 3).
+/// Of logits on real models, in `f32`. Measured: 2.1e-6 (SmolLM2), 3.4e-6 (Gemma 3).
 const REAL: f64 = 1e-4;
+/// The same where weights stay codes, whose inputs are rounded to 16 bits. Measured: 2.8e-4 (SmolLM2), 4.0e-4 (Gemma 3).
+const CODED: f64 = 1e-3;
 
 fn load(name: &str) -> Decoder {
     let description = reference::description(name);
@@ -149,10 +151,17 @@ fn real_model_continues_as_transformers_does(name: &str, file: &str) {
     let Some(path) = real_model(file) else { return };
     let source = Source::open(&path).unwrap();
     let decoder = Decoder::load(&source, source.description()).unwrap();
+    assert!(decoder.bytes() < 3 * decoder.description.parameters(), "the file's codes are kept");
+    as_stored(name, &decoder, CODED);
+    as_stored(name, &decoder.into_plain(), REAL);
+}
+
+/// Tokens as transformers', and the logits before the first of them within `bound`.
+fn as_stored(name: &str, decoder: &Decoder, bound: f64) {
     let stored = reference::json(&format!("greedy_{name}.json"));
     let stored: &Vec<Value> = stored["prompts"].as_array().unwrap();
     let prompts: Vec<Vec<u32>> = stored.iter().map(|p| ids(&p["ids"])).collect();
-    let (answers, first) = greedy(&decoder, None, &prompts, 64);
+    let (answers, first) = greedy(decoder, None, &prompts, 64);
     let factors = seeded::uniform("checksum", decoder.description.vocab);
     let mut worst = 0f64;
     for ((stored, answer), logits) in stored.iter().zip(&answers).zip(&first) {
@@ -161,12 +170,12 @@ fn real_model_continues_as_transformers_does(name: &str, file: &str) {
         let norm = stored["norm"].as_f64().unwrap();
         for (token, wanted) in ids(&stored["top_ids"]).into_iter().zip(numbers(&stored["top_logits"])) {
             let apart = (f64::from(logits[token as usize]) - wanted).abs() / wanted.abs();
-            assert!(apart < REAL, "after {prompt:?}, logit of {token}: relative error {apart:.1e}");
+            assert!(apart < bound, "after {prompt:?}, logit of {token}: relative error {apart:.1e}");
             worst = worst.max(apart);
         }
         let sum: f64 = logits.iter().zip(&factors).map(|(&l, &f)| f64::from(l) * f64::from(f)).sum();
         let apart = (sum - stored["checksum"].as_f64().unwrap()).abs() / norm;
-        assert!(apart < REAL, "after {prompt:?}, all logits: relative error {apart:.1e}");
+        assert!(apart < bound, "after {prompt:?}, all logits: relative error {apart:.1e}");
         worst = worst.max(apart);
     }
     println!("{name}: logits within {worst:.1e}");
