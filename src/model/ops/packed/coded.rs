@@ -13,8 +13,8 @@ use super::{BLOCK, Code, PANEL, View};
 
 /// Shows the pairs of codes in a word of each output, each as a word of two numbers of 16 bits, with its place in the block.
 macro_rules! each_pair {
-    ($S:ident, $CODE:ident, $word:expr, $codes:expr, $see:ident) => {
-        if matches!(CODES[$CODE], Code::Four) {
+    ($S:ident, $code:expr, $word:expr, $codes:expr, $see:ident) => {
+        if $code == Code::Four {
             $see!($word * 4, $S::nibbles::<0>, $codes);
             $see!($word * 4 + 1, $S::nibbles::<4>, $codes);
             $see!($word * 4 + 2, $S::nibbles::<8>, $codes);
@@ -25,6 +25,7 @@ macro_rules! each_pair {
         }
     };
 }
+pub(super) use each_pair;
 
 /// Adds a group to `sum`: its sum of whole numbers in the scales of its codes and inputs, then its least, where it has one, for the
 /// sum of its inputs.
@@ -73,7 +74,7 @@ pub(super) unsafe fn tile<S: Simd, const M: usize, const N: usize, const CODE: u
                             }
                         };
                     }
-                    each_pair!(S, CODE, word, codes, add);
+                    each_pair!(S, code, word, codes, add);
                 }
                 for n in 0..N {
                     let (panel, lane) = place::<S>(vector + n);
@@ -113,7 +114,7 @@ pub(super) unsafe fn spread<S: Simd, const CODE: usize>(
                     S::store_words(numbers.words[$pair].as_mut_ptr().add(first), $turned($codes));
                 };
             }
-            each_pair!(S, CODE, word, codes, put);
+            each_pair!(S, code, word, codes, put);
         }
         for which in 0..2 {
             let scale = view.scale::<S>(panel, block, which, lane);

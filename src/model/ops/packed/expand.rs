@@ -4,10 +4,11 @@
 #![allow(clippy::inline_always)] // A body not inlined into its wrapper would be compiled without the wrapper's instructions.
 
 use super::super::simd::Simd;
+use super::coded::each_pair;
 use super::{BLOCK, Code, PANEL, Target, View};
 use crate::multiversion;
 
-/// Turns the 32 inputs of a block into numbers, in order, for one vector of lanes, and shows each to `see`.
+/// Turns the 32 codes of a block into numbers, for one vector of lanes, and shows each to `see`, with its place in the block.
 ///
 /// # Safety
 /// `words` must be a block's, from the vector's first lane on.
@@ -15,30 +16,16 @@ use crate::multiversion;
 pub(super) unsafe fn each_code<S: Simd>(code: Code, words: *const u32, mut see: impl FnMut(usize, S::V)) {
     // SAFETY: the caller's promise.
     unsafe {
-        match code {
-            Code::Four => {
-                for word in 0..4 {
-                    let codes = S::load_words(words.add(word * PANEL));
-                    see(word * 8, S::nibble::<0>(codes));
-                    see(word * 8 + 1, S::nibble::<16>(codes));
-                    see(word * 8 + 2, S::nibble::<4>(codes));
-                    see(word * 8 + 3, S::nibble::<20>(codes));
-                    see(word * 8 + 4, S::nibble::<8>(codes));
-                    see(word * 8 + 5, S::nibble::<24>(codes));
-                    see(word * 8 + 6, S::nibble::<12>(codes));
-                    see(word * 8 + 7, S::nibble::<28>(codes));
-                }
+        for word in 0..code.words() / PANEL {
+            let codes = S::load_words(words.add(word * PANEL));
+            macro_rules! show {
+                ($pair:expr, $turned:expr, $codes:expr) => {
+                    let pair = $turned($codes);
+                    see(2 * ($pair), S::lower(pair));
+                    see(2 * ($pair) + 1, S::upper(pair));
+                };
             }
-            Code::Eight | Code::EightBy16 => {
-                for word in 0..8 {
-                    let codes = S::load_words(words.add(word * PANEL));
-                    see(word * 4, S::byte::<24>(codes));
-                    see(word * 4 + 1, S::byte::<8>(codes));
-                    see(word * 4 + 2, S::byte::<16>(codes));
-                    see(word * 4 + 3, S::byte::<0>(codes));
-                }
-            }
-            Code::Bf16 | Code::F16 => {}
+            each_pair!(S, code, word, codes, show);
         }
     }
 }

@@ -12,17 +12,16 @@ use std::arch::x86_64::{
     _mm256_castsi256_si128, _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_cvtps_epi32,
     _mm256_extractf128_ps, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
     _mm256_madd_epi16, _mm256_max_ps, _mm256_mul_ps, _mm256_round_ps, _mm256_set1_epi16, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_setzero_si256, _mm256_shuffle_ps, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_sllv_epi32,
-    _mm256_srai_epi16, _mm256_srai_epi32, _mm256_srlv_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_unpackhi_ps,
+    _mm256_set1_ps, _mm256_setzero_si256, _mm256_shuffle_ps, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srai_epi16,
+    _mm256_srai_epi32, _mm256_srlv_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_unpackhi_ps,
     _mm256_unpacklo_ps, _mm512_abs_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps128_ps512,
     _mm512_castps512_ps128, _mm512_castps512_ps256, _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32,
     _mm512_cvtph_ps, _mm512_cvtps_epi32, _mm512_cvtsepi32_epi16, _mm512_dpwssd_epi32, _mm512_extractf32x4_ps,
     _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_insertf32x4, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_madd_epi16, _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_mul_ps, _mm512_permutexvar_ps,
-    _mm512_roundscale_ps, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_ps, _mm512_setzero_ps,
-    _mm512_setzero_si512, _mm512_shuffle_ps, _mm512_slli_epi16, _mm512_slli_epi32, _mm512_sllv_epi32,
-    _mm512_srai_epi16, _mm512_srai_epi32, _mm512_srlv_epi32, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_unpackhi_ps,
-    _mm512_unpacklo_ps,
+    _mm512_madd_epi16, _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_mul_ps, _mm512_roundscale_ps, _mm512_set1_epi16,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_ps, _mm512_slli_epi16,
+    _mm512_slli_epi32, _mm512_srai_epi16, _mm512_srai_epi32, _mm512_srlv_epi32, _mm512_storeu_ps, _mm512_storeu_si512,
+    _mm512_unpackhi_ps, _mm512_unpacklo_ps,
 };
 
 /// The level of AVX2 with FMA.
@@ -204,18 +203,12 @@ impl Simd for Avx2 {
         unsafe { _mm256_cvtepi32_ps(words) }
     }
     #[inline(always)]
-    fn nibble<const SHIFT: u32>(words: __m256i) -> __m256 {
-        unsafe {
-            let right = _mm256_srlv_epi32(words, _mm256_set1_epi32(SHIFT as i32));
-            _mm256_cvtepi32_ps(_mm256_and_si256(right, _mm256_set1_epi32(15)))
-        }
+    fn lower(words: __m256i) -> __m256 {
+        unsafe { _mm256_cvtepi32_ps(_mm256_srai_epi32::<16>(_mm256_slli_epi32::<16>(words))) }
     }
     #[inline(always)]
-    fn byte<const LEFT: u32>(words: __m256i) -> __m256 {
-        unsafe {
-            let left = _mm256_sllv_epi32(words, _mm256_set1_epi32(LEFT as i32));
-            _mm256_cvtepi32_ps(_mm256_srai_epi32::<24>(left))
-        }
+    fn upper(words: __m256i) -> __m256 {
+        unsafe { _mm256_cvtepi32_ps(_mm256_srai_epi32::<16>(words)) }
     }
     #[inline(always)]
     unsafe fn load_f16(p: *const u16) -> __m256 {
@@ -376,20 +369,12 @@ impl<const VNNI: bool> Simd for Wide<VNNI> {
         unsafe { _mm512_cvtepi32_ps(words) }
     }
     #[inline(always)]
-    fn nibble<const SHIFT: u32>(words: __m512i) -> __m512 {
-        // A permutation looks at the lowest four bits of each index alone: mask and conversion in one.
-        unsafe {
-            let table =
-                _mm512_setr_ps(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0);
-            _mm512_permutexvar_ps(_mm512_srlv_epi32(words, _mm512_set1_epi32(SHIFT as i32)), table)
-        }
+    fn lower(words: __m512i) -> __m512 {
+        unsafe { _mm512_cvtepi32_ps(_mm512_srai_epi32::<16>(_mm512_slli_epi32::<16>(words))) }
     }
     #[inline(always)]
-    fn byte<const LEFT: u32>(words: __m512i) -> __m512 {
-        unsafe {
-            let left = _mm512_sllv_epi32(words, _mm512_set1_epi32(LEFT as i32));
-            _mm512_cvtepi32_ps(_mm512_srai_epi32::<24>(left))
-        }
+    fn upper(words: __m512i) -> __m512 {
+        unsafe { _mm512_cvtepi32_ps(_mm512_srai_epi32::<16>(words)) }
     }
     #[inline(always)]
     unsafe fn load_f16(p: *const u16) -> __m512 {
