@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{best, rows, token};
 use crate::model::decoder::Decoder;
 use crate::model::device::infer::Inference;
-use crate::model::device::{Address, Device, DeviceError, Gemm, Kind, Operand, Span};
+use crate::model::device::{Address, Batch, Device, DeviceError, Gemm, Kind, Operand, Span};
 use crate::model::infer::{Infer, InferError, Turn, Want};
 use crate::model::lora::{Adapter, LoraConfig};
 use crate::train::batch::{Packed, Row, largest, packs};
@@ -134,6 +134,7 @@ pub fn limits(device: &dyn Device, kind: Kind) -> Result<Limits, DeviceError> {
         b: b_operand,
         c: span(&c),
         c_stride: SIDE,
+        batch: Batch::ALONE,
     };
     let mut failed = Ok(());
     let mut timed = |work: &dyn Fn() -> Result<(), DeviceError>| {

@@ -17,7 +17,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use half::bf16;
 use libloading::Library;
 
-use super::{Address, Argument, Device, DeviceError, Gemm, Kind, Memory, Operand, Span, ops};
+use super::columns::columns;
+use super::{Address, Argument, Batch, Device, DeviceError, Gemm, Kind, Memory, Operand, Span, ops};
 use crate::model::ops::gemm::{Mat, MatMut, gemm};
 
 /// Bytes on either side of an allocation that nobody may write.
@@ -284,7 +285,28 @@ impl Device for Machine {
     }
 
     fn gemm(&self, product: &Gemm) -> Result<(), DeviceError> {
-        let Gemm { m, n, k, alpha, beta, a, b, c, c_stride } = *product;
+        let Gemm { m, n, batch, .. } = *product;
+        if m == 0 || n == 0 {
+            return Ok(());
+        }
+        columns(product).map_err(|why| failed("multiply", &why))?;
+        for nth in 0..batch.count {
+            let later = |operand: Operand, step| Operand { span: behind(operand.span, nth * step), ..operand };
+            let (a, b, c) = (later(product.a, batch.a), later(product.b, batch.b), behind(product.c, nth * batch.c));
+            self.multiply(&Gemm { a, b, c, batch: Batch::ALONE, ..*product })?;
+        }
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<(), DeviceError> {
+        Ok(())
+    }
+}
+
+impl Machine {
+    /// One product.
+    fn multiply(&self, product: &Gemm) -> Result<(), DeviceError> {
+        let Gemm { m, n, k, alpha, beta, a, b, c, c_stride, .. } = *product;
         if a.span.kind != b.span.kind || (c.kind != a.span.kind && c.kind != Kind::F32) {
             let why = format!("{} times {} to {}", a.span.kind, b.span.kind, c.kind);
             return Err(failed("multiply", &why));
@@ -309,10 +331,11 @@ impl Device for Machine {
         }
         Ok(())
     }
+}
 
-    fn wait(&self) -> Result<(), DeviceError> {
-        Ok(())
-    }
+/// A span without its first numbers.
+fn behind(span: Span, first: usize) -> Span {
+    span.part(first, span.len - first)
 }
 
 /// The letter of the parameter that an argument is for.

@@ -1,7 +1,7 @@
 //! Linear layers that share an input, with their adapters, on a device, forward and backward.
 
-use super::{Device, DeviceError, Gemm, Operand, Span, ops};
-use crate::model::lora::AdaptedProduct;
+use super::{Batch, Device, DeviceError, Gemm, Operand, Span, ops};
+use crate::model::lora::{AdaptedMember, AdaptedProduct};
 use crate::model::ops::dropout::Dropout;
 
 use super::pool::{Buffer, Pool};
@@ -45,7 +45,36 @@ fn gemm(
     c: Span,
     c_stride: usize,
 ) -> Result<(), DeviceError> {
-    device.gemm(&Gemm { m, n, k, alpha, beta, a, b, c, c_stride })
+    device.gemm(&Gemm { m, n, k, alpha, beta, a, b, c, c_stride, batch: Batch::ALONE })
+}
+
+/// Members of one width that lie behind one another, in what their product gives as in the adapter, such as keys and values: what is
+/// computed with their `B` is one batch.
+struct Alike {
+    count: usize,
+    /// Outputs of each.
+    width: usize,
+    /// The first one's column in `x A^T`.
+    column: usize,
+    /// The first one's column in the product's outputs.
+    output: usize,
+    /// Where the first one's `B` begins in the flat vector.
+    b: usize,
+}
+
+fn alike(product: &AdaptedProduct) -> impl Iterator<Item = Alike> {
+    let rank = product.rank;
+    let follows = move |a: &AdaptedMember, b: &AdaptedMember| {
+        let width = a.outputs.len();
+        b.outputs.len() == width && b.outputs.start == a.outputs.end && b.b == a.b + width * rank
+    };
+    product.members.chunk_by(follows).scan(0, move |column, members| {
+        let first = members.first()?;
+        let (width, output, b) = (first.outputs.len(), first.outputs.start, first.b);
+        let alike = Alike { count: members.len(), width, column: *column, output, b };
+        *column += members.len() * rank;
+        Some(alike)
+    })
 }
 
 /// `y = x w^T`: `[rows, outputs]` from `[rows, inputs]`.
@@ -127,11 +156,11 @@ pub fn adapt(
     } else {
         through(device, a, [rows, inputs, ranks], x, u.span)?;
     }
-    for (i, member) in product.members.iter().enumerate() {
-        let n = member.outputs.len();
-        let b = turned(values.part(member.b, n * rank), rank);
-        let u = plain(columns(u.span, i * rank), ranks);
-        gemm(device, [rows, n, rank], scale, u, b, 1.0, columns(y, member.outputs.start), outputs)?;
+    for Alike { count, width: n, column, output, b } in alike(product) {
+        let batch = Batch { count, a: rank, b: n * rank, c: n };
+        let (a, b) = (plain(columns(u.span, column), ranks), turned(values.part(b, count * n * rank), rank));
+        let (c, c_stride) = (columns(y, output), outputs);
+        device.gemm(&Gemm { m: rows, n, k: rank, alpha: scale, beta: 1.0, a, b, c, c_stride, batch })?;
     }
     Ok(u)
 }
@@ -161,14 +190,33 @@ pub fn backward(
     let (Some(Adapted { product, values, scale, dropout }), Some(u)) = (adapted, u) else { return Ok(()) };
     let (rank, ranks) = (product.rank, product.ranks());
     let du = pool.take(rows * ranks, kind)?;
-    for (i, member) in product.members.iter().enumerate() {
-        let n = member.outputs.len();
-        let dy = columns(dy, member.outputs.start);
-        let b = plain(values.part(member.b, n * rank), rank);
-        let own = columns(du.span, i * rank);
-        gemm(device, [rows, rank, n], scale, plain(dy, outputs), b, 0.0, own, ranks)?;
-        let u = plain(columns(u.span, i * rank), ranks);
-        gemm(device, [n, rank, rows], scale, turned(dy, outputs), u, 1.0, gradient.part(member.b, n * rank), rank)?;
+    for Alike { count, width: n, column, output, b: at } in alike(product) {
+        let dy = columns(dy, output);
+        let own = values.part(at, count * n * rank);
+        device.gemm(&Gemm {
+            m: rows,
+            n: rank,
+            k: n,
+            alpha: scale,
+            beta: 0.0,
+            a: plain(dy, outputs),
+            b: plain(own, rank),
+            c: columns(du.span, column),
+            c_stride: ranks,
+            batch: Batch { count, a: n, b: n * rank, c: rank },
+        })?;
+        device.gemm(&Gemm {
+            m: n,
+            n: rank,
+            k: rows,
+            alpha: scale,
+            beta: 1.0,
+            a: turned(dy, outputs),
+            b: plain(columns(u.span, column), ranks),
+            c: gradient.part(at, count * n * rank),
+            c_stride: rank,
+            batch: Batch { count, a: n, b: rank, c: n * rank },
+        })?;
     }
     let da = gradient.part(product.a, ranks * inputs);
     let dropped = match dropout {
@@ -190,5 +238,33 @@ pub fn backward(
             ops::drop_add(device, kind, dropout, keys, hidden.span, dx)
         }
         _ => gemm(device, [rows, inputs, ranks], 1.0, du, a, 1.0, dx, inputs),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::description::Linear as Role;
+
+    #[test]
+    fn neighbours_of_one_width_are_one_batch() {
+        // Queries of 576, keys and values of 192, as far as each is adapted: (adapted, first column and count of each batch).
+        let widths = [(Role::Query, 0..576), (Role::Key, 576..768), (Role::Value, 768..960)];
+        for (adapted, want) in [
+            (vec![0, 1, 2], vec![(0, 0, 1), (4, 576, 2)]),
+            (vec![1, 2], vec![(0, 576, 2)]),
+            (vec![0, 2], vec![(0, 0, 1), (4, 768, 1)]),
+        ] {
+            let mut b = 1000;
+            let members = adapted.iter().map(|&i: &usize| {
+                let (linear, outputs) = widths[i].clone();
+                let at = b;
+                b += outputs.len() * 4;
+                AdaptedMember { linear, outputs, b: at }
+            });
+            let product = AdaptedProduct { inputs: 576, rank: 4, a: 0, members: members.collect() };
+            let found: Vec<_> = alike(&product).map(|alike| (alike.column, alike.output, alike.count)).collect();
+            assert_eq!(found, want, "{adapted:?}");
+        }
     }
 }

@@ -134,8 +134,23 @@ pub struct Operand {
     pub turned: bool,
 }
 
+/// Products of one form that are done at once, and how far each matrix of one lies behind that of the product before, in numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    pub count: usize,
+    pub a: usize,
+    pub b: usize,
+    pub c: usize,
+}
+
+impl Batch {
+    /// A product alone.
+    pub const ALONE: Self = Self { count: 1, a: 0, b: 0, c: 0 };
+}
+
 /// `c = alpha * a b + beta * c` with `a` `[m, k]`, `b` `[k, n]` and `c` `[m, n]` (as they are after turning). `a` and `b` are of one
-/// kind, f32 or bf16; `c` is of that kind or f32; sums are f32 throughout.
+/// kind, f32 or bf16; `c` is of that kind or f32; sums are f32 throughout. The spans hold the matrices of all products of a batch,
+/// whose results do not overlap.
 #[derive(Clone, Copy, Debug)]
 pub struct Gemm {
     pub m: usize,
@@ -147,6 +162,7 @@ pub struct Gemm {
     pub b: Operand,
     pub c: Span,
     pub c_stride: usize,
+    pub batch: Batch,
 }
 
 /// Memory of a device in bytes.

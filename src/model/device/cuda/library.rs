@@ -125,6 +125,7 @@ library! {
         product_destroy(Handle) = b"cublasLtMatmulDescDestroy\0";
         // kind, rows, columns, leading dimension
         layout_create(*mut Handle, c_int, u64, u64, i64) = b"cublasLtMatrixLayoutCreate\0";
+        layout_set(Handle, c_int, *const c_void, usize) = b"cublasLtMatrixLayoutSetAttribute\0";
         layout_destroy(Handle) = b"cublasLtMatrixLayoutDestroy\0";
         wish_create(*mut Handle) = b"cublasLtMatmulPreferenceCreate\0";
         wish_set(Handle, c_int, *const c_void, usize) = b"cublasLtMatmulPreferenceSetAttribute\0";

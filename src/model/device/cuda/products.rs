@@ -1,6 +1,6 @@
 //! Products of matrices by cuBLASLt.
 //!
-//! For each form of product (kinds, shapes, strides, alignments) an algorithm is asked for once and kept with its descriptors.
+//! For each form of product (kinds, shapes, strides, alignments, how many at once) an algorithm is asked for once and kept with its descriptors.
 //! Sums and factors are f32; TF32 is not used, so f32 is f32.
 //!
 //! The constants are those of cuBLASLt's public header and of `library_types.h`.
@@ -20,6 +20,8 @@ const CUDA_R_16BF: c_int = 14;
 const CUBLAS_COMPUTE_32F: c_int = 68;
 const DESCRIPTION_TRANSA: c_int = 3;
 const DESCRIPTION_TRANSB: c_int = 4;
+const LAYOUT_COUNT: c_int = 5;
+const LAYOUT_STEP: c_int = 6;
 const WISH_WORKSPACE_BYTES: c_int = 1;
 /// Of a; those of b, c and d follow.
 const WISH_ALIGNMENT: c_int = 5;
@@ -136,7 +138,8 @@ impl Plan {
     }
 
     fn fill(&mut self, library: &CublasLt, form: &Form) -> Result<(), DeviceError> {
-        // SAFETY: handles are written before they are used; attributes are read with their sizes, 32 bits each.
+        // SAFETY: handles are written before they are used; attributes are read with their sizes: 64 bits for a step, 32 for all
+        // others.
         unsafe {
             let code = (library.product_create)(&raw mut self.product, CUBLAS_COMPUTE_32F, CUDA_R_32F);
             check(library, code, "describe a product")?;
@@ -146,9 +149,15 @@ impl Plan {
                 check(library, code, "say which operand is turned")?;
             }
             for (handle, layout) in self.layouts.iter_mut().zip([form.left, form.right, form.result]) {
-                let Layout { rows, cols, stride, .. } = layout;
+                let Layout { rows, cols, stride, step, .. } = layout;
                 let code = (library.layout_create)(handle, kind(layout.kind), rows, cols, stride);
                 check(library, code, "describe a matrix")?;
+                if form.count > 1 {
+                    let (count, step) = ((&raw const form.count).cast(), (&raw const step).cast());
+                    let code = (library.layout_set)(*handle, LAYOUT_COUNT, count, 4);
+                    check(library, code, "say how many products there are")?;
+                    check(library, (library.layout_set)(*handle, LAYOUT_STEP, step, 8), "say how far apart they lie")?;
+                }
             }
         }
         Ok(())
@@ -241,7 +250,7 @@ fn check(library: &CublasLt, code: c_int, what: &str) -> Result<(), DeviceError>
 mod tests {
     use super::*;
     use crate::model::device::cuda::library::cublas_lt;
-    use crate::model::device::{Address, Operand, Span};
+    use crate::model::device::{Address, Batch, Operand, Span};
 
     /// Descriptors need no GPU: cuBLASLt itself says whether attributes and their sizes are right.
     #[test]
@@ -259,12 +268,15 @@ mod tests {
                 let span = Span { at: Address(at), len: 10_000, kind };
                 let operand = Operand { span, stride: 77, turned };
                 let c = Span { kind: result, ..span };
-                let gemm = Gemm { m: 33, n: 65, k: 7, alpha: 1.0, beta: 0.0, a: operand, b: operand, c, c_stride: 70 };
-                let form = columns(&gemm).expect("fits").form;
-                Plan::describe(&library, &form).expect("described").destroy(&library);
-                let wish = wish(&library, &form, 32 << 20).expect("wished");
-                // SAFETY: not used again.
-                unsafe { (library.wish_destroy)(wish) };
+                for batch in [Batch::ALONE, Batch { count: 3, a: 0, b: 8, c: 2400 }] {
+                    let (a, b) = (operand, operand);
+                    let gemm = Gemm { m: 33, n: 65, k: 7, alpha: 1.0, beta: 0.0, a, b, c, c_stride: 70, batch };
+                    let form = columns(&gemm).expect("fits").form;
+                    Plan::describe(&library, &form).expect("described").destroy(&library);
+                    let wish = wish(&library, &form, 32 << 20).expect("wished");
+                    // SAFETY: not used again.
+                    unsafe { (library.wish_destroy)(wish) };
+                }
             }
         }
     }

@@ -104,7 +104,8 @@ fn products_are_those_of_the_definition() {
     // [[0, 1], [4, 5]] times the transpose of [[12, 13], [16, 17]], rows 4 apart.
     let a = Operand { span: span(at, 12), stride: 4, turned: false };
     let b = Operand { span: span(at, 24).part(12, 12), stride: 4, turned: true };
-    let product = Gemm { m: 2, n: 2, k: 2, alpha: 2.0, beta: 0.0, a, b, c: span(c, 4), c_stride: 2 };
+    let product =
+        Gemm { m: 2, n: 2, k: 2, alpha: 2.0, beta: 0.0, a, b, c: span(c, 4), c_stride: 2, batch: Batch::ALONE };
     machine.gemm(&product).expect("multiplied");
     let mut bytes = [0; 16];
     machine.read(c, &mut bytes).expect("read");

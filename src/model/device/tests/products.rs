@@ -1,6 +1,6 @@
 //! Products of matrices of all kinds, orientations and alignments.
 
-use super::super::{Gemm, Kind, Operand, Span};
+use super::super::{Batch, Gemm, Kind, Operand, Span};
 use super::{numbers, on_desks};
 
 #[test]
@@ -28,6 +28,7 @@ fn products_are_those_of_the_definition() {
                         b: operand(desk.put(&b), b_stride, b_turned),
                         c,
                         c_stride,
+                        batch: Batch::ALONE,
                     };
                     desk.device().gemm(&gemm).expect("multiplied");
                     let at = |x: &[f32], stride: usize, turned: bool, row: usize, col: usize| {
@@ -47,6 +48,43 @@ fn products_are_those_of_the_definition() {
                     desk.expect(&name, c, &want, 1e-5);
                 }
             }
+        }
+    });
+}
+
+/// As adapters' products are: `A x` side by side in the columns of one matrix, each with its own `B`, to columns side by side.
+#[test]
+fn products_at_once_are_each_its_own() {
+    on_desks(|desk| {
+        for (rows, rank, width, count) in [(1, 4, 8, 2), (37, 8, 96, 3), (130, 16, 24, 2)] {
+            let (ranks, outputs) = (count * rank, count * width + 5);
+            let (u, b) = (desk.held(numbers(rows * ranks, 1)), desk.held(numbers(ranks * width, 2)));
+            let start = desk.held(numbers(rows * outputs, 3));
+            let c = desk.put(&start);
+            desk.device()
+                .gemm(&Gemm {
+                    m: rows,
+                    n: width,
+                    k: rank,
+                    alpha: 0.75,
+                    beta: 1.0,
+                    a: Operand { span: desk.put(&u), stride: ranks, turned: false },
+                    b: Operand { span: desk.put(&b), stride: rank, turned: true },
+                    c: c.part(5, rows * outputs - 5),
+                    c_stride: outputs,
+                    batch: Batch { count, a: rank, b: width * rank, c: width },
+                })
+                .expect("multiplied");
+            let mut want = start.clone();
+            for row in 0..rows {
+                for output in 0..count * width {
+                    let member = output / width;
+                    let term = |p| f64::from(u[row * ranks + member * rank + p]) * f64::from(b[output * rank + p]);
+                    let to = &mut want[row * outputs + 5 + output];
+                    *to = (0.75 * (0..rank).map(term).sum::<f64>() + f64::from(*to)) as f32;
+                }
+            }
+            desk.expect(&format!("{count} of [{rows}, {rank}] by [{rank}, {width}]"), c, &want, 1e-5);
         }
     });
 }
