@@ -91,8 +91,8 @@ pub struct Trainer<'a> {
     device: Option<device::Engine>,
     /// The most of its memory that was in use at the end of a step, in MiB.
     device_mib: u64,
-    /// Seconds that one of its steps took when some were last asked for.
-    device_step_s: Option<f64>,
+    /// Seconds that the last step took.
+    step_s: Option<f64>,
     last_loss: f64,
 }
 
@@ -160,7 +160,7 @@ impl<'a> Trainer<'a> {
             engine: Engine::new(),
             device: None,
             device_mib: 0,
-            device_step_s: None,
+            step_s: None,
             last_loss: f64::NAN,
         })
     }

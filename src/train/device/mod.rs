@@ -36,7 +36,7 @@ mod tests;
 pub use memory::Estimate;
 
 /// The fewest tokens of a pass that a lack of memory is answered with.
-const FEWEST: usize = 64;
+pub const FEWEST: usize = 64;
 
 /// Steps whose losses are read at once, at most.
 pub const AHEAD: usize = 8;
@@ -197,9 +197,8 @@ impl Engine {
     /// # Errors
     /// When the device has no room for the shortest pass, or fails.
     pub fn step(&mut self, rows: &[&Row], options: Options, update: Update) -> Result<Stepped, DeviceError> {
-        self.asked.clear();
-        self.ask(0, rows, options, update)?;
-        self.found().map(|mut found| found.swap_remove(0))
+        let step = Step { rows: rows.to_vec(), options, update };
+        self.steps(&[step]).map(|mut found| found.swap_remove(0))
     }
 
     /// Optimizer steps one after another, what they found being waited for once in [`AHEAD`] of them. A step whose loss or gradient is

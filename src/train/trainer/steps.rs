@@ -1,5 +1,6 @@
 //! Optimizer steps: one on the processor, several on a device before what they found is read.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use crate::model::device::DeviceError;
@@ -9,7 +10,7 @@ use crate::train::optimizer::{clip_factor, norm};
 use crate::train::settings::Settings;
 use crate::train::step::{Options, Sink};
 
-use super::{Trained, Trainer, chosen};
+use super::{Data, Trained, Trainer, chosen};
 
 /// Seconds of a device's work that are asked for before what it found is read: so long nobody sees a loss, nor is a command heard.
 const UNSEEN_S: f64 = 0.25;
@@ -41,6 +42,11 @@ fn at_once(seconds: Option<f64>, left: u64) -> u64 {
     (some as u64).min(left.max(1))
 }
 
+/// The rows of a step.
+fn rows<'a>(data: &'a Data, settings: &Settings, step: u64) -> Vec<&'a Row> {
+    chosen(step, data.train.len(), settings.batch, settings.seed).into_iter().map(|i| &data.train[i]).collect()
+}
+
 /// Dropout's probability and the numbers its masks are drawn from.
 fn dropout(settings: &Settings, step: u64) -> Option<(f32, [u64; 2])> {
     (settings.dropout > 0.0).then_some((settings.dropout as f32, [settings.seed, step]))
@@ -51,59 +57,51 @@ impl Trainer<'_> {
     /// number, it has changed nothing.
     pub(super) fn steps(&mut self, first: u64, last: u64) -> Result<Vec<Done>, DeviceError> {
         let started = Instant::now();
-        let count = if self.device.is_some() { at_once(self.device_step_s, last - first + 1) } else { 1 };
-        let settings = &self.plan.settings;
-        let rate = settings.rate(self.plan.steps);
-        let (mut done, mut batches) = (Vec::new(), Vec::new());
-        for step in first..first + count {
-            let chosen = chosen(step, self.data.train.len(), settings.batch, settings.seed);
-            let rows: Vec<&Row> = chosen.iter().map(|&i| &self.data.train[i]).collect();
-            done.push(Done::new(step, rate.at(step), &rows));
-            batches.push(chosen);
-        }
-        if self.device.is_some() {
-            self.device_steps(&batches, &mut done)?;
-            let each = started.elapsed().as_secs_f64() / count as f64;
-            self.device_step_s = Some(each);
-            for done in &mut done {
-                done.seconds = each;
-            }
-        } else if let (Some(batch), Some(done)) = (batches.first(), done.first_mut()) {
-            (done.loss, done.norm) = self.step(batch, done.step, done.learning_rate);
-            done.seconds = started.elapsed().as_secs_f64();
+        let mut done = if self.device.is_some() {
+            let count = at_once(self.step_s, last - first + 1);
+            self.device_steps(first..first + count)?
+        } else {
+            vec![self.step(first)]
+        };
+        let each = started.elapsed().as_secs_f64() / done.len().max(1) as f64;
+        self.step_s = Some(each);
+        for done in &mut done {
+            done.seconds = each;
         }
         Ok(done)
     }
 
-    fn device_steps(&mut self, batches: &[Vec<usize>], done: &mut [Done]) -> Result<(), DeviceError> {
-        let Some(engine) = &mut self.device else { return Ok(()) };
+    fn device_steps(&mut self, steps: Range<u64>) -> Result<Vec<Done>, DeviceError> {
+        let Some(engine) = &mut self.device else { return Ok(Vec::new()) };
         let settings = &self.plan.settings;
-        let asked: Vec<_> = batches
-            .iter()
-            .zip(&*done)
-            .map(|(batch, done)| device::Step {
-                rows: batch.iter().map(|&i| &self.data.train[i]).collect(),
+        let rate = settings.rate(self.plan.steps);
+        let asked: Vec<_> = steps
+            .clone()
+            .map(|step| device::Step {
+                rows: rows(&self.data, settings, step),
                 options: device::Options {
-                    pass_tokens: settings.pass_tokens,
+                    pass_tokens: settings.passes(true),
                     share_prefix: settings.share_prefix,
                     recompute: settings.checkpointing,
-                    dropout: dropout(settings, done.step),
+                    dropout: dropout(settings, step),
                 },
-                update: device::Update { adam: settings.adam(), rate: done.learning_rate, clip: settings.clip },
+                update: device::Update { adam: settings.adam(), rate: rate.at(step), clip: settings.clip },
             })
             .collect();
-        for ((done, asked), found) in done.iter_mut().zip(&asked).zip(engine.steps(&asked)?) {
+        let found = engine.steps(&asked)?;
+        let done = steps.zip(&asked).zip(found).map(|((step, asked), found)| {
             let weight: f64 = asked.rows.iter().map(|row| row.weight()).sum();
-            (done.loss, done.norm) = (if weight > 0.0 { found.loss / weight } else { 0.0 }, found.norm);
-        }
-        Ok(())
+            let loss = if weight > 0.0 { found.loss / weight } else { 0.0 };
+            Done { loss, norm: found.norm, ..Done::new(step, asked.update.rate, &asked.rows) }
+        });
+        Ok(done.collect())
     }
 
-    /// One step on the processor; returns the mean loss and the gradient's norm before clipping. Where either is no finite
-    /// number, nothing is changed.
-    fn step(&mut self, batch: &[usize], step: u64, learning_rate: f64) -> (f64, f64) {
+    /// One step on the processor.
+    fn step(&mut self, step: u64) -> Done {
         let settings = &self.plan.settings;
-        let rows: Vec<&Row> = batch.iter().map(|&i| &self.data.train[i]).collect();
+        let rows = rows(&self.data, settings, step);
+        let mut done = Done::new(step, settings.rate(self.plan.steps).at(step), &rows);
         let weight: f64 = rows.iter().map(|row| row.weight()).sum();
         let scale = if weight > 0.0 { (1.0 / weight) as f32 } else { 0.0 };
         self.gradient.fill(0.0);
@@ -112,7 +110,7 @@ impl Trainer<'_> {
         }
         let mut sum = 0.0;
         let dropout = dropout(settings, step);
-        for packed in packs(&rows, settings.pass_tokens, settings.share_prefix) {
+        for packed in packs(&rows, settings.passes(false), settings.share_prefix) {
             let options = Options { dropout, recompute: settings.checkpointing, scale };
             let losses = match &mut self.trained {
                 Trained::Adapter(adapter) => {
@@ -132,29 +130,29 @@ impl Trainer<'_> {
                 at += values.len();
             });
         }
-        let gradient_norm = norm(&self.gradient);
-        let loss = if weight > 0.0 { sum / weight } else { 0.0 };
-        if !loss.is_finite() || !gradient_norm.is_finite() {
-            return (loss, gradient_norm);
+        done.norm = norm(&self.gradient);
+        done.loss = if weight > 0.0 { sum / weight } else { 0.0 };
+        if !done.loss.is_finite() || !done.norm.is_finite() {
+            return done;
         }
-        let factor = clip_factor(gradient_norm, settings.clip);
+        let factor = clip_factor(done.norm, settings.clip);
         let adam = settings.adam();
         self.moments.begin();
         match &mut self.trained {
             Trained::Adapter(adapter) => {
-                self.moments.apply(adam, learning_rate, factor, 0, true, &mut adapter.values, &self.gradient);
+                self.moments.apply(adam, done.learning_rate, factor, 0, true, &mut adapter.values, &self.gradient);
             }
             Trained::Full(_) => {
                 let (mut at, moments, gradient) = (0, &mut self.moments, &self.gradient);
                 self.decoder.visit_mut(&mut |name, values| {
                     let decays = name.ends_with("weight") || name == "embedding" || name == "head";
                     let stretch = &gradient[at..at + values.len()];
-                    moments.apply(adam, learning_rate, factor, at, decays, values, stretch);
+                    moments.apply(adam, done.learning_rate, factor, at, decays, values, stretch);
                     at += values.len();
                 });
             }
         }
-        (loss, gradient_norm)
+        done
     }
 }
 
