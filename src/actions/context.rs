@@ -87,7 +87,7 @@ impl Context {
     /// # Errors
     /// When there is no project, or a settings file is wrong.
     pub fn find(start: &Path, model: Option<&str>) -> Result<Self, ActionError> {
-        Ok(Self { project: Project::find(start)?, config: Config::load()?, model: model.map(ModelRef::parse) })
+        Self::of_project(Project::find(start)?, model)
     }
 
     /// As [`Context::find`]; where a model is named there need be no project. For what keeps nothing.
@@ -99,6 +99,10 @@ impl Context {
             Err(ProjectError::NotFound(_)) if model.is_some() => Project::none(start)?,
             found => found?,
         };
+        Self::of_project(project, model)
+    }
+
+    fn of_project(project: Project, model: Option<&str>) -> Result<Self, ActionError> {
         Ok(Self { project, config: Config::load()?, model: model.map(ModelRef::parse) })
     }
 

@@ -142,7 +142,7 @@ commands! {
     Filter "data.filter" Data ["/"] "filter and search while typing";
     FilterClear "data.filter-clear" Data ["esc", "backspace"] "let go of the selection, or of the filter";
     Select "data.select" Data ["space"] "select it, or let it go";
-    SelectAll "data.select-all" Data ["*"] "select everything that is listed";
+    SelectAll "data.select-all" Data ["*"] "select everything that the filter finds";
     Lint "data.lint" Data ["L"] "look at all records for what is wrong";
     Drafts "data.drafts" Data ["D"] "let a model write drafts for what is selected";
     ListDown "data.down" Data ["j", "down"] "the next record";

@@ -72,7 +72,7 @@ impl App {
                 self.move_to((self.data.at + 1).min(last), now, effects);
             }
             C::SelectAll => {
-                let all: BTreeSet<i64> = self.data.ids.iter().copied().collect();
+                let all = self.data.found();
                 self.data.selected = if self.data.selected == all { BTreeSet::new() } else { all };
             }
             C::Edit => self.edit_chosen(now, effects),

@@ -102,6 +102,8 @@ pub struct Data {
     asked: BTreeSet<i64>,
     /// Records that this person decided on since the query was typed: they stay in the list.
     sticky: BTreeSet<i64>,
+    /// Those of them that the query no longer finds.
+    beyond: BTreeSet<i64>,
     number: u64,
     /// The wish to look at what is being written.
     stamp: u64,
@@ -134,6 +136,11 @@ impl Data {
     #[must_use]
     pub fn current(&self) -> Option<i64> {
         self.ids.get(self.at).copied()
+    }
+
+    /// The records of the list that the query finds: without those that were decided on and only stay to be gone back to.
+    pub(super) fn found(&self) -> BTreeSet<i64> {
+        self.ids.iter().copied().filter(|id| !self.beyond.contains(id)).collect()
     }
 
     /// The record that is being read, where it is the one at the cursor.
@@ -245,11 +252,11 @@ impl Data {
     /// Brings a list that was asked for again in, keeping the cursor on its record and what was decided on meanwhile in place.
     fn take_ids(&mut self, mut ids: Vec<i64>, now: Duration, effects: &mut Vec<Effect>) {
         let current = self.wanted.take_if(|id| ids.contains(id)).or(self.current());
-        if !self.sticky.is_empty() {
-            let stay = self.ids.iter().copied().filter(|id| self.sticky.contains(id));
-            ids.extend(stay.collect::<Vec<_>>());
+        let decided = self.ids.iter().filter(|id| self.sticky.contains(id));
+        self.beyond = decided.copied().filter(|id| ids.binary_search(id).is_err()).collect();
+        if !self.beyond.is_empty() {
+            ids.extend(&self.beyond);
             ids.sort_unstable();
-            ids.dedup();
         }
         self.ids = ids;
         self.problem = None;

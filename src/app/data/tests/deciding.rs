@@ -43,6 +43,11 @@ pub(in crate::app) fn what_was_decided_stays_in_the_list_and_the_cursor_with_its
     hand.give(Msg::Found { number: number.unwrap(), ids: Ok(vec![2, 3, 4, 5, 6]) });
     assert_eq!(hand.app.data.ids, [1, 2, 3, 4, 5, 6]);
     assert_eq!(hand.current(), 3);
+    // What is done to all that the filter finds is not done to what was decided a moment ago.
+    hand.command(Command::SelectAll);
+    assert_eq!(hand.app.data.about(), [2, 3, 4, 5, 6]);
+    hand.command(Command::SelectAll);
+    assert!(hand.app.data.selected.is_empty());
     // An answer to an older question changes nothing.
     hand.give(Msg::Found { number: 0, ids: Ok(vec![]) });
     assert_eq!(hand.app.data.ids.len(), 6);
