@@ -23,7 +23,10 @@ pub const EXPLAINED: &[(&str, &str)] = &[
     ("max_length", "Longest record in tokens; 0 chooses from the data, at most 1024."),
     ("too_long", "What happens to a longer record: stop refuses to start, drop leaves it out. An answer is never cut."),
     ("supervise_prompt", "Learn the prompt's tokens as well, not only the answer's."),
-    ("pass_tokens", "Tokens computed at once; lower it where memory is short."),
+    (
+        "pass_tokens",
+        "Tokens computed at once; 0 is 2,048, and 16,384 on a GPU that has room for them. Lower it where memory is short.",
+    ),
     ("device", "Where to compute: auto takes a GPU where one is found, cuda demands one, cpu never takes one."),
     (
         "precision",

@@ -17,10 +17,10 @@ pub struct PlanPacks {
 }
 
 impl PlanPacks {
-    /// Of `steps` steps over the rows `train`, which are all that the run will have, in their order, and of losses over `valid`. The
-    /// packs of the first eight epochs are counted.
+    /// Of `steps` steps over the rows `train`, which are all that the run will have, in their order, and of losses over `valid`, in
+    /// passes of `pass_tokens` tokens. The packs of the first eight epochs are counted.
     #[must_use]
-    pub fn of(train: &[Row], valid: &[Row], settings: &Settings, steps: u64) -> Self {
+    pub fn of(train: &[Row], valid: &[Row], settings: &Settings, pass_tokens: usize, steps: u64) -> Self {
         let batch = settings.batch.max(1);
         let each = train.len().div_ceil(batch) as u64;
         let epochs = if each == 0 { 0 } else { steps.div_ceil(each).min(EPOCHS) };
@@ -31,12 +31,12 @@ impl PlanPacks {
             let left = (steps - epoch * each).min(each) as usize;
             for step in order.chunks(batch).take(left) {
                 let rows: Vec<&Row> = step.iter().map(|&i| &train[i]).collect();
-                found.steps = larger(found.steps, of_step(&rows, settings.pass_tokens, settings.share_prefix));
+                found.steps = larger(found.steps, of_step(&rows, pass_tokens, settings.share_prefix));
             }
         }
         let valid: Vec<&Row> = valid.iter().collect();
         let prefix = shared_prefix(&valid, true);
-        let packs = micro_batches(&valid, settings.pass_tokens, prefix);
+        let packs = micro_batches(&valid, pass_tokens, prefix);
         // There each pack shares what its own rows begin with.
         found.losses = packs.iter().map(|rows| size(rows, shared_prefix(rows, true))).fold([0, 0], larger);
         found
@@ -77,7 +77,7 @@ mod tests {
         let (train, valid): (Vec<Row>, Vec<Row>) = ((0..23).map(row).collect(), (30..37).map(row).collect());
         let plans = [(true, 120, 4, 17), (false, 120, 4, 17), (true, 30, 5, 5), (true, 4000, 7, 3), (true, 100, 1, 2)];
         for (share_prefix, pass_tokens, batch, steps) in plans {
-            let settings = Settings { batch, pass_tokens, share_prefix, ..Settings::default() };
+            let settings = Settings { batch, share_prefix, ..Settings::default() };
             let mut made: Vec<Packed> = Vec::new();
             for step in 1..=steps {
                 let order = chosen(step, train.len(), batch, settings.seed);
@@ -87,9 +87,9 @@ mod tests {
             let rows: Vec<&Row> = valid.iter().collect();
             let of_losses: Vec<Packed> = packs_of_losses(&rows, pass_tokens).map(|(_, packed)| packed).collect();
             let expected = PlanPacks { steps: largest(&made), losses: largest(&of_losses) };
-            assert_eq!(PlanPacks::of(&train, &valid, &settings, steps), expected, "{settings:?}");
+            assert_eq!(PlanPacks::of(&train, &valid, &settings, pass_tokens, steps), expected, "{settings:?}");
         }
-        let nothing = PlanPacks::of(&[], &[], &Settings::default(), 3);
+        let nothing = PlanPacks::of(&[], &[], &Settings::default(), 2048, 3);
         assert_eq!(nothing, PlanPacks::default(), "without rows there are no packs");
     }
 }

@@ -76,7 +76,7 @@ pub struct Settings {
     pub too_long: TooLong,
     /// Train on the prompt's tokens as well.
     pub supervise_prompt: bool,
-    /// Tokens that one pass holds at once; bounds the memory of activations.
+    /// Tokens that one pass holds at once, which bounds the memory of activations; 0 for what [`Settings::passes`] says.
     pub pass_tokens: usize,
     /// `auto`, `cpu` or `cuda`.
     pub device: Wish,
@@ -122,7 +122,7 @@ impl Default for Settings {
             max_length: 0,
             too_long: TooLong::Stop,
             supervise_prompt: false,
-            pass_tokens: 2048,
+            pass_tokens: 0,
             device: Wish::Auto,
             precision: Precision::Auto,
             share_prefix: true,
@@ -268,6 +268,17 @@ impl Settings {
             Method::Full => 3e-4,
             Method::Lora if parameters < 500_000_000 => 1e-3,
             Method::Lora => 2e-4,
+        }
+    }
+
+    /// Tokens that one pass holds at once. Where none are set, a device gets eight times what the processor does: its kernels are
+    /// started one by one, and short passes leave it idle in between.
+    #[must_use]
+    pub fn passes(&self, on_device: bool) -> usize {
+        match (self.pass_tokens, on_device) {
+            (0, false) => 2048,
+            (0, true) => 16_384,
+            (set, _) => set,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::model::description::Description;
 use crate::model::device::choose::{Found, Wish, choose};
 use crate::model::device::infer::{Inference, OnDevice};
 use crate::model::device::{Device, DeviceError};
-use crate::train::device::Estimate;
+use crate::train::device::{Estimate, FEWEST};
 use crate::train::plan_packs::PlanPacks;
 use crate::train::settings::{Method, Settings, SettingsError};
 
@@ -60,15 +60,31 @@ pub fn answering(settings: &Settings, decoder: &Decoder) -> Result<Option<OnDevi
     }
 }
 
-/// What a plan under `settings` with packs of these sizes needs of a device, beside what the driver has taken for itself already.
+/// What a plan under `settings` needs of a device, beside what the driver has taken for itself already, where passes of so many tokens
+/// give `packs` of such sizes. Where no length of passes is set, it is told for the longest that have room, as they will be made.
 ///
 /// # Errors
 /// When the settings' adapter does not fit the model, the device does not tell its memory, or has too little.
-pub fn fit(device: &Arc<dyn Device>, d: &Description, settings: &Settings, packs: PlanPacks) -> Result<Needs, Unfit> {
+pub fn fit(
+    device: &Arc<dyn Device>,
+    d: &Description,
+    settings: &Settings,
+    packs: impl Fn(usize) -> PlanPacks,
+) -> Result<Needs, Unfit> {
     let (kind, lora) = (settings.precision.kind(device.as_ref()), settings.lora(d)?);
-    let estimate = Estimate::of(d, kind, &lora, packs.steps, settings.checkpointing);
-    let estimate = estimate.with_losses(d, kind, &lora, packs.losses);
+    let estimate = |passes: usize| {
+        let packs = packs(passes);
+        let estimate = Estimate::of(d, kind, &lora, packs.steps, settings.checkpointing);
+        estimate.with_losses(d, kind, &lora, packs.losses)
+    };
     let free_bytes = device.memory()?.free;
+    let mut passes = settings.passes(true);
+    let mut found = estimate(passes);
+    while settings.pass_tokens == 0 && found.beside_context() > free_bytes && passes > FEWEST {
+        passes /= 2;
+        found = estimate(passes);
+    }
+    let estimate = found;
     let name = device.name();
     // Passes are made shorter where memory does not suffice, so what has no room at all is what is refused.
     let least_bytes = estimate.weights + estimate.adapter;
@@ -97,16 +113,33 @@ mod tests {
         let device = |limit| Some(Arc::new(Machine::new(limit)?) as Arc<dyn Device>);
         let (Some(roomy), Some(narrow)) = (device(None), device(Some(100_000))) else { return };
         let (d, settings) = (decoder(json!({})).description, Settings::default());
-        let needs = |steps, losses| fit(&roomy, &d, &settings, PlanPacks { steps, losses }).unwrap();
+        let needs = |steps, losses| fit(&roomy, &d, &settings, |_| PlanPacks { steps, losses }).unwrap();
         let usual = needs([400, 200], [400, 200]);
         assert_eq!(usual.free_bytes, roomy.memory().unwrap().free);
         assert!(usual.needs_bytes > 2 * d.parameters() as u64, "the weights in bf16: {usual:?}");
         assert!(usual.needs_bytes < 64 << 20, "and not what the driver has taken: {usual:?}");
         assert!(needs([800, 400], [400, 200]).needs_bytes > usual.needs_bytes);
         assert!(needs([400, 200], [9000, 4000]).needs_bytes > usual.needs_bytes, "evaluations count as well");
-        let refused = fit(&narrow, &d, &settings, PlanPacks::default()).unwrap_err().to_string();
+        let refused = fit(&narrow, &d, &settings, |_| PlanPacks::default()).unwrap_err().to_string();
         for part in ["the model and its adapter alone take", "0.0 GiB are free", "train.device=cpu"] {
             assert!(refused.contains(part), "{part:?} in {refused}");
         }
+    }
+
+    #[test]
+    fn passes_that_nobody_has_set_are_told_as_short_as_memory_makes_them() {
+        let (d, packs) =
+            (decoder(json!({})).description, |passes| PlanPacks { steps: [passes, passes / 2], losses: [0, 0] });
+        let device = |limit| Some(Arc::new(Machine::new(limit)?) as Arc<dyn Device>);
+        let Some(roomy) = device(None) else { return };
+        let with = |device: &Arc<dyn Device>, pass_tokens| {
+            fit(device, &d, &Settings { pass_tokens, ..Settings::default() }, packs).unwrap().needs_bytes
+        };
+        let (longest, half) = (with(&roomy, 0), with(&roomy, 8192));
+        assert_eq!(longest, with(&roomy, 16_384));
+        assert!(half < longest);
+        let narrow = device(Some(longest as usize - 1)).expect("a compiler was found above");
+        assert_eq!(with(&narrow, 0), half, "the longest that have room");
+        assert_eq!(with(&narrow, 16_384), longest, "a length that is set is told as it is");
     }
 }

@@ -19,7 +19,7 @@ pub fn on_processor(d: &Description, loaded: u64, settings: &Settings, threads: 
         Method::Lora => d.layers * settings.rank * linears,
         Method::Full => weights,
     };
-    let rows = settings.pass_tokens.max(settings.max_length);
+    let rows = settings.passes(false).max(settings.max_length);
     let post_norms = if d.post_norms { 2 * d.hidden } else { 0 };
     let kept = 2 * d.hidden + post_norms + d.qkv_rows() + d.heads * (d.head_dim + 1) + d.mlp_rows() + 7 * settings.rank;
     let layers = if settings.checkpointing { 1 } else { d.layers };

@@ -25,7 +25,7 @@ impl Trainer<'_> {
             Rows::Valid => &self.data.valid[..],
             Rows::FirstTrained => self.data.train.get(..1).unwrap_or_default(),
         };
-        let pass_tokens = self.plan.settings.pass_tokens;
+        let pass_tokens = self.plan.settings.passes(self.device.is_some());
         if let Some(device) = &mut self.device {
             let rows: Vec<&Row> = rows.iter().collect();
             let weight: f64 = rows.iter().map(|row| row.weight()).sum();
