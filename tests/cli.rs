@@ -412,6 +412,23 @@ fn newest_run(desk: &Desk) -> PathBuf {
     runs.pop().unwrap()
 }
 
+#[test]
+fn a_plan_names_what_was_chosen_for_it() {
+    let desk = Desk::with_project();
+    let asked =
+        ["--project", "p", "train", "--data", "train.jsonl", "--set", "steps=1", "--set", "samples=0", "--json"];
+    let out = desk.togi(&asked).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let run: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let plan = desk.path("p/runs").join(run["run"].as_str().unwrap()).join("plan.toml");
+    let plan: toml::Table = std::fs::read_to_string(plan).unwrap().parse().unwrap();
+    let frozen = &plan["plan"]["settings"];
+    // What 0 asked for stands there as it was chosen, so that a run goes on with it wherever and by whichever togi.
+    assert_eq!(frozen["pass_tokens"].as_integer(), Some(2048));
+    assert!(frozen["max_length"].as_integer().is_some_and(|tokens| tokens > 0));
+    assert!(frozen["learning_rate"].as_float().is_some_and(|rate| rate > 0.0));
+}
+
 /// What a resumed run must repeat of each step: loss, rate and gradient norm.
 fn course(run: &Path) -> Vec<[Value; 5]> {
     fs::read_to_string(run.join("metrics.jsonl"))

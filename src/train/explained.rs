@@ -25,7 +25,7 @@ pub const EXPLAINED: &[(&str, &str)] = &[
     ("supervise_prompt", "Learn the prompt's tokens as well, not only the answer's."),
     (
         "pass_tokens",
-        "Tokens computed at once; 0 is 2,048, and 16,384 on a GPU that has room for them. Lower it where memory is short.",
+        "Tokens computed at once; 0 is 2,048, and 16,384 on a GPU that has room for them. Fewer need less memory.",
     ),
     ("device", "Where to compute: auto takes a GPU where one is found, cuda demands one, cpu never takes one."),
     (

@@ -89,8 +89,8 @@ pub struct Trainer<'a> {
     /// Where an adapter is trained on a device: it then holds the newest numbers, and `trained` and `moments` are as they were
     /// when last fetched.
     device: Option<device::Engine>,
-    /// The most of its memory that was in use at the end of a step, in MiB.
-    device_mib: u64,
+    /// Its memory that was in use when it was last asked, and the most that ever was, in MiB.
+    device_mib: Option<[u64; 2]>,
     /// Seconds that the last step took.
     step_s: Option<f64>,
     last_loss: f64,
@@ -159,7 +159,7 @@ impl<'a> Trainer<'a> {
             data,
             engine: Engine::new(),
             device: None,
-            device_mib: 0,
+            device_mib: None,
             step_s: None,
             last_loss: f64::NAN,
         })

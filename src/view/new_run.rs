@@ -68,8 +68,13 @@ fn settings(form: &Form, cells: usize, theme: &Theme) -> Vec<Line<'static>> {
             Span::styled(now, theme.style(if is_given { Role::Selected } else { Role::Text })),
         ];
         let usual = if is_given { &setting.value } else { &setting.default };
-        // A rate of 0 asks for the one that suits the model's size.
-        let spelt = if setting.key == "learning_rate" && usual == "0.0" { "by the model's size" } else { usual };
+        // What 0 asks for is told.
+        let spelt = match (setting.key.as_str(), usual.as_str()) {
+            ("learning_rate", "0.0") => "by the model's size",
+            ("max_length", "0") => "by the longest record",
+            ("pass_tokens", "0") => "by the device",
+            _ => usual,
+        };
         let other = if form.value(setting) == usual { String::new() } else { format!("usually {spelt}") };
         let room = cells.saturating_sub(KEY + value + 5);
         let words = if cells >= 96 && other.is_empty() { setting.doc.clone() } else { other };

@@ -61,7 +61,7 @@ pub fn answering(settings: &Settings, decoder: &Decoder) -> Result<Option<OnDevi
 }
 
 /// What a plan under `settings` needs of a device, beside what the driver has taken for itself already, where passes of so many tokens
-/// give `packs` of such sizes. Where no length of passes is set, it is told for the longest that have room, as they will be made.
+/// give `packs` of such sizes; and the length of the passes: that which is set, otherwise the longest that has room.
 ///
 /// # Errors
 /// When the settings' adapter does not fit the model, the device does not tell its memory, or has too little.
@@ -70,19 +70,22 @@ pub fn fit(
     d: &Description,
     settings: &Settings,
     packs: impl Fn(usize) -> PlanPacks,
-) -> Result<Needs, Unfit> {
+) -> Result<(Needs, usize), Unfit> {
     let (kind, lora) = (settings.precision.kind(device.as_ref()), settings.lora(d)?);
     let estimate = |passes: usize| {
         let packs = packs(passes);
         let estimate = Estimate::of(d, kind, &lora, packs.steps, settings.checkpointing);
-        estimate.with_losses(d, kind, &lora, packs.losses)
+        (estimate.with_losses(d, kind, &lora, packs.losses), packs.steps[0].max(packs.losses[0]))
     };
     let free_bytes = device.memory()?.free;
+    // Sample answers need some as well.
+    let room = free_bytes - free_bytes / 10;
     let mut passes = settings.passes(true);
-    let mut found = estimate(passes);
-    while settings.pass_tokens == 0 && found.beside_context() > free_bytes && passes > FEWEST {
-        passes /= 2;
-        found = estimate(passes);
+    let (mut found, mut largest) = estimate(passes);
+    while settings.pass_tokens == 0 && found.beside_context() > room && passes > FEWEST {
+        // Passes that are longer than any pack change nothing.
+        passes = (passes.min(largest.next_power_of_two()) / 2).max(FEWEST);
+        (found, largest) = estimate(passes);
     }
     let estimate = found;
     let name = device.name();
@@ -91,7 +94,7 @@ pub fn fit(
     if least_bytes > free_bytes {
         return Err(Unfit::Short { name, least_bytes, free_bytes });
     }
-    Ok(Needs { name, needs_bytes: estimate.beside_context(), free_bytes })
+    Ok((Needs { name, needs_bytes: estimate.beside_context(), free_bytes }, passes))
 }
 
 /// Where compiled kernels are kept: `kernels` in the user's cache folder.
@@ -113,7 +116,7 @@ mod tests {
         let device = |limit| Some(Arc::new(Machine::new(limit)?) as Arc<dyn Device>);
         let (Some(roomy), Some(narrow)) = (device(None), device(Some(100_000))) else { return };
         let (d, settings) = (decoder(json!({})).description, Settings::default());
-        let needs = |steps, losses| fit(&roomy, &d, &settings, |_| PlanPacks { steps, losses }).unwrap();
+        let needs = |steps, losses| fit(&roomy, &d, &settings, |_| PlanPacks { steps, losses }).unwrap().0;
         let usual = needs([400, 200], [400, 200]);
         assert_eq!(usual.free_bytes, roomy.memory().unwrap().free);
         assert!(usual.needs_bytes > 2 * d.parameters() as u64, "the weights in bf16: {usual:?}");
@@ -133,13 +136,22 @@ mod tests {
         let device = |limit| Some(Arc::new(Machine::new(limit)?) as Arc<dyn Device>);
         let Some(roomy) = device(None) else { return };
         let with = |device: &Arc<dyn Device>, pass_tokens| {
-            fit(device, &d, &Settings { pass_tokens, ..Settings::default() }, packs).unwrap().needs_bytes
+            let (needs, passes) = fit(device, &d, &Settings { pass_tokens, ..Settings::default() }, packs).unwrap();
+            (needs.needs_bytes, passes)
         };
-        let (longest, half) = (with(&roomy, 0), with(&roomy, 8192));
-        assert_eq!(longest, with(&roomy, 16_384));
-        assert!(half < longest);
-        let narrow = device(Some(longest as usize - 1)).expect("a compiler was found above");
+        let (longest, half) = (with(&roomy, 16_384), with(&roomy, 8192));
+        assert_eq!(with(&roomy, 0), longest);
+        assert!(half.0 < longest.0);
+        // A tenth is left for answers.
+        let narrow = device(Some(longest.0 as usize)).expect("a compiler was found above");
         assert_eq!(with(&narrow, 0), half, "the longest that have room");
-        assert_eq!(with(&narrow, 16_384), longest, "a length that is set is told as it is");
+        assert_eq!(with(&narrow, 16_384), longest, "a length that is set stays, and is told as it is");
+        // Where the largest pack is far shorter, the first passes that are tried are shorter than it.
+        let packs = |passes: usize| PlanPacks { steps: [passes.min(600), 200], losses: [0, 0] };
+        let needs =
+            |passes| fit(&roomy, &d, &Settings { pass_tokens: passes, ..Settings::default() }, packs).unwrap().0;
+        let narrow = device(Some(needs(600).needs_bytes as usize)).expect("a compiler was found above");
+        let (told, passes) = fit(&narrow, &d, &Settings::default(), packs).unwrap();
+        assert_eq!((told.needs_bytes, passes), (needs(512).needs_bytes, 512));
     }
 }

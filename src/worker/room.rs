@@ -51,16 +51,17 @@ pub fn beside_device(d: &Description, loaded: u64, settings: &Settings) -> Resul
     Ok(loaded + sent + 4 * 4 * settings.lora(d)?.parameters(d) as u64 + PROGRAM)
 }
 
-/// Refuses a plan that needs more than is free, where the system says how much is; `device` is the one that trains, if one does.
+/// Refuses a plan that needs more than is free, where the system says how much is; `device` is the one that trains, if one does, in
+/// passes of `pass_tokens` tokens.
 ///
 /// # Errors
 /// With both numbers and what to do.
-pub fn check(needs: u64, free: Option<u64>, device: Option<&str>) -> Result<(), String> {
+pub fn check(needs: u64, free: Option<u64>, device: Option<&str>, pass_tokens: usize) -> Result<(), String> {
     let Some(free) = free.filter(|&free| free < needs) else { return Ok(()) };
     let (needs, free) = (gib(needs), gib(free));
     Err(match device {
         None => format!(
-            "this plan needs about {needs:.1} GiB and {free:.1} GiB are free; lower train.pass_tokens, set \
+            "this plan needs about {needs:.1} GiB and {free:.1} GiB are free; lower train.pass_tokens from {pass_tokens}, set \
              train.checkpointing = true, or choose a smaller model"
         ),
         Some(device) => format!(
@@ -89,19 +90,23 @@ mod tests {
         let loaded = 4 * d.parameters() as u64;
         let (usual, long) = (Settings::default(), Settings { pass_tokens: 1 << 20, ..Settings::default() });
         let free = Some(loaded + (512 << 20));
-        let refused = check(on_processor(&d, loaded, &long, 2), free, None).unwrap_err();
-        assert!(refused.contains("lower train.pass_tokens"), "{refused}");
+        let refused = check(on_processor(&d, loaded, &long, 2), free, None, 1 << 20).unwrap_err();
+        assert!(refused.contains("lower train.pass_tokens from 1048576,"), "{refused}");
         let needs = beside_device(&d, loaded, &long).unwrap();
-        assert_eq!(check(needs, free, Some("a GPU")), Ok(()));
+        assert_eq!(check(needs, free, Some("a GPU"), 1 << 20), Ok(()));
         assert_eq!(needs, beside_device(&d, loaded, &usual).unwrap());
         // Weights that do not fit are refused with a device as well, and a packed base needs room to be unpacked in.
-        let refused = check(needs, Some(loaded), Some("a GPU")).unwrap_err();
+        let refused = check(needs, Some(loaded), Some("a GPU"), 2048).unwrap_err();
         for part in ["trains on a GPU and needs about 0.7 GiB", "0.5 GiB are free", "choose a smaller model"] {
             assert!(refused.contains(part), "{part:?} in {refused}");
         }
         assert!(!refused.contains("pass_tokens"), "what does not help is not advised: {refused}");
         let packed = beside_device(&d, loaded / 7, &usual).unwrap();
         assert!(packed - loaded / 7 > needs - loaded && packed < needs);
-        assert_eq!(check(u64::MAX, None, None), Ok(()), "a system that does not say what is free refuses nothing");
+        assert_eq!(
+            check(u64::MAX, None, None, 2048),
+            Ok(()),
+            "a system that does not say what is free refuses nothing"
+        );
     }
 }

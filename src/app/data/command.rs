@@ -319,6 +319,10 @@ impl App {
     fn decided(&mut self, act: &Act, now: Duration, effects: &mut Vec<Effect>) {
         let Some(id) = self.data.current() else { return };
         self.data.sticky.insert(id);
+        if matches!(act, Act::Accept | Act::Reject(_)) {
+            // Until the store says whether the query still finds it.
+            self.data.beyond.insert(id);
+        }
         let waited = self.data.rows.get(&id).is_none_or(Row::waits);
         if let Some(row) = self.data.rows.get_mut(&id) {
             match act {

@@ -55,7 +55,8 @@ pub(super) fn columns(gemm: &Gemm) -> Result<Columns, String> {
         return Err(format!("results of [{m}, {n}], {} apart, overlap", batch.c));
     }
     let count = i32::try_from(batch.count).map_err(|_| format!("{} products", batch.count))?;
-    let layout = |operand, rows, cols, step| layout(operand, rows, cols, batch.count, step);
+    // A product alone has no next one, however far it would lie.
+    let layout = |operand, rows, cols, step| layout(operand, rows, cols, batch.count, if count > 1 { step } else { 0 });
     let (left, right) = (layout(b, k, n, batch.b)?, layout(a, m, k, batch.a)?);
     let form = Form { count, left, right, result: layout(c, m, n, batch.c)? };
     Ok(Columns { form, left: b.span.at, right: a.span.at, result: c.span.at })
@@ -173,6 +174,10 @@ mod tests {
         assert!(columns(&gemm(operand(16, full), operand(16, brief), span(16, full))).is_err());
         assert!(columns(&gemm(operand(15, full), operand(16, full), span(16, full))).is_err());
         assert!(columns(&gemm(operand(16, full), operand(16, full), span(15, full))).is_err());
+
+        let alone = |step| Batch { count: 1, a: step, b: step, c: step };
+        let form_of = |step| columns(&form(4, alone(step), operand(16, full), operand(16, full), span(16, full)));
+        assert_eq!(form_of(3), form_of(0), "a product alone is of one form, whatever lies behind it");
 
         let twice = |c_stride, steps: [usize; 3], lens: [usize; 3]| {
             let batch = Batch { count: 2, a: steps[0], b: steps[1], c: steps[2] };

@@ -1,8 +1,8 @@
 //! NVIDIA GPUs as devices: the driver, NVRTC and cuBLASLt, all found when the program runs.
 //!
 //! One stream carries all work in the order it was asked for. Memory comes from the driver's pool, which is told to keep what it
-//! has: a step that allocates what the last one released asks the system for nothing and waits for nothing. Small writes go
-//! through page-locked memory, so that they do not wait either. Kernels are compiled when the first of their kind is launched
+//! has: a step that allocates what the last one released asks the system for nothing and waits for nothing. Writes of up to 4 MiB go
+//! through page-locked memory (`ring`), so that they do not wait either. Kernels are compiled when the first of their kind is launched
 //! (`kernels`); products are cuBLASLt's (`products`).
 //!
 //! The driver knows a *current context* for each thread, so every call here first makes the device's own the current one: a
@@ -22,6 +22,7 @@ mod driver;
 mod kernels;
 mod library;
 mod products;
+mod ring;
 
 pub use driver::{Found, Installed, found};
 
@@ -29,11 +30,10 @@ use driver::{Open, start};
 use kernels::Target;
 use library::{Handle, Nvrtc};
 use products::Products;
+use ring::Ring;
 
 /// What cuBLASLt may use: what its documentation recommends for Hopper.
 const WORKSPACE: usize = 32 << 20;
-/// Page-locked memory for writes.
-const RING: usize = 8 << 20;
 
 /// Opens a GPU and the libraries it needs; compiled kernels are kept in the folder `kept`, where there is one.
 ///
@@ -58,18 +58,9 @@ pub fn open(ordinal: usize, kept: Option<&Path>) -> Result<Cuda, DeviceError> {
     let open = Open::new(driver, device)?;
     let workspace = open.allocate(WORKSPACE)?;
     let products = Products::new(cublas_lt, (workspace, WORKSPACE))?;
-    let ring = Mutex::new(Ring { start: open.page_locked(RING)?, used: 0 });
+    let ring = Mutex::new(Ring::new(&open)?);
     Ok(Cuda { products, modules: Mutex::default(), ring, nvrtc, target, kept: kept.map(Path::to_owned), found, open })
 }
-
-/// Page-locked memory that writes go through, used from its start to its end and then, when all work is done, again.
-struct Ring {
-    start: *mut u8,
-    used: usize,
-}
-
-// SAFETY: used under a lock.
-unsafe impl Send for Ring {}
 
 /// Compiled kernels of one kind.
 struct Module {
@@ -147,12 +138,9 @@ impl Drop for Cuda {
             // SAFETY: all work is done, and no function of it is used again.
             unsafe { (driver.module_unload)(module.handle) };
         }
-        let ring = lock(&self.ring);
+        lock(&self.ring).close(&driver);
         // SAFETY: as above.
-        unsafe {
-            (driver.free_host)(ring.start.cast());
-            (driver.free)(self.products.workspace(), self.open.stream);
-        }
+        unsafe { (driver.free)(self.products.workspace(), self.open.stream) };
     }
 }
 
@@ -199,24 +187,17 @@ impl Device for Cuda {
         }
         let driver = self.open.bound()?;
         let what = || format!("copy {} bytes to it", bytes.len());
-        if bytes.len() > RING / 4 {
+        if bytes.len() > ring::PART {
             // SAFETY: the bytes stay until the copy is done, which is waited for.
             let code = unsafe { (driver.copy_to)(to.0, bytes.as_ptr().cast(), bytes.len(), self.open.stream) };
             driver.check(code, &what())?;
             return self.open.wait();
         }
+        // Held until the copy is asked for: what marks a part of the ring as copied comes behind all copies from it.
         let mut ring = lock(&self.ring);
-        if ring.used + bytes.len() > RING {
-            self.open.wait()?;
-            ring.used = 0;
-        }
-        // SAFETY: there is room, and what was copied from there before has been waited for.
-        let code = unsafe {
-            let from = ring.start.add(ring.used);
-            ptr::copy_nonoverlapping(bytes.as_ptr(), from, bytes.len());
-            (driver.copy_to)(to.0, from.cast(), bytes.len(), self.open.stream)
-        };
-        ring.used += bytes.len().next_multiple_of(64);
+        let from = ring.hold(&self.open, bytes)?;
+        // SAFETY: the ring holds the bytes until they are copied.
+        let code = unsafe { (driver.copy_to)(to.0, from.cast(), bytes.len(), self.open.stream) };
         driver.check(code, &what())
     }
 

@@ -243,28 +243,48 @@ pub fn backward(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::model::decoder::Product;
     use crate::model::description::Linear as Role;
+    use crate::model::device::fixtures::{adapter, decoder};
 
     #[test]
     fn neighbours_of_one_width_are_one_batch() {
         // Queries of 576, keys and values of 192, as far as each is adapted: (adapted, first column and count of each batch).
         let widths = [(Role::Query, 0..576), (Role::Key, 576..768), (Role::Value, 768..960)];
-        for (adapted, want) in [
-            (vec![0, 1, 2], vec![(0, 0, 1), (4, 576, 2)]),
-            (vec![1, 2], vec![(0, 576, 2)]),
-            (vec![0, 2], vec![(0, 0, 1), (4, 768, 1)]),
+        for (adapted, spare, want) in [
+            (vec![0, 1, 2], 0, vec![(0, 0, 1, 576, 1000), (4, 576, 2, 192, 3304)]),
+            (vec![1, 2], 0, vec![(0, 576, 2, 192, 1000)]),
+            (vec![0, 2], 0, vec![(0, 0, 1, 576, 1000), (4, 768, 1, 192, 3304)]),
+            // Where something lies between their `B`, each is alone.
+            (vec![1, 2], 8, vec![(0, 576, 1, 192, 1000), (4, 768, 1, 192, 1776)]),
         ] {
             let mut b = 1000;
             let members = adapted.iter().map(|&i: &usize| {
                 let (linear, outputs) = widths[i].clone();
                 let at = b;
-                b += outputs.len() * 4;
+                b += outputs.len() * 4 + spare;
                 AdaptedMember { linear, outputs, b: at }
             });
             let product = AdaptedProduct { inputs: 576, rank: 4, a: 0, members: members.collect() };
-            let found: Vec<_> = alike(&product).map(|alike| (alike.column, alike.output, alike.count)).collect();
-            assert_eq!(found, want, "{adapted:?}");
+            let found =
+                alike(&product).map(|Alike { column, output, count, width, b }| (column, output, count, width, b));
+            assert_eq!(found.collect::<Vec<_>>(), want, "{adapted:?}");
         }
+    }
+
+    #[test]
+    fn keys_and_values_and_gate_and_up_of_an_adapter_are_one_batch_each() {
+        let counts = |heads: usize, product: Product| {
+            let decoder = decoder(json!({"num_key_value_heads": heads}));
+            let adapter = adapter(&decoder, 7);
+            alike(adapter.product(1, product).unwrap()).map(|alike| alike.count).collect::<Vec<_>>()
+        };
+        assert_eq!(counts(2, Product::Qkv), [1, 2]);
+        assert_eq!(counts(4, Product::Qkv), [3], "as many heads of keys as of queries");
+        assert_eq!(counts(2, Product::MlpIn), [2]);
+        assert_eq!(counts(2, Product::Down), [1]);
     }
 }

@@ -7,7 +7,8 @@
 //! Every fused kernel has its portable form in [`model::ops`](crate::model::ops): with these any machine trains that has no NVIDIA
 //! GPU, a Mac among them. The feature `metal` turns on candle's own and nothing here, so there is nothing of it that might not compile.
 //!
-//! All work of a device runs in one order, that in which it was asked for; only [`Device::read`] and [`Device::wait`] wait.
+//! All work of a device runs in one order, that in which it was asked for; only [`Device::read`] and [`Device::wait`] wait, and
+//! [`Device::write`] where far more is on its way than a step takes.
 //! [`ops`] has a function for each kernel, which checks shapes before anything is launched; [`pool`] lends memory again, [`weights`]
 //! and [`linear`] are a decoder's, and [`infer`] answers with it. Knows nothing of training steps.
 

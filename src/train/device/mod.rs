@@ -221,7 +221,7 @@ impl Engine {
     /// Asks for a step whose sums go to `slot`; waits for nothing.
     fn ask(&mut self, slot: usize, rows: &[&Row], options: Options, update: Update) -> Result<(), DeviceError> {
         let (started, sums) = (Instant::now(), self.sums_of(slot));
-        self.with_room(options.pass_tokens, |engine, tokens| {
+        self.with_room(options.pass_tokens, rows, |engine, tokens| {
             engine.pool.device().zero(engine.trained.gradient.span.at, engine.trained.gradient.span.bytes())?;
             engine.pool.device().zero(sums.at, sums.bytes())?;
             let weight: f64 = rows.iter().map(|row| row.weight()).sum();
@@ -243,7 +243,7 @@ impl Engine {
     /// See [`step`](Self::step).
     pub fn evaluate(&mut self, rows: &[&Row], pass_tokens: usize) -> Result<f64, DeviceError> {
         let sums = self.sums_of(AHEAD);
-        self.with_room(pass_tokens, |engine, tokens| {
+        self.with_room(pass_tokens, rows, |engine, tokens| {
             engine.pool.device().zero(sums.at, sums.bytes())?;
             for (_, packed) in packs_of_losses(rows, tokens) {
                 engine.pass(&packed, None, sums.part(0, 1))?;
@@ -253,14 +253,17 @@ impl Engine {
         Ok(self.read_sums()?[AHEAD][0])
     }
 
-    /// Does `work` with passes of `tokens` tokens, or of half as many as often as it takes until they fit.
+    /// Does `work` over `rows` with passes of `tokens` tokens, or of half as many as often as it takes until they fit.
     fn with_room(
         &mut self,
         tokens: usize,
+        rows: &[&Row],
         mut work: impl FnMut(&mut Self, usize) -> Result<(), DeviceError>,
     ) -> Result<(), DeviceError> {
+        // Passes that are longer than all rows together change nothing.
+        let all: usize = rows.iter().map(|row| row.tokens.len()).sum();
         loop {
-            let now = tokens.min(self.most_tokens);
+            let now = tokens.min(self.most_tokens).min(all.max(FEWEST));
             match work(self, now) {
                 Err(DeviceError::OutOfMemory { .. }) if now > FEWEST => {
                     self.pool.shed();

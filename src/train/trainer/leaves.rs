@@ -29,7 +29,9 @@ impl Trainer<'_> {
         if let Some(device) = &mut self.device {
             let rows: Vec<&Row> = rows.iter().collect();
             let weight: f64 = rows.iter().map(|row| row.weight()).sum();
-            return Ok(if weight > 0.0 { Some(device.evaluate(&rows, pass_tokens)? / weight) } else { None });
+            let sum = device.evaluate(&rows, pass_tokens)?;
+            self.look_at_memory();
+            return Ok((weight > 0.0).then(|| sum / weight));
         }
         let adapter = match &self.trained {
             Trained::Adapter(adapter) => Some(adapter),
@@ -37,6 +39,13 @@ impl Trainer<'_> {
         };
         let (mean, weight) = mean_loss(&mut self.engine, &self.decoder, adapter, rows, pass_tokens);
         Ok((weight > 0.0).then_some(mean))
+    }
+
+    /// Asks a device how much of its memory is in use.
+    pub(super) fn look_at_memory(&mut self) {
+        let Some(now) = self.device.as_ref().and_then(device::Engine::used_mib) else { return };
+        let most = self.device_mib.map_or(now, |[_, most]| most.max(now));
+        self.device_mib = Some([now, most]);
     }
 
     pub(super) fn report(
@@ -47,8 +56,6 @@ impl Trainer<'_> {
     ) -> Result<(), TrainError> {
         let settings = &self.plan.settings;
         let each = self.data.train.len().div_ceil(settings.batch).max(1);
-        let device_mib = self.device.as_ref().and_then(device::Engine::used_mib);
-        self.device_mib = self.device_mib.max(device_mib.unwrap_or(0));
         let metrics = Metrics {
             step: self.state.step,
             epoch: self.state.step as f64 / each as f64,
@@ -58,7 +65,7 @@ impl Trainer<'_> {
             tokens: self.state.tokens,
             supervised: self.state.supervised,
             seconds: self.state.seconds,
-            memory_mib: device_mib.unwrap_or_else(|| memory_mib().0),
+            memory_mib: self.device_mib.map_or_else(|| memory_mib().0, |[now, _]| now),
             valid_loss,
         };
         self.writer.metrics(&metrics)?;
@@ -154,7 +161,7 @@ impl Trainer<'_> {
             supervised_per_s: self.state.supervised as f64 / seconds,
             tokens: self.state.tokens,
             supervised: self.state.supervised,
-            peak_mib: if self.device.is_some() { self.device_mib } else { memory_mib().1 },
+            peak_mib: self.device_mib.map_or_else(|| memory_mib().1, |[_, most]| most),
             loss: self.last_loss,
             best: self.state.best,
             outcome,

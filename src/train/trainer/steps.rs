@@ -59,7 +59,9 @@ impl Trainer<'_> {
         let started = Instant::now();
         let mut done = if self.device.is_some() {
             let count = at_once(self.step_s, last - first + 1);
-            self.device_steps(first..first + count)?
+            let done = self.device_steps(first..first + count)?;
+            self.look_at_memory();
+            done
         } else {
             vec![self.step(first)]
         };

@@ -30,6 +30,9 @@ pub(in crate::app) fn what_was_decided_stays_in_the_list_and_the_cursor_with_its
     hand.press("a");
     assert_eq!(hand.current(), 2);
     assert_eq!(hand.app.data.rows[&1].status, Status::Gold, "shown before the disk has it");
+    hand.command(Command::SelectAll);
+    assert_eq!(hand.app.data.about(), [2, 3, 4, 5], "nor is it meant by what is done to all");
+    hand.command(Command::SelectAll);
     hand.press("down");
     // The store says what waits now: the accepted record does not, and another came.
     let effects = {

@@ -59,6 +59,10 @@ library! {
         stream_create(*mut Handle, c_uint) = b"cuStreamCreate\0";
         stream_destroy(Handle) = b"cuStreamDestroy_v2\0";
         stream_wait(Handle) = b"cuStreamSynchronize\0";
+        event_create(*mut Handle, c_uint) = b"cuEventCreate\0";
+        event_destroy(Handle) = b"cuEventDestroy_v2\0";
+        event_record(Handle, Handle) = b"cuEventRecord\0";
+        event_wait(Handle) = b"cuEventSynchronize\0";
         memory_info(*mut usize, *mut usize) = b"cuMemGetInfo_v2\0";
         pool(*mut Handle, c_int) = b"cuDeviceGetDefaultMemPool\0";
         pool_set(Handle, c_int, *mut c_void) = b"cuMemPoolSetAttribute\0";

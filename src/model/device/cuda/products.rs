@@ -1,7 +1,7 @@
 //! Products of matrices by cuBLASLt.
 //!
-//! For each form of product (kinds, shapes, strides, alignments, how many at once) an algorithm is asked for once and kept with its descriptors.
-//! Sums and factors are f32; TF32 is not used, so f32 is f32.
+//! For each form of product (kinds, shapes, strides, alignments, how many at once) an algorithm is asked for once and kept with its
+//! descriptors. Sums and factors are f32; TF32 is not used, so f32 is f32.
 //!
 //! The constants are those of cuBLASLt's public header and of `library_types.h`.
 

@@ -85,6 +85,58 @@ fn products_at_once_are_each_its_own() {
                 }
             }
             desk.expect(&format!("{count} of [{rows}, {rank}] by [{rank}, {width}]"), c, &want, 1e-5);
+
+            // Backward: the gradients of `A x` from those of the outputs, side by side, and those of each `B`, behind one another in f32.
+            let (dy, scale) = (desk.held(numbers(rows * outputs, 4)), 0.5);
+            let (du, first) = (desk.room(desk.kind, rows * ranks), numbers(ranks * width, 5));
+            let db = desk.put_as(Kind::F32, &first);
+            let gradients = |turned| Operand { span: desk.put(&dy), stride: outputs, turned };
+            let (b_at, u_at) = (desk.put(&b), desk.put(&u));
+            let plain = |span, stride| Operand { span, stride, turned: false };
+            for gemm in [
+                Gemm {
+                    m: rows,
+                    n: rank,
+                    k: width,
+                    alpha: scale,
+                    beta: 0.0,
+                    a: gradients(false),
+                    b: plain(b_at, rank),
+                    c: du,
+                    c_stride: ranks,
+                    batch: Batch { count, a: width, b: width * rank, c: rank },
+                },
+                Gemm {
+                    m: width,
+                    n: rank,
+                    k: rows,
+                    alpha: scale,
+                    beta: 1.0,
+                    a: gradients(true),
+                    b: plain(u_at, ranks),
+                    c: db,
+                    c_stride: rank,
+                    batch: Batch { count, a: width, b: rank, c: width * rank },
+                },
+            ] {
+                desk.device().gemm(&gemm).expect("multiplied");
+            }
+            let at = |x: &[f32], i: usize| f64::from(x[i]);
+            let mut want_du = vec![0f64; rows * ranks];
+            let mut want_db: Vec<f64> = first.iter().map(|&x| f64::from(x)).collect();
+            for row in 0..rows {
+                for output in 0..count * width {
+                    let member = output / width;
+                    let gradient = f64::from(scale) * at(&dy, row * outputs + output);
+                    for p in 0..rank {
+                        want_du[row * ranks + member * rank + p] += gradient * at(&b, output * rank + p);
+                        want_db[output * rank + p] += gradient * at(&u, row * ranks + member * rank + p);
+                    }
+                }
+            }
+            let brief = |x: Vec<f64>| x.into_iter().map(|x| x as f32).collect::<Vec<_>>();
+            desk.expect("gradients of A x", du, &brief(want_du), 1e-5);
+            desk.expect("gradients of B", db, &brief(want_db), 1e-5);
         }
     });
 }

@@ -195,7 +195,9 @@ pub(super) unsafe fn settle<S: Simd>(job: Job<'_>, row: usize, first: usize, sum
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::simd::{self, Base};
+    #[cfg(target_arch = "x86_64")]
+    use super::super::super::simd;
+    use super::super::super::simd::Base;
     use super::super::fixed::rounded;
     use super::super::{BLOCK, Unpacked};
     use super::*;
@@ -224,6 +226,7 @@ mod tests {
 
     /// The levels that this machine has.
     fn levels() -> Vec<(&'static str, At)> {
+        #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut))]
         let mut levels = vec![("base", at::<Base> as At)];
         #[cfg(target_arch = "x86_64")]
         {
