@@ -415,15 +415,16 @@ fn newest_run(desk: &Desk) -> PathBuf {
 #[test]
 fn a_plan_names_what_was_chosen_for_it() {
     let desk = Desk::with_project();
-    let asked =
-        ["--project", "p", "train", "--data", "train.jsonl", "--set", "steps=1", "--set", "samples=0", "--json"];
-    let out = desk.togi(&asked).output().unwrap();
+    let settings = ["steps=1", "samples=0", "device=cpu"];
+    let set: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let asked = ["--project", "p", "train", "--data", "train.jsonl", "--json"];
+    let out = desk.togi(&[&asked[..], &set[..]].concat()).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let run: Value = serde_json::from_slice(&out.stdout).unwrap();
     let plan = desk.path("p/runs").join(run["run"].as_str().unwrap()).join("plan.toml");
     let plan: toml::Table = std::fs::read_to_string(plan).unwrap().parse().unwrap();
     let frozen = &plan["plan"]["settings"];
-    // What 0 asked for stands there as it was chosen, so that a run goes on with it wherever and by whichever togi.
+    // What 0 asked for stands there as it was chosen, so that a run goes on with it by whichever togi.
     assert_eq!(frozen["pass_tokens"].as_integer(), Some(2048));
     assert!(frozen["max_length"].as_integer().is_some_and(|tokens| tokens > 0));
     assert!(frozen["learning_rate"].as_float().is_some_and(|rate| rate > 0.0));

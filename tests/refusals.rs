@@ -257,7 +257,8 @@ fn a_record_that_is_too_long_stops_the_run_or_is_left_out_and_never_cut() {
 #[test]
 fn a_plan_that_the_memory_does_not_hold_is_refused_before_it_begins() {
     let desk = Desk::with_project();
-    let (_, stderr) = desk.run(&["train", "--data", "train.jsonl", "--set", "pass_tokens=1000000000"], 1);
+    let (_, stderr) =
+        desk.run(&["train", "--data", "train.jsonl", "--set", "device=cpu", "--set", "pass_tokens=1000000000"], 1);
     for part in ["this plan needs about", "GiB are free", "lower train.pass_tokens"] {
         assert!(stderr.contains(part), "{part:?} in {stderr}");
     }

@@ -76,7 +76,8 @@ pub struct Settings {
     pub too_long: TooLong,
     /// Train on the prompt's tokens as well.
     pub supervise_prompt: bool,
-    /// Tokens that one pass holds at once, which bounds the memory of activations; 0 for what [`Settings::passes`] says.
+    /// Tokens that one pass holds at once, which bounds the memory of activations; 0 for what [`Settings::passes`] says. The plan of a
+    /// run on the processor names them; on a device 0 stays, so that the run may go on where there is none.
     pub pass_tokens: usize,
     /// `auto`, `cpu` or `cuda`.
     pub device: Wish,

@@ -61,7 +61,8 @@ pub fn answering(settings: &Settings, decoder: &Decoder) -> Result<Option<OnDevi
 }
 
 /// What a plan under `settings` needs of a device, beside what the driver has taken for itself already, where passes of so many tokens
-/// give `packs` of such sizes; and the length of the passes: that which is set, otherwise the longest that has room.
+/// give `packs` of such sizes. Where no length of passes is set it is told for one that has room: a run begins with the longest and
+/// makes them shorter when it finds that they do not fit.
 ///
 /// # Errors
 /// When the settings' adapter does not fit the model, the device does not tell its memory, or has too little.
@@ -70,31 +71,27 @@ pub fn fit(
     d: &Description,
     settings: &Settings,
     packs: impl Fn(usize) -> PlanPacks,
-) -> Result<(Needs, usize), Unfit> {
+) -> Result<Needs, Unfit> {
     let (kind, lora) = (settings.precision.kind(device.as_ref()), settings.lora(d)?);
     let estimate = |passes: usize| {
         let packs = packs(passes);
         let estimate = Estimate::of(d, kind, &lora, packs.steps, settings.checkpointing);
         (estimate.with_losses(d, kind, &lora, packs.losses), packs.steps[0].max(packs.losses[0]))
     };
-    let free_bytes = device.memory()?.free;
-    // Sample answers need some as well.
-    let room = free_bytes - free_bytes / 10;
+    let (name, free_bytes) = (device.name(), device.memory()?.free);
     let mut passes = settings.passes(true);
     let (mut found, mut largest) = estimate(passes);
-    while settings.pass_tokens == 0 && found.beside_context() > room && passes > FEWEST {
+    // Passes are made shorter where memory does not suffice, so what has no room at all is what is refused.
+    let least_bytes = found.weights + found.adapter;
+    if least_bytes > free_bytes {
+        return Err(Unfit::Short { name, least_bytes, free_bytes });
+    }
+    while settings.pass_tokens == 0 && found.beside_context() > free_bytes && passes > FEWEST {
         // Passes that are longer than any pack change nothing.
         passes = (passes.min(largest.next_power_of_two()) / 2).max(FEWEST);
         (found, largest) = estimate(passes);
     }
-    let estimate = found;
-    let name = device.name();
-    // Passes are made shorter where memory does not suffice, so what has no room at all is what is refused.
-    let least_bytes = estimate.weights + estimate.adapter;
-    if least_bytes > free_bytes {
-        return Err(Unfit::Short { name, least_bytes, free_bytes });
-    }
-    Ok((Needs { name, needs_bytes: estimate.beside_context(), free_bytes }, passes))
+    Ok(Needs { name, needs_bytes: found.beside_context(), free_bytes })
 }
 
 /// Where compiled kernels are kept: `kernels` in the user's cache folder.
@@ -116,7 +113,7 @@ mod tests {
         let device = |limit| Some(Arc::new(Machine::new(limit)?) as Arc<dyn Device>);
         let (Some(roomy), Some(narrow)) = (device(None), device(Some(100_000))) else { return };
         let (d, settings) = (decoder(json!({})).description, Settings::default());
-        let needs = |steps, losses| fit(&roomy, &d, &settings, |_| PlanPacks { steps, losses }).unwrap().0;
+        let needs = |steps, losses| fit(&roomy, &d, &settings, |_| PlanPacks { steps, losses }).unwrap();
         let usual = needs([400, 200], [400, 200]);
         assert_eq!(usual.free_bytes, roomy.memory().unwrap().free);
         assert!(usual.needs_bytes > 2 * d.parameters() as u64, "the weights in bf16: {usual:?}");
@@ -136,22 +133,20 @@ mod tests {
         let device = |limit| Some(Arc::new(Machine::new(limit)?) as Arc<dyn Device>);
         let Some(roomy) = device(None) else { return };
         let with = |device: &Arc<dyn Device>, pass_tokens| {
-            let (needs, passes) = fit(device, &d, &Settings { pass_tokens, ..Settings::default() }, packs).unwrap();
-            (needs.needs_bytes, passes)
+            fit(device, &d, &Settings { pass_tokens, ..Settings::default() }, packs).unwrap().needs_bytes
         };
         let (longest, half) = (with(&roomy, 16_384), with(&roomy, 8192));
         assert_eq!(with(&roomy, 0), longest);
-        assert!(half.0 < longest.0);
-        // A tenth is left for answers.
-        let narrow = device(Some(longest.0 as usize)).expect("a compiler was found above");
+        assert!(half < longest);
+        let narrow = device(Some(longest as usize - 1)).expect("a compiler was found above");
         assert_eq!(with(&narrow, 0), half, "the longest that have room");
-        assert_eq!(with(&narrow, 16_384), longest, "a length that is set stays, and is told as it is");
+        assert_eq!(with(&narrow, 16_384), longest, "a length that is set is told as it is");
         // Where the largest pack is far shorter, the first passes that are tried are shorter than it.
         let packs = |passes: usize| PlanPacks { steps: [passes.min(600), 200], losses: [0, 0] };
-        let needs =
-            |passes| fit(&roomy, &d, &Settings { pass_tokens: passes, ..Settings::default() }, packs).unwrap().0;
-        let narrow = device(Some(needs(600).needs_bytes as usize)).expect("a compiler was found above");
-        let (told, passes) = fit(&narrow, &d, &Settings::default(), packs).unwrap();
-        assert_eq!((told.needs_bytes, passes), (needs(512).needs_bytes, 512));
+        let with = |device: &Arc<dyn Device>, pass_tokens| {
+            fit(device, &d, &Settings { pass_tokens, ..Settings::default() }, packs).unwrap().needs_bytes
+        };
+        let narrow = device(Some(with(&roomy, 600) as usize - 1)).expect("a compiler was found above");
+        assert_eq!(with(&narrow, 0), with(&roomy, 512));
     }
 }

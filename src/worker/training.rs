@@ -179,17 +179,17 @@ pub fn check(
     let description = opened.source.description();
     let device = if let Some(device) = found_device.map_err(TrainError::from)?.device {
         let packs = |passes: usize| PlanPacks::of(&rows_of_train, &rows_of_valid, &settings, passes, steps);
-        let (needs, passes) = device::fit(&device, description, &settings, packs)?;
+        let needs = device::fit(&device, description, &settings, packs)?;
         let first = first_of(rows_of_train.len().max(1));
         rows_of_train = first.iter().filter_map(|&i| rows_of_train.get(i).cloned()).collect();
-        settings.pass_tokens = passes;
         Some(needs)
     } else {
         settings.pass_tokens = settings.passes(false);
         None
     };
     drop(rows_of_valid);
-    let flops = work(opened, &settings, &rows_of_train, (steps, rows), evaluated)?;
+    let passes = settings.passes(device.is_some());
+    let flops = work(opened, &settings, passes, &rows_of_train, (steps, rows), evaluated)?;
     let loaded = opened.source.memory_bytes();
     let needs_bytes = match &device {
         Some(_) => room::beside_device(description, loaded, &settings)?,
@@ -197,7 +197,7 @@ pub fn check(
     };
     let free_bytes = available_bytes();
     let name = device.as_ref().map(|device| device.name.as_str());
-    room::check(needs_bytes, free_bytes, name, settings.pass_tokens).map_err(TrainingError::Refused)?;
+    room::check(needs_bytes, free_bytes, name, passes).map_err(TrainingError::Refused)?;
     let plan = Plan { base, settings, steps, evaluate_every, threads, prompt };
     let facts = Facts {
         rows,
@@ -314,11 +314,13 @@ fn hold_out(records: Vec<Record>, share: f64, seed: u64) -> (Vec<Record>, Vec<Re
 /// Rows that a plan's work is counted on.
 const SAMPLE: usize = 128;
 
-/// Floating-point operations of `steps` steps over `all` rows and of the losses of `evaluated` more, counted on `rows`.
+/// Floating-point operations of `steps` steps over `all` rows and of the losses of `evaluated` more, counted on `rows` in passes of
+/// `passes` tokens.
 /// Answers that are sampled on the way are not counted.
 fn work(
     opened: &Opened,
     settings: &Settings,
+    passes: usize,
     rows: &[Row],
     (steps, all): (u64, usize),
     evaluated: u64,
@@ -327,7 +329,7 @@ fn work(
     let batch = settings.batch.max(1);
     let mut found = Work::default();
     for rows in rows.chunks(batch) {
-        for packed in packs(&rows.iter().collect::<Vec<_>>(), settings.pass_tokens, settings.share_prefix) {
+        for packed in packs(&rows.iter().collect::<Vec<_>>(), passes, settings.share_prefix) {
             found = found + Work::of(&packed);
         }
     }

@@ -60,7 +60,9 @@ impl<'a> Model<'a> {
     /// When settings or prompt cannot be read.
     pub(super) fn key(&self, rows: &[&Record], valid: &[Record]) -> Result<String, ActionError> {
         let files = system::small_files(Path::new(&self.base.path));
-        let (settings, prompt) = (self.context.settings(&self.set)?, self.context.prompt()?);
+        let (mut settings, prompt) = (self.context.settings(&self.set)?, self.context.prompt()?);
+        // A cell that was trained when the length was still a default of its own is the same cell.
+        settings.pass_tokens = settings.passes(false);
         let key = json!({ "base": self.base.identity, "files": files, "rows": rows, "valid": valid, "settings": settings, "prompt": prompt });
         Ok(blake3::hash(key.to_string().as_bytes()).to_hex().to_string())
     }

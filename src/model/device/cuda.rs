@@ -190,8 +190,10 @@ impl Device for Cuda {
         if bytes.len() > ring::PART {
             // SAFETY: the bytes stay until the copy is done, which is waited for.
             let code = unsafe { (driver.copy_to)(to.0, bytes.as_ptr().cast(), bytes.len(), self.open.stream) };
+            // Waited for in any case: the copy may have begun.
+            let done = self.open.wait();
             driver.check(code, &what())?;
-            return self.open.wait();
+            return done;
         }
         // Held until the copy is asked for: what marks a part of the ring as copied comes behind all copies from it.
         let mut ring = lock(&self.ring);

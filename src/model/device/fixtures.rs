@@ -88,10 +88,10 @@ pub(crate) fn adapter(decoder: &Decoder, seed: u32) -> Adapter {
     adapter
 }
 
-/// The emulated device; where `TOGI_TEST_GPU` is set, the GPU of this machine (`tests/bench/gpu.sh`).
+/// The emulated device; where `TOGI_TEST_GPU` is set, the GPU of this machine (`.ci/cuda`, `tests/bench/gpu.sh`).
 pub(crate) fn device() -> Option<Arc<dyn Device>> {
     if std::env::var_os("TOGI_TEST_GPU").is_some() {
-        return choose(Wish::Cuda, None).unwrap().device;
+        return choose(Wish::Cuda, Some(&super::emulated::folder())).unwrap().device;
     }
     Machine::new(None).map(|machine| Arc::new(machine) as Arc<dyn Device>)
 }

@@ -17,7 +17,7 @@ const PARTS: usize = 4;
 const WITHOUT_TIME: c_uint = 2;
 
 /// Whose turn it is.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Turn {
     part: usize,
     /// Bytes of it that are used.
@@ -75,7 +75,8 @@ impl Ring {
     /// When the driver refuses, or work asked for earlier has failed.
     pub fn hold(&mut self, open: &Open, bytes: &[u8]) -> Result<*const u8, DeviceError> {
         let driver = open.bound()?;
-        let (at, turned) = self.turn.place(bytes.len());
+        let mut turn = self.turn;
+        let (at, turned) = turn.place(bytes.len());
         if let Some([left, entered]) = turned {
             // SAFETY: the marks live as long as the ring. One that was never made counts as reached.
             unsafe {
@@ -83,6 +84,7 @@ impl Ring {
                 driver.check((driver.event_wait)(self.marks[entered]), "carry out what was asked of it")?;
             }
         }
+        self.turn = turn;
         // SAFETY: the bytes lie within the part, and what was copied from there before has been waited for.
         unsafe {
             let to = self.start.add(at);
