@@ -309,7 +309,8 @@ impl<'d> Generator<'d> {
         stems: &[Stem<'_>],
         see: &mut dyn FnMut(Event<'_>) -> bool,
     ) -> Result<Option<Active<'a>>, GenerateError> {
-        let room = (asked.prompt.len() + asked.max_tokens.min(256)).min(self.inference.description().context);
+        let answer = asked.max_tokens.min(self.inference.ahead());
+        let room = asked.prompt.len().saturating_add(answer).min(self.inference.description().context);
         let stem = stems.iter().find(|stem| same(stem.adapter, asked.adapter) && !stem.tokens.is_empty());
         let mut cache = match stem {
             Some(stem) => self.inference.fork(&stem.cache, stem.tokens.len(), room),

@@ -82,6 +82,12 @@ pub trait Infer {
     /// Forgets what it kept of the adapters of earlier requests.
     fn begin(&mut self) {}
 
+    /// Tokens of an answer that room is made for before the first is written. On the processor room is not memory before it is
+    /// written, so there is none too much; a longer answer than this makes its cache grow.
+    fn ahead(&self) -> usize {
+        usize::MAX
+    }
+
     /// An empty cache with room for `capacity` tokens before it grows.
     ///
     /// # Errors

@@ -18,10 +18,10 @@ pub struct KvCache {
 }
 
 impl KvCache {
-    /// An empty cache with room for `capacity` tokens before it grows.
+    /// An empty cache with room for `capacity` tokens before it grows. Memory is taken by tokens that are seen, not by room for more.
     #[must_use]
     pub fn new(layers: usize, kv_heads: usize, head_dim: usize, capacity: usize) -> Self {
-        let room = |tokens: usize| Vec::with_capacity(tokens * head_dim);
+        let room = |tokens: usize| room(tokens.saturating_mul(head_dim));
         Self {
             kv_heads,
             head_dim,
@@ -74,7 +74,7 @@ impl KvCache {
         let tokens = self.tokens.min(tokens);
         let copy = |array: &Vec<f32>, tokens: usize, capacity: usize| {
             let floats = tokens * self.head_dim;
-            let mut copy = Vec::with_capacity(capacity.max(tokens) * self.head_dim);
+            let mut copy = room(capacity.max(tokens).saturating_mul(self.head_dim));
             copy.extend_from_slice(array.get(..floats).unwrap_or(array));
             copy
         };
@@ -86,7 +86,7 @@ impl KvCache {
         Self { kv_heads: self.kv_heads, head_dim: self.head_dim, tokens, heads }
     }
 
-    /// Bytes of memory held.
+    /// Bytes that it has room for.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.heads.iter().flatten().map(|array| array.capacity() * size_of::<f32>()).sum()
@@ -124,9 +124,28 @@ impl KvCache {
     }
 }
 
+/// An array with room for `numbers` numbers; where the system does not promise so many at once, one that grows.
+fn room(numbers: usize) -> Vec<f32> {
+    let mut array = Vec::new();
+    // What is refused here may well have room by the time it is written.
+    let _ = array.try_reserve_exact(numbers);
+    array
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn room_that_no_system_has_is_found_as_it_is_needed() {
+        let mut cache = KvCache::new(1, 1, 2, usize::MAX / 64);
+        cache.append(0, &[0.0, 1.0, 2.0, 3.0], 4, 0);
+        cache.advance(1);
+        assert_eq!(
+            (cache.head(0, 0).1, cache.fork(1, usize::MAX / 64).head(0, 0).1),
+            (&[2.0, 3.0][..], &[2.0, 3.0][..])
+        );
+    }
 
     #[test]
     fn a_fork_shares_the_beginning_and_nothing_after_it() {

@@ -31,6 +31,9 @@ use arena::Arena;
 
 /// Tokens that go through the decoder together at most.
 const CHUNK: usize = 4096;
+/// Tokens of an answer that room is made for at once: as many as answers have unless more are asked for. A device's memory is taken
+/// whether it is written or not.
+const AHEAD: usize = 256;
 
 /// An adapter's numbers on the device, while requests use it.
 struct Sent {
@@ -387,6 +390,10 @@ impl Infer for RefMut<'_, Inference> {
     fn begin(&mut self) {
         self.adapters.clear();
         self.pool.shed();
+    }
+
+    fn ahead(&self) -> usize {
+        AHEAD
     }
 
     fn cache(&mut self, capacity: usize) -> Result<Cache, InferError> {

@@ -1,4 +1,4 @@
-use super::super::description::Family;
+use super::super::description::{Description, Family};
 use super::super::infer::tests::{adapter, decoder};
 use super::*;
 
@@ -22,6 +22,51 @@ pub(in crate::model) fn tokenizer() -> Tokenizer {
 
 fn greedy<'a>(prompt: &'a [u32], adapter: Option<&'a Adapter>, sampling: &'a Sampling) -> Request<'a> {
     Request { prompt, adapter, sampling, stream: 0, max_tokens: 24, stops: &[], ends: &[] }
+}
+
+/// A decoder that checks that no text's cache is moved while it is written.
+struct Still<'d>(Inference<'d>);
+
+impl Infer for Still<'_> {
+    fn description(&self) -> &Description {
+        Infer::description(&self.0)
+    }
+
+    fn cache(&mut self, capacity: usize) -> Result<Cache, InferError> {
+        self.0.cache(capacity)
+    }
+
+    fn fork(&mut self, of: &Cache, tokens: usize, capacity: usize) -> Result<Cache, InferError> {
+        self.0.fork(of, tokens, capacity)
+    }
+
+    fn forward(&mut self, rows: &mut [Turn<'_>], want: Want) -> Result<Vec<f32>, InferError> {
+        let room = |rows: &[Turn<'_>]| -> Vec<usize> {
+            let caches = rows.iter().map(|row| match &*row.cache {
+                Cache::Host(cache) => cache.bytes(),
+                Cache::Device(_) => panic!("the processor's"),
+            });
+            caches.collect()
+        };
+        let before = room(rows);
+        let logits = Infer::forward(&mut self.0, rows, want)?;
+        assert_eq!(room(rows), before, "a cache grew");
+        Ok(logits)
+    }
+}
+
+#[test]
+fn room_for_the_whole_of_a_long_answer_is_there_when_it_begins() {
+    let (tokenizer, decoder) = (tokenizer(), decoder(Family::Llama));
+    let (adapter, sampling) = (adapter(&decoder, 1), Sampling { temperature: 1.0, ..Sampling::default() });
+    let prompts: [Vec<u32>; 3] = [vec![1; 30], (1..40).collect(), (1..20).rev().collect()];
+    // Of both kinds, with a shared beginning and without, and one that fills the model's context.
+    let request = |i: usize, adapter, max_tokens| Request { max_tokens, ..greedy(&prompts[i], adapter, &sampling) };
+    let requests = [request(0, None, 400), request(0, None, 270), request(1, Some(&adapter), 1000)];
+    let requests = [&requests[..], &[request(2, Some(&adapter), 1)]].concat();
+    let answers = quiet(&mut Generator::on(Still(Inference::new(&decoder)), &tokenizer), &requests);
+    let lengths: Vec<_> = answers.iter().map(|answer| answer.tokens.len()).collect();
+    assert_eq!(lengths, [400, 270, 562, 1]);
 }
 
 fn quiet(generator: &mut Generator<'_>, requests: &[Request<'_>]) -> Vec<Answer> {
