@@ -3,7 +3,7 @@
 //! A matrix in rows is its transpose in columns. So `c = a b` in rows is `c^T = b^T a^T` in columns: operands change places, and
 //! an operand that takes part as it lies in rows is, in columns, already the transpose that is wanted. Nothing is moved.
 
-use super::{Address, Gemm, Kind, Operand, Span};
+use super::{Address, Batch, Gemm, Kind, Operand, Span};
 
 /// A matrix in columns, `stride` numbers from one to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +45,8 @@ pub(super) struct Columns {
 /// When kinds do not go together, a matrix does not lie within its span, or results of a batch overlap.
 pub(super) fn columns(gemm: &Gemm) -> Result<Columns, String> {
     let Gemm { m, n, k, a, b, c, c_stride, batch, .. } = *gemm;
+    // One form, however far a next one would lie.
+    let batch = if batch.count == 1 { Batch::ALONE } else { batch };
     let kinds = (a.span.kind, b.span.kind, c.kind);
     if !matches!(kinds, (Kind::F32, Kind::F32, Kind::F32) | (Kind::Bf16, Kind::Bf16, Kind::Bf16 | Kind::F32)) {
         return Err(format!("no product of {} and {} gives {}", kinds.0, kinds.1, kinds.2));
@@ -55,8 +57,7 @@ pub(super) fn columns(gemm: &Gemm) -> Result<Columns, String> {
         return Err(format!("results of [{m}, {n}], {} apart, overlap", batch.c));
     }
     let count = i32::try_from(batch.count).map_err(|_| format!("{} products", batch.count))?;
-    // A product alone has no next one, however far it would lie.
-    let layout = |operand, rows, cols, step| layout(operand, rows, cols, batch.count, if count > 1 { step } else { 0 });
+    let layout = |operand, rows, cols, step| layout(operand, rows, cols, batch.count, step);
     let (left, right) = (layout(b, k, n, batch.b)?, layout(a, m, k, batch.a)?);
     let form = Form { count, left, right, result: layout(c, m, n, batch.c)? };
     Ok(Columns { form, left: b.span.at, right: a.span.at, result: c.span.at })
@@ -88,7 +89,6 @@ fn alignment(span: Span, step: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Batch;
     use super::*;
 
     /// What cuBLAS does: `d = op(left) op(right)`, all by columns, product after product.

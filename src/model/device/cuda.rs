@@ -197,7 +197,7 @@ impl Device for Cuda {
         }
         // Held until the copy is asked for: what marks a part of the ring as copied comes behind all copies from it.
         let mut ring = lock(&self.ring);
-        let from = ring.hold(&self.open, bytes)?;
+        let from = ring.hold(&driver, self.open.stream, bytes)?;
         // SAFETY: the ring holds the bytes until they are copied.
         let code = unsafe { (driver.copy_to)(to.0, from.cast(), bytes.len(), self.open.stream) };
         driver.check(code, &what())

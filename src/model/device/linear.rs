@@ -33,19 +33,9 @@ fn columns(span: Span, first: usize) -> Span {
     span.part(first, span.len - first)
 }
 
-/// `c = alpha a b + beta c`, `c` in rows of `c_stride` numbers.
-#[allow(clippy::too_many_arguments)] // the product's own terms
-fn gemm(
-    device: &dyn Device,
-    [m, n, k]: [usize; 3],
-    alpha: f32,
-    a: Operand,
-    b: Operand,
-    beta: f32,
-    c: Span,
-    c_stride: usize,
-) -> Result<(), DeviceError> {
-    device.gemm(&Gemm { m, n, k, alpha, beta, a, b, c, c_stride, batch: Batch::ALONE })
+/// `c = a b`, alone, `c` in rows of `n` numbers: what the products here have in common.
+fn product([m, n, k]: [usize; 3], a: Operand, b: Operand, c: Span) -> Gemm {
+    Gemm { m, n, k, alpha: 1.0, beta: 0.0, a, b, c, c_stride: n, batch: Batch::ALONE }
 }
 
 /// Members of one width that lie behind one another, in what their product gives as in the adapter, such as keys and values: what is
@@ -88,7 +78,7 @@ pub fn through(
     x: Span,
     y: Span,
 ) -> Result<(), DeviceError> {
-    gemm(device, [rows, outputs, inputs], 1.0, plain(x, inputs), turned(w, inputs), 0.0, y, outputs)
+    device.gemm(&product([rows, outputs, inputs], plain(x, inputs), turned(w, inputs), y))
 }
 
 /// `dx = dy w`: `[rows, inputs]` from `[rows, outputs]`.
@@ -102,7 +92,7 @@ pub fn back(
     dy: Span,
     dx: Span,
 ) -> Result<(), DeviceError> {
-    gemm(device, [rows, inputs, outputs], 1.0, plain(dy, outputs), plain(w, inputs), 0.0, dx, inputs)
+    device.gemm(&product([rows, inputs, outputs], plain(dy, outputs), plain(w, inputs), dx))
 }
 
 /// `y`, `[rows, outputs]`, from `x`, `[rows, inputs]`, by the frozen weights alone.
@@ -145,10 +135,10 @@ pub fn adapt(
 ) -> Result<Buffer, DeviceError> {
     let (device, kind) = (pool.device(), x.kind);
     let (inputs, outputs) = (linear.inputs, linear.outputs);
-    let Adapted { product, values, scale, dropout } = adapted;
-    let (rank, ranks) = (product.rank, product.ranks());
+    let Adapted { product: of, values, scale, dropout } = adapted;
+    let (rank, ranks) = (of.rank, of.ranks());
     let u = pool.take(rows * ranks, kind)?;
-    let a = values.part(product.a, ranks * inputs);
+    let a = values.part(of.a, ranks * inputs);
     if let Some((dropout, keys)) = dropout {
         let dropped = pool.take(rows * inputs, kind)?;
         ops::drop(device, kind, dropout, keys, x, dropped.span)?;
@@ -156,11 +146,11 @@ pub fn adapt(
     } else {
         through(device, a, [rows, inputs, ranks], x, u.span)?;
     }
-    for Alike { count, width: n, column, output, b } in alike(product) {
+    for Alike { count, width: n, column, output, b } in alike(of) {
         let batch = Batch { count, a: rank, b: n * rank, c: n };
         let (a, b) = (plain(columns(u.span, column), ranks), turned(values.part(b, count * n * rank), rank));
-        let (c, c_stride) = (columns(y, output), outputs);
-        device.gemm(&Gemm { m: rows, n, k: rank, alpha: scale, beta: 1.0, a, b, c, c_stride, batch })?;
+        let added = product([rows, n, rank], a, b, columns(y, output));
+        device.gemm(&Gemm { alpha: scale, beta: 1.0, c_stride: outputs, batch, ..added })?;
     }
     Ok(u)
 }
@@ -187,38 +177,21 @@ pub fn backward(
     if let Some(dx) = dx {
         back(device, linear.weight.span, [rows, inputs, outputs], dy, dx)?;
     }
-    let (Some(Adapted { product, values, scale, dropout }), Some(u)) = (adapted, u) else { return Ok(()) };
-    let (rank, ranks) = (product.rank, product.ranks());
+    let (Some(Adapted { product: of, values, scale, dropout }), Some(u)) = (adapted, u) else { return Ok(()) };
+    let (rank, ranks) = (of.rank, of.ranks());
+    let (a, da) = (values.part(of.a, ranks * inputs), gradient.part(of.a, ranks * inputs));
     let du = pool.take(rows * ranks, kind)?;
-    for Alike { count, width: n, column, output, b: at } in alike(product) {
+    for Alike { count, width: n, column, output, b: at } in alike(of) {
         let dy = columns(dy, output);
         let own = values.part(at, count * n * rank);
-        device.gemm(&Gemm {
-            m: rows,
-            n: rank,
-            k: n,
-            alpha: scale,
-            beta: 0.0,
-            a: plain(dy, outputs),
-            b: plain(own, rank),
-            c: columns(du.span, column),
-            c_stride: ranks,
-            batch: Batch { count, a: n, b: n * rank, c: rank },
-        })?;
-        device.gemm(&Gemm {
-            m: n,
-            n: rank,
-            k: rows,
-            alpha: scale,
-            beta: 1.0,
-            a: turned(dy, outputs),
-            b: plain(columns(u.span, column), ranks),
-            c: gradient.part(at, count * n * rank),
-            c_stride: rank,
-            batch: Batch { count, a: n, b: rank, c: n * rank },
-        })?;
+        let of_u = product([rows, rank, n], plain(dy, outputs), plain(own, rank), columns(du.span, column));
+        let batch = Batch { count, a: n, b: n * rank, c: rank };
+        device.gemm(&Gemm { alpha: scale, c_stride: ranks, batch, ..of_u })?;
+        let (u, of_b) = (columns(u.span, column), gradient.part(at, count * n * rank));
+        let of_b = product([n, rank, rows], turned(dy, outputs), plain(u, ranks), of_b);
+        let batch = Batch { count, a: n, b: rank, c: n * rank };
+        device.gemm(&Gemm { alpha: scale, beta: 1.0, batch, ..of_b })?;
     }
-    let da = gradient.part(product.a, ranks * inputs);
     let dropped = match dropout {
         Some((dropout, keys)) => {
             let dropped = pool.take(rows * inputs, kind)?;
@@ -228,16 +201,16 @@ pub fn backward(
         None => None,
     };
     let read = dropped.as_ref().map_or(x, |dropped| dropped.span);
-    gemm(device, [ranks, inputs, rows], 1.0, turned(du.span, ranks), plain(read, inputs), 1.0, da, inputs)?;
+    let of_a = product([ranks, inputs, rows], turned(du.span, ranks), plain(read, inputs), da);
+    device.gemm(&Gemm { beta: 1.0, ..of_a })?;
     let Some(dx) = dx else { return Ok(()) };
-    let a = plain(values.part(product.a, ranks * inputs), inputs);
-    let du = plain(du.span, ranks);
+    let of_x = |c| product([rows, inputs, ranks], plain(du.span, ranks), plain(a, inputs), c);
     match (dropout, dropped) {
         (Some((dropout, keys)), Some(hidden)) => {
-            gemm(device, [rows, inputs, ranks], 1.0, du, a, 0.0, hidden.span, inputs)?;
+            device.gemm(&of_x(hidden.span))?;
             ops::drop_add(device, kind, dropout, keys, hidden.span, dx)
         }
-        _ => gemm(device, [rows, inputs, ranks], 1.0, du, a, 1.0, dx, inputs),
+        _ => device.gemm(&Gemm { beta: 1.0, ..of_x(dx) }),
     }
 }
 

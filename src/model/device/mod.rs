@@ -145,7 +145,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// A product alone.
+    /// A product alone: it has no next one.
     pub const ALONE: Self = Self { count: 1, a: 0, b: 0, c: 0 };
 }
 

@@ -73,14 +73,13 @@ impl Ring {
     ///
     /// # Errors
     /// When the driver refuses, or work asked for earlier has failed.
-    pub fn hold(&mut self, open: &Open, bytes: &[u8]) -> Result<*const u8, DeviceError> {
-        let driver = open.bound()?;
+    pub fn hold(&mut self, driver: &Driver, stream: Handle, bytes: &[u8]) -> Result<*const u8, DeviceError> {
         let mut turn = self.turn;
         let (at, turned) = turn.place(bytes.len());
         if let Some([left, entered]) = turned {
             // SAFETY: the marks live as long as the ring. One that was never made counts as reached.
             unsafe {
-                driver.check((driver.event_record)(self.marks[left], open.stream), "mark what is copied")?;
+                driver.check((driver.event_record)(self.marks[left], stream), "mark what is copied")?;
                 driver.check((driver.event_wait)(self.marks[entered]), "carry out what was asked of it")?;
             }
         }
