@@ -231,7 +231,8 @@ fn tell(facts: &Facts) {
     say!("  {} steps; about {} of memory{free}{time}", text::count(facts.steps), text::bytes(facts.needs_bytes));
     if let Some(device) = &facts.device {
         let (needs, free) = (text::bytes(device.needs_bytes), text::bytes(device.free_bytes));
-        say!("  on {}: about {needs} of its memory; {free} are free", device.name);
+        let passes = text::count(device.pass_tokens as u64);
+        say!("  on {}: about {needs} of its memory in passes of {passes} tokens; {free} are free", device.name);
     }
 }
 

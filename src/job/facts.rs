@@ -49,4 +49,7 @@ pub struct Needs {
     pub needs_bytes: u64,
     /// What is free of it, in bytes, beside that.
     pub free_bytes: u64,
+    /// Tokens of a pass that this is said of.
+    #[serde(default)]
+    pub pass_tokens: usize,
 }

@@ -210,7 +210,11 @@ fn found(facts: &Facts, form: &Form, train: &Train) -> Vec<String> {
     lines.push(memory);
     if let Some(device) = &facts.device {
         let (needs, free) = (text::bytes(device.needs_bytes), text::bytes(device.free_bytes));
-        lines.push(format!("on {}: about {needs} of its memory, {free} are free", device.name));
+        let passes = n(device.pass_tokens);
+        lines.push(format!(
+            "on {}: about {needs} of its memory in passes of {passes} tokens, {free} are free",
+            device.name
+        ));
     }
     if !facts.dropped.is_empty() {
         let shown: Vec<String> =

@@ -10,7 +10,7 @@ use crate::model::description::Description;
 use crate::model::device::choose::{Found, Wish, choose};
 use crate::model::device::infer::{Inference, OnDevice};
 use crate::model::device::{Device, DeviceError};
-use crate::train::device::{Estimate, FEWEST};
+use crate::train::device::{Estimate, shorter};
 use crate::train::plan_packs::PlanPacks;
 use crate::train::settings::{Method, Settings, SettingsError};
 
@@ -86,12 +86,13 @@ pub fn fit(
     if least_bytes > free_bytes {
         return Err(Unfit::Short { name, least_bytes, free_bytes });
     }
-    while settings.pass_tokens == 0 && found.beside_context() > free_bytes && passes > FEWEST {
+    while settings.pass_tokens == 0 && found.beside_context() > free_bytes {
         // Passes that are longer than any pack change nothing.
-        passes = (passes.min(largest.next_power_of_two()) / 2).max(FEWEST);
+        let Some(next) = shorter(passes, largest.next_power_of_two()) else { break };
+        passes = next;
         (found, largest) = estimate(passes);
     }
-    Ok(Needs { name, needs_bytes: found.beside_context(), free_bytes })
+    Ok(Needs { name, needs_bytes: found.beside_context(), free_bytes, pass_tokens: passes })
 }
 
 /// Where compiled kernels are kept: `kernels` in the user's cache folder.
@@ -128,25 +129,24 @@ mod tests {
 
     #[test]
     fn passes_that_nobody_has_set_are_told_as_short_as_memory_makes_them() {
-        let (d, packs) =
-            (decoder(json!({})).description, |passes| PlanPacks { steps: [passes, passes / 2], losses: [0, 0] });
+        let d = decoder(json!({})).description;
         let device = |limit| Some(Arc::new(Machine::new(limit)?) as Arc<dyn Device>);
         let Some(roomy) = device(None) else { return };
-        let with = |device: &Arc<dyn Device>, pass_tokens| {
-            fit(device, &d, &Settings { pass_tokens, ..Settings::default() }, packs).unwrap().needs_bytes
+        // Of rows that have `all` tokens together.
+        let with = |device: &Arc<dyn Device>, all: usize, pass_tokens| {
+            let packs = |passes: usize| PlanPacks { steps: [passes.min(all), 200], losses: [0, 0] };
+            let needs = fit(device, &d, &Settings { pass_tokens, ..Settings::default() }, packs).unwrap();
+            (needs.needs_bytes, needs.pass_tokens)
         };
-        let (longest, half) = (with(&roomy, 16_384), with(&roomy, 8192));
-        assert_eq!(with(&roomy, 0), longest);
-        assert!(half < longest);
-        let narrow = device(Some(longest as usize - 1)).expect("a compiler was found above");
-        assert_eq!(with(&narrow, 0), half, "the longest that have room");
-        assert_eq!(with(&narrow, 16_384), longest, "a length that is set is told as it is");
-        // Where the largest pack is far shorter, the first passes that are tried are shorter than it.
-        let packs = |passes: usize| PlanPacks { steps: [passes.min(600), 200], losses: [0, 0] };
-        let with = |device: &Arc<dyn Device>, pass_tokens| {
-            fit(device, &d, &Settings { pass_tokens, ..Settings::default() }, packs).unwrap().needs_bytes
-        };
-        let narrow = device(Some(with(&roomy, 600) as usize - 1)).expect("a compiler was found above");
-        assert_eq!(with(&narrow, 0), with(&roomy, 512));
+        let many = 1 << 20;
+        let (longest, half) = (with(&roomy, many, 16_384), with(&roomy, many, 8192));
+        assert_eq!(with(&roomy, many, 0), longest);
+        assert!(half.0 < longest.0);
+        let narrow = device(Some(longest.0 as usize - 1)).expect("a compiler was found above");
+        assert_eq!(with(&narrow, many, 0), half, "the longest that have room");
+        assert_eq!(with(&narrow, many, 16_384), longest, "a length that is set is told as it is");
+        // Where all rows are one short pack, the first passes that are tried are shorter than it.
+        let narrow = device(Some(with(&roomy, 600, 600).0 as usize - 1)).expect("a compiler was found above");
+        assert_eq!(with(&narrow, 600, 0), with(&roomy, 600, 512));
     }
 }

@@ -36,7 +36,15 @@ mod tests;
 pub use memory::Estimate;
 
 /// The fewest tokens of a pass that a lack of memory is answered with.
-pub const FEWEST: usize = 64;
+const FEWEST: usize = 64;
+
+/// Tokens of the passes that are tried next where ones of `tokens` tokens have no room and none is longer than `longest`: half as
+/// many, or of what there is to halve. `None` where they are as short as they get.
+#[must_use]
+pub fn shorter(tokens: usize, longest: usize) -> Option<usize> {
+    let now = tokens.min(longest);
+    (now > FEWEST).then(|| (now / 2).max(FEWEST))
+}
 
 /// Steps whose losses are read at once, at most.
 pub const AHEAD: usize = 8;
@@ -263,18 +271,16 @@ impl Engine {
         // Passes that are longer than all rows together change nothing.
         let all: usize = rows.iter().map(|row| row.tokens.len()).sum();
         loop {
-            let now = tokens.min(self.most_tokens).min(all.max(FEWEST));
-            match work(self, now) {
-                Err(DeviceError::OutOfMemory { .. }) if now > FEWEST => {
-                    self.pool.shed();
-                    self.most_tokens = (now / 2).max(FEWEST);
-                    self.notes.push(format!(
-                        "the device has no room for passes of {now} tokens; going on with {} (train.pass_tokens)",
-                        self.most_tokens
-                    ));
-                }
-                other => return other,
-            }
+            let now = tokens.min(self.most_tokens);
+            let done = work(self, now);
+            let Err(DeviceError::OutOfMemory { .. }) = done else { return done };
+            let Some(next) = shorter(now, all) else { return done };
+            self.pool.shed();
+            self.most_tokens = next;
+            self.notes.push(format!(
+                "the device has no room for passes of {} tokens; going on with {next} (train.pass_tokens)",
+                now.min(all)
+            ));
         }
     }
 

@@ -297,7 +297,7 @@ fn the_form_shows_settings_command_and_findings() {
     assert!(why.lines().all(|line| screen.contains(line)), "all of the words:\n{screen}");
     let run = Run { tokens_per_s: Some(500.0), ..run("2026-11-22-a2", "finished", 90) };
     take(&mut app, Msg::Runs(vec![run]));
-    let device = Needs { name: "a GPU".into(), needs_bytes: 3 << 30, free_bytes: 24 << 30 };
+    let device = Needs { name: "a GPU".into(), needs_bytes: 3 << 30, free_bytes: 24 << 30, pass_tokens: 8192 };
     let facts = Facts {
         rows: 150,
         valid_rows: 40,
@@ -315,7 +315,7 @@ fn the_form_shows_settings_command_and_findings() {
         "57 steps",
         "1.0 GiB of memory",
         "about 3 m 02 s",
-        "on a GPU: about 3.0 GiB",
+        "on a GPU: about 3.0 GiB of its memory in passes of 8,192 tokens",
         "starts it",
     ] {
         assert!(screen.contains(words), "without {words:?}:\n{screen}");
