@@ -175,9 +175,9 @@ fn a_model_that_is_named_is_looked_at_without_a_project() {
         let rates = ["lowest_tokens_per_s", "median_tokens_per_s", "tokens_per_s"].map(|rate| number(of, rate));
         assert!(rates[0] > 0.0 && rates.is_sorted(), "{of}: {rates:?}");
     }
-    // What two layers keep of 512 tokens for their gradients alone is more than this: buffers are used again.
+    // Buffers are used again. The queue by which a thread is told of work takes a block now and then.
     let (calls, bytes) = (number("allocations", "calls"), number("allocations", "bytes"));
-    assert!(calls < 1000.0 && bytes < f64::from(1 << 20), "a step asks the system {calls} times, for {bytes} bytes");
+    assert!(calls <= 1.0 && bytes <= 4096.0, "a step asks the system {calls} times, for {bytes} bytes");
     assert_eq!(fs::read_dir(desk.path("")).unwrap().count(), before, "nothing is left behind");
     // What is kept in a project needs one.
     for arguments in [&["render", "--record", "1", "--model", "model"][..], &["generate", "say ka"]] {
@@ -590,10 +590,10 @@ fn kill_and_resume(desk: &Desk, threads: usize, more: &[&str]) {
         std::thread::sleep(Duration::from_millis(1));
     };
     child.wait().unwrap();
-    assert!(course(&killed).len() < course(&whole).len(), "it was killed before its end");
     // A line that the kill cut short is no obstacle.
     let metrics = killed.join("metrics.jsonl");
     let mut text = fs::read_to_string(&metrics).unwrap();
+    assert!(text.lines().count() < course(&whole).len(), "it was killed before its end");
     text.push_str("{\"step\": 9");
     fs::write(&metrics, text).unwrap();
     // Nor is the training file, which may be anything by now.

@@ -87,7 +87,8 @@ fn adapter_gradient(
     let packed = pack(rows, share);
     let mut gradient = vec![0.0; adapter.values.len()];
     let options = Options { scale: (1.0 / weight(rows)) as f32, recompute, ..Options::default() };
-    let losses = Engine::new().step(decoder, Some(adapter), &packed, options, Sink::Adapter(&mut gradient));
+    let mut engine = Engine::new();
+    let losses = engine.step(decoder, Some(adapter), &packed, options, Sink::Adapter(&mut gradient));
     (losses.sum(&packed) / weight(rows), gradient)
 }
 
@@ -241,7 +242,8 @@ fn follows_torch(stored: &Value, file: &Tensors) {
         for row in &rows {
             let packed = Packed::new(&[row], false);
             let options = Options { scale: (1.0 / weight(&rows)) as f32, ..Options::default() };
-            let losses = Engine::new().step(&decoder, Some(&adapter), &packed, options, Sink::Adapter(&mut gradient));
+            let mut engine = Engine::new();
+            let losses = engine.step(&decoder, Some(&adapter), &packed, options, Sink::Adapter(&mut gradient));
             loss += losses.sum(&packed) / weight(&rows);
         }
         let (length, rate) = (norm(&gradient), schedule.at(i as u64 + 1));

@@ -221,7 +221,8 @@ fn shared_smollm2_learns_by_the_same_gradients_as_with_peft() {
     let count = packed.predicting.len();
     let mut gradient = vec![0f32; adapter.values.len()];
     let options = Options { scale: 1.0 / count as f32, ..Options::default() };
-    let losses = Engine::new().step(&decoder, Some(&adapter), &packed, options, Sink::Adapter(&mut gradient));
+    let mut engine = Engine::new();
+    let losses = engine.step(&decoder, Some(&adapter), &packed, options, Sink::Adapter(&mut gradient));
     let (loss, wanted) = (losses.sum(&packed) / count as f64, stored["loss"].as_f64().unwrap());
     assert!((loss - wanted).abs() / wanted < 1e-5, "loss {loss}, PEFT's {wanted}");
     let mut worst = (0f64, String::new());

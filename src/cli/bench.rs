@@ -166,8 +166,9 @@ fn told(found: &Measured) -> String {
     ];
     let (step, phases) = (&found.step, &found.step.phases);
     let share = |seconds: f64| format!("{:.0} %", 100.0 * seconds / step.all.max(f64::MIN_POSITIVE));
-    let asked = found.allocations.map_or_else(String::new, |asked| {
-        format!("; {} allocations of {} in all", text::count(asked.calls), text::bytes(asked.bytes))
+    let asked = found.allocations.map_or_else(String::new, |asked| match asked.calls {
+        0 => "; no allocations".to_owned(),
+        calls => format!("; {} allocations of {} in all", text::count(calls), text::bytes(asked.bytes)),
     });
     let told = format!(
         "a step of {:.2} s: forward {}, head and loss {}, backward {}, AdamW {}; attention {} of it{asked}\n",

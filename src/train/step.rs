@@ -67,6 +67,9 @@ pub struct Engine {
     phases: Phases,
     pool: Pool,
     logits: Vec<f32>,
+    losses: Losses,
+    /// What blocks keep for their backward; empty between passes.
+    kept: Vec<Saved>,
     table: Option<Table>,
     local_table: Option<Table>,
 }
@@ -93,7 +96,7 @@ impl Engine {
     }
 
     /// Losses of a pack without gradients or dropout.
-    pub fn evaluate(&mut self, decoder: &Decoder, adapter: Option<&Adapter>, packed: &Packed) -> Losses {
+    pub fn evaluate(&mut self, decoder: &Decoder, adapter: Option<&Adapter>, packed: &Packed) -> &Losses {
         self.run(decoder, adapter, packed, Options { scale: 1.0, ..Options::default() }, None)
     }
 
@@ -105,7 +108,7 @@ impl Engine {
         packed: &Packed,
         options: Options,
         sink: Sink<'_>,
-    ) -> Losses {
+    ) -> &Losses {
         self.run(decoder, adapter, packed, options, Some(sink))
     }
 
@@ -116,9 +119,14 @@ impl Engine {
         packed: &Packed,
         options: Options,
         sink: Option<Sink<'_>>,
-    ) -> Losses {
-        // On a thread of the pool, so that each of the thousands of products need not be handed over to it.
-        rayon::scope(|_| self.run_here(decoder, adapter, packed, options, sink))
+    ) -> &Losses {
+        self.losses.each.clear();
+        self.losses.each.resize(packed.predicting.len(), 0.0);
+        if !packed.predicting.is_empty() {
+            // On a thread of the pool, so that each of the thousands of products need not be handed over to it.
+            rayon::scope(|_| self.run_here(decoder, adapter, packed, options, sink));
+        }
+        &self.losses
     }
 
     fn run_here(
@@ -128,15 +136,11 @@ impl Engine {
         packed: &Packed,
         options: Options,
         mut sink: Option<Sink<'_>>,
-    ) -> Losses {
+    ) {
         let count = packed.predicting.len();
-        let mut losses = Losses { each: vec![0.0; count] };
-        if count == 0 {
-            return losses;
-        }
         self.prepare(decoder, packed);
-        let Self { phases, pool, logits, table, local_table } = self;
-        let Some(table) = table.as_ref() else { return losses };
+        let Self { phases, pool, logits, losses, kept, table, local_table } = self;
+        let Some(table) = table.as_ref() else { return };
         let d = &decoder.description;
         let hidden = d.hidden;
         let tables = (table, local_table.as_ref());
@@ -147,7 +151,6 @@ impl Engine {
         embed(decoder, &packed.tokens, &mut x);
         let last = decoder.blocks.len() - 1;
         let keep = |layer| (layer == last).then_some(packed.predicting.as_slice());
-        let mut kept: Vec<Saved> = Vec::with_capacity(decoder.blocks.len());
         for layer in 0..=last {
             let save = sink.is_some() && !options.recompute;
             let (y, saved) = pass.forward(layer, x, keep(layer), save, pool);
@@ -163,15 +166,19 @@ impl Engine {
         let started = Instant::now();
         let mut h = pool.take(count * hidden);
         norm::forward(d.norm, &decoder.final_norm, &x, &mut h);
-        let weights: Vec<f32> = packed.weights.iter().map(|w| w * options.scale).collect();
+        let mut weights = pool.take(count);
+        for (weight, own) in weights.iter_mut().zip(&packed.weights) {
+            *weight = own * options.scale;
+        }
         let targets = Targets { tokens: &packed.targets, weights: &weights };
         let Some(sink) = &mut sink else {
             linear_cross_entropy(&h, decoder.head(), targets, &mut losses.each, None, logits, pool);
             pool.give(x);
             pool.give(h);
+            pool.give(weights);
             phases.head += started.elapsed().as_secs_f64();
             phases.attention += pass.attention_seconds.get();
-            return losses;
+            return;
         };
         let (mut adapter_sink, mut full) = match sink {
             Sink::Adapter(values) => (Some(&mut **values), None),
@@ -183,6 +190,7 @@ impl Engine {
         let gradients = linear_ce::Gradients { hidden: &mut dh, head: head_sink };
         linear_cross_entropy(&h, decoder.head(), targets, &mut losses.each, Some(gradients), logits, pool);
         pool.give(h);
+        pool.give(weights);
         if let Some(full) = full.as_deref_mut() {
             norm::backward_weights(d.norm, &x, &dh, &mut full.final_norm);
         }
@@ -209,7 +217,6 @@ impl Engine {
         pool.give(dy);
         phases.backward += started.elapsed().as_secs_f64();
         phases.attention += pass.attention_seconds.get();
-        losses
     }
 
     /// Final hidden states (after the last norm) of the pack's predicting rows, `[predicting, hidden]`: what tests

@@ -1,6 +1,8 @@
 //! How likely a model finds the right answers of test records. What is found is told record by record, so that it can be kept while
 //! the rest goes on.
 
+use std::borrow::Cow;
+
 use crate::model::infer::Infer;
 use crate::model::lora::Adapter;
 use crate::prompt::{Kind, Mode, Record};
@@ -83,10 +85,10 @@ pub fn likelihoods(
     let pass = if on.is_some() { DEVICE_PASS } else { PASS };
     for (rows, packed) in packs_of_losses(&rows, pass) {
         let losses = match on {
-            Some(on) => on.borrow_mut().losses(packed.pack(), adapter)?,
-            None => engine.evaluate(decoder, adapter, &packed).each,
+            Some(on) => Cow::Owned(on.borrow_mut().losses(packed.pack(), adapter)?),
+            None => Cow::Borrowed(engine.evaluate(decoder, adapter, &packed).each.as_slice()),
         };
-        for ((&owner, &loss), &weight) in packed.owners.iter().zip(&losses).zip(&packed.weights) {
+        for ((&owner, &loss), &weight) in packed.owners.iter().zip(losses.iter()).zip(&packed.weights) {
             let of = &mut found[owners[first + owner as usize]];
             of.nats += f64::from(loss) * f64::from(weight);
             of.tokens += 1;

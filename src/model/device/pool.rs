@@ -149,7 +149,7 @@ impl Pool {
                 return Ok(lent(stretch));
             }
             let Held { free, lent, most } = &mut *held;
-            excess(free, |stretch| stretch.bytes, (*lent, *most), size, SPARE)
+            excess(free, |stretch| stretch.bytes, (*lent, *most), size, |most| most / SPARE)
         };
         self.shared.release(shed);
         let asked = self.device().allocate(size);

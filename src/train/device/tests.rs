@@ -104,7 +104,7 @@ fn every_family_finds_right_answers_as_likely_as_the_processor_does() {
         for adapter in [None, Some(&adapter)] {
             for share in [true, false] {
                 let packed = Packed::new(&rows, share);
-                let expected = step::Engine::new().evaluate(&decoder, adapter, &packed).each;
+                let expected = step::Engine::new().evaluate(&decoder, adapter, &packed).each.clone();
                 let found = inference.losses(packed.pack(), adapter).unwrap();
                 assert_eq!(found.len(), expected.len());
                 let off = apart(&found, &expected);
