@@ -77,7 +77,7 @@ impl Pool {
 pub(crate) const SPARE: usize = 16;
 
 /// Floats that may lie free besides wherever a share is less, as with a small model, whose few buffers differ by more than it.
-const LEAST: usize = 1 << 21;
+const LEAST: usize = 1 << 20;
 
 /// Takes out of `free` what is to be given back, the largest first, so that `more` fits under what was ever needed and a little:
 /// what is lent now, and the most that ever was, in the unit of `size`. `slack` tells how much a little is of the most.
@@ -146,7 +146,7 @@ mod tests {
         // As a layer of a decoder: few at once, of many sizes. What the system gives is zeros.
         let layer = |pool: &mut Pool| -> bool {
             let (mut known, mut held) = (true, Vec::new());
-            for size in [147_456, 245_760, 147_456, 786_432, 393_216, 147_456] {
+            for size in [73_728, 122_880, 73_728, 393_216, 196_608, 73_728] {
                 let mut buffer = pool.take(size);
                 known &= buffer[0] > 0.0;
                 buffer[0] = 1.0;
