@@ -82,6 +82,10 @@ fn bf16_is_near_and_every_tokens_logits_come_in_order() {
     };
     let expected = all(&mut infer::Inference::new(&decoder));
     for (kind, most) in [(Kind::F32, 2e-5), (Kind::Bf16, 3e-2)] {
+        if kind == Kind::Bf16 && !device.has_bf16() {
+            eprintln!("skipped in bf16: the GPU does not multiply it");
+            continue;
+        }
         let on = RefCell::new(Inference::new(device.clone(), kind, &decoder).unwrap());
         let found = all(&mut on.borrow_mut());
         assert_eq!(found.len(), 79 * vocab);
